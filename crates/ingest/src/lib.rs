@@ -1,1 +1,15 @@
-//! TODO
+//! What a source is, and how it is driven: records with positions, the durable local log, codecs to Arrow, schema drift,
+//! quarantine, rotation, retry, and acknowledgement only after the commit.
+//!
+//! Must not know: Delta, DataFusion, dbt, schedules, or any concrete service. A table is a `sink::TableSink`, a topic is a
+//! [`log::EventLog`], anything that yields records is a `source::Source`; `app` and `connectors` supply them.
+
+pub mod error;
+pub mod limits;
+pub mod log;
+pub mod position;
+pub mod record;
+
+pub use error::{Error, Result};
+pub use position::Positions;
+pub use record::{Record, RecordBuffer};
