@@ -13,9 +13,9 @@ where pk_user <> {{ unknown_key() }}
 
 {# Users whose level changed by events that came in after everything `target` was joined to, and since when. #}
 {% macro moved_users(target) -%}
-select user_id, min(event_datetime) as since
-from {{ ref('stg_status_change_events') }}
-where {{ arrived_since(target, '_change_ingested_at') }}
+select user_id, min(valid_from) as since
+from ({{ user_ranges() }}) as ranges
+where {{ arrived_since(target, '_change_ingested_at', 'change_ingested_at') }} and change_ingested_at is not null
 group by user_id
 {%- endmacro %}
 
@@ -42,7 +42,7 @@ inner join {{ ref('stg_listen_events') }} as events
     on events.event_date = listens.event_date
     and events.session_id = listens.session_id
     and events.item_in_session = listens.item_in_session
-left join {{ ref('stg_users') }} as users on users.user_id = listens.user_id
+left join {{ ref('dim_users') }} as users on users.user_id = listens.user_id
 left join {{ ref('dim_songs') }} as songs on songs.title = events.song and songs.artist = events.artist
 left join {{ ref('dim_locations') }} as locations on locations.postal_code = events.postal_code
 where (listens.pk_user = {{ unknown_key() }} and users.user_id is not null)

@@ -19,6 +19,11 @@ arrow_cast({{ milliseconds }} * 1000, 'Timestamp(Microsecond, Some("UTC"))')
 arrow_cast('{{ text }}', 'Timestamp(Microsecond, Some("UTC"))')
 {%- endmacro %}
 
+{# No time, of the type of the other times: an untyped null would leave the column's type to chance. #}
+{% macro no_time() -%}
+arrow_cast(null, 'Timestamp(Microsecond, Some("UTC"))')
+{%- endmacro %}
+
 {% macro whole_seconds(later, earlier) -%}
 (arrow_cast({{ later }}, 'Int64') - arrow_cast({{ earlier }}, 'Int64')) / 1000000
 {%- endmacro %}

@@ -1,5 +1,5 @@
--- At the end of the last day, as many users are counted as were announced, and the paid ones of them are those with an
--- odd number of changes if they began as free, and an even number if they began as paid.
+-- At the end of the last day, as many users are counted as were announced; paid are those whose last change was from
+-- free, and those who never changed and were announced as paid.
 with users as (
     select "userId" as user_id, min(lower(level)) as level
     from {{ source('events', 'user_info') }}
@@ -7,24 +7,26 @@ with users as (
     group by "userId"
 ),
 
-changes as (
-    select distinct "userId" as user_id, ts
+last_changes as (
+    select "userId" as user_id, max(ts) as ts
     from {{ source('events', 'status_change_events') }}
     where "userId" is not null
+    group by "userId"
 ),
 
-changes_of_users as (
-    select users.user_id, users.level, count(changes.ts) as changes
-    from users
-    left join changes on changes.user_id = users.user_id
-    group by users.user_id, users.level
+changes as (
+    select distinct last_changes.user_id, lower(events.level) as prev_level
+    from last_changes
+    inner join {{ source('events', 'status_change_events') }} as events
+        on events."userId" = last_changes.user_id and events.ts = last_changes.ts
 ),
 
 raw as (
     select
         count(*) as total_users,
-        count(case when (level = 'free') = (changes % 2 = 1) then 1 end) as paid_users
-    from changes_of_users
+        count(case when changes.prev_level = 'free' or (changes.prev_level is null and users.level = 'paid') then 1 end) as paid_users
+    from users
+    left join changes on changes.user_id = users.user_id
 ),
 
 model as (

@@ -20,4 +20,4 @@ select
 from tracks
 where place = 1
 union all
-select {{ unknown_key() }}, 'unknown', 'Unknown', 'Unknown', null, 'Unknown'
+select {{ unknown_key() }}, 'unknown', 'Unknown', 'Unknown', cast(null as double), 'Unknown'

@@ -6,15 +6,20 @@ with changes as (
         case when changes.prev_level = 'free' then 'paid' else 'free' end as level,
         changes._ingested_at as change_ingested_at
     from {{ ref('stg_status_change_events') }} as changes
-    inner join {{ ref('stg_users') }} as users
-        on users.user_id = changes.user_id and users.first_event_datetime < changes.event_datetime
+    inner join {{ ref('stg_users') }} as users on users.user_id = changes.user_id
 ),
 
 starts as (
-    select user_id, first_event_datetime as row_effective_datetime, level, true as is_first, null as change_ingested_at
-    from {{ ref('stg_users') }}
+    select
+        users.user_id,
+        users.first_event_datetime as row_effective_datetime,
+        users.level,
+        {{ no_time() }} as change_ingested_at
+    from {{ ref('stg_users') }} as users
+    left join changes on changes.user_id = users.user_id and changes.event_datetime = users.first_event_datetime
+    where changes.user_id is null
     union all
-    select user_id, event_datetime, level, false, change_ingested_at
+    select user_id, event_datetime, level, change_ingested_at
     from changes
 ),
 
@@ -23,8 +28,8 @@ ranges as (
         user_id,
         row_effective_datetime,
         lead(row_effective_datetime) over (partition by user_id order by row_effective_datetime) as next_datetime,
+        lag(row_effective_datetime) over (partition by user_id order by row_effective_datetime) is null as is_first,
         level,
-        is_first,
         change_ingested_at
     from starts
 )
@@ -50,11 +55,11 @@ select
     cast(-1 as bigint),
     'Unknown',
     'Unknown',
-    null,
-    null,
-    null,
+    nullif('Unknown', 'Unknown'),
+    nullif('unknown', 'unknown'),
+    {{ no_time() }},
     {{ utc('1900-01-01T00:00:00Z') }},
     {{ utc('9999-01-01T00:00:00Z') }},
     true,
     true,
-    null
+    {{ no_time() }}

@@ -1,6 +1,5 @@
 {{ config(materialized='incremental', incremental_strategy='insert_overwrite', partition_by=['event_date']) }}
 
--- depends_on: {{ ref('stg_users') }}, {{ ref('stg_status_change_events') }}
 -- A day is derived as a whole or not at all, so that whatever made a day stale, all of it is right again.
 with listens as (
     select *

@@ -5,7 +5,6 @@
     partition_by=['session_date']
 ) }}
 
--- depends_on: {{ ref('stg_users') }}, {{ ref('stg_status_change_events') }}
 {#- A session is derived again from all its views when one of them came in since, when a change of its user's level came
     in that happened before it, or when its user was unknown and now is known. -#}
 {%- if is_incremental() %}
@@ -15,7 +14,7 @@
     ~ 'cast(sessions.session_end_datetime as date) from ' ~ this ~ ' as sessions inner join (' ~ moved_users(this)
     ~ ') as moved on moved.user_id = sessions.user_id and moved.since <= sessions.session_start_datetime'
     ~ ' union all select sessions.session_id, sessions.user_id, sessions.session_date, '
-    ~ 'cast(sessions.session_end_datetime as date) from ' ~ this ~ ' as sessions inner join ' ~ ref('stg_users')
+    ~ 'cast(sessions.session_end_datetime as date) from ' ~ this ~ ' as sessions inner join ' ~ ref('dim_users')
     ~ ' as users on users.user_id = sessions.user_id where sessions.pk_user = ' ~ unknown_key() %}
 {%- set known_sessions = 'select sessions.session_id, sessions.user_id, sessions.session_date, '
     ~ 'cast(sessions.session_end_datetime as date) from ' ~ this ~ ' as sessions inner join (' ~ new_views
@@ -27,11 +26,14 @@
 
 with views as (
     select *
-    from {{ ref('stg_page_view_events') }}
+    from {{ ref('stg_page_view_events') }} as events
     {%- if is_incremental() %}
     {%- if span[0] %}
     where event_date between date '{{ span[0] }}' and date '{{ span[1] }}'
-        and (session_id, user_id) in (select session_id, user_id from ({{ stale }}) as stale)
+        and exists (
+            select 1 from ({{ stale }}) as stale
+            where stale.session_id = events.session_id and stale.user_id = events.user_id
+        )
     {%- else %}
     where false
     {%- endif %}
