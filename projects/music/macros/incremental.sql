@@ -38,33 +38,27 @@ false
     ~ ' union select event_date from ' ~ target ~ ' where ' ~ unresolved) }}
 {%- endmacro %}
 
-{# The rows of `arrived` (a CTE of the model) without second deliveries of the same event. The first delivery wins:
-   first by arrival, then by position in its topic. Repeated events are few, so they alone are sorted. #}
+{# A number that orders deliveries: by arrival, then by position in the topic. #}
+{% macro delivery_order() -%}
+cast(arrow_cast(_ingested_at, 'Int64') as decimal(20, 0)) * cast(1000000000000000000 as decimal(19, 0))
+    + cast(_offset * 10000 + _partition as decimal(19, 0))
+{%- endmacro %}
+
+{# The rows of `arrived` (a CTE of the model, with `delivery_order` as a column) without second deliveries of the same
+   event: the first delivery stays. Repeated events are few, so they are what the join keeps in memory. #}
 {% macro first_deliveries(key) -%}
 repeated as (
-    select {{ key | join(', ') }}
+    select {{ key | join(', ') }}, min(delivery_order) as first_delivery
     from arrived
     group by {{ key | join(', ') }}
     having count(*) > 1
 ),
 
-deliveries as (
-    select
-        arrived.*,
-        row_number() over (
-            partition by {% for column in key %}arrived.{{ column }}, {% endfor %}1
-            order by arrived._ingested_at, arrived._partition, arrived._offset
-        ) as delivery
-    from arrived
-    inner join repeated on {{ same(key, 'repeated', 'arrived') }}
-),
-
 first_deliveries as (
     select arrived.*
-    from arrived
-    left join deliveries on {{ same(key, 'deliveries', 'arrived') }} and deliveries.delivery = 1
-    where deliveries.delivery is null
-        or (deliveries._partition = arrived._partition and deliveries._offset = arrived._offset)
+    from repeated
+    right join arrived on {{ same(key, 'repeated', 'arrived') }}
+    where repeated.first_delivery is null or repeated.first_delivery = arrived.delivery_order
 )
 {%- endmacro %}
 

@@ -17,8 +17,7 @@ with arrived as (
         artist,
         round(duration, 2) as duration,
         _ingested_at,
-        _partition,
-        _offset
+        {{ delivery_order() }} as delivery_order
     from {{ source('events', 'listen_events') }}
     where "userId" is not null
         {%- if is_incremental() %} and {{ arrived_since(this) }}{% endif %}

@@ -14,8 +14,7 @@ with arrived as (
         "userAgent" as user_agent,
         {{ money('ad_revenue') }} as ad_revenue,
         _ingested_at,
-        _partition,
-        _offset
+        {{ delivery_order() }} as delivery_order
     from {{ source('events', 'page_view_events') }}
     where auth = 'Logged In'
         and "userId" is not null
