@@ -1,9 +1,8 @@
 //! The in-memory form: ordered maps behind one lock. Nothing survives the process; everything else is as in SQLite.
 //!
-//! A change works on a copy that replaces the tables when all of it succeeded. Copies are proportional to what is
-//! remembered, which is right for tests and throw-away projects and for nothing else.
+//! A change is checked whole before any of it is applied; that is what makes it atomic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ pub struct MemoryStore {
     tables: Mutex<Tables>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Tables {
     last_run_id: i64,
     runs: BTreeMap<RunId, Run>,
@@ -42,12 +41,9 @@ impl MemoryStore {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// `body` changes nothing when it returns an error.
     fn write<T>(&self, body: impl FnOnce(&mut Tables) -> Result<T>) -> Result<T> {
-        let mut tables = self.lock();
-        let mut changed = tables.clone();
-        let value = body(&mut changed)?;
-        *tables = changed;
-        Ok(value)
+        body(&mut self.lock())
     }
 }
 
@@ -102,45 +98,44 @@ impl Tables {
         }
     }
 
-    fn change_step(&mut self, run: RunId, change: &StepChange) -> Result<()> {
-        check_step_change(change.from, change.to)?;
-        let steps = self.steps.entry(run).or_default();
-        let what = format!("step {} of run {run}", change.node);
-        let index = match (change.from, steps.iter().position(|step| step.node == change.node)) {
-            (None, Some(_)) => return Err(Error::conflict(what, "not recorded yet")),
-            (Some(_), None) => return Err(Error::not_found(what)),
-            (None, None) => {
-                steps.push(new_step(run, change, steps.len()));
-                steps.len() - 1
-            }
-            (Some(_), Some(index)) => index,
-        };
-        let step = steps.get_mut(index).ok_or_else(|| Error::not_found(what.clone()))?;
-        match change.from {
-            Some(from) if step.status != from => return Err(Error::conflict(what, from.as_str())),
-            _ => apply_change(step, change),
+    fn change_steps(&mut self, run: RunId, changes: &[StepChange]) -> Result<()> {
+        let mut steps = self.steps.get(&run).cloned().unwrap_or_default();
+        for change in changes {
+            change_step(&mut steps, run, change)?;
         }
+        self.steps.insert(run, steps);
         Ok(())
     }
 
     fn schedule(&self, name: &str) -> Option<ScheduleRecord> {
         let (definition, since) = self.schedules.get(name)?;
-        let last_tick = self.ticks.keys().filter(|(schedule, _)| schedule == name).map(|(_, time)| *time).max();
+        let last_tick = self.ticks_of(name).next_back().map(|tick| tick.logical_time);
         Some(ScheduleRecord { name: name.to_owned(), definition: definition.clone(), since: *since, last_tick })
     }
 
-    fn insert_tick(&mut self, schedule: &str, time: Timestamp, outcome: TickOutcome, at: Timestamp) -> Result<()> {
+    fn ticks_of(&self, schedule: &str) -> impl DoubleEndedIterator<Item = &Tick> {
+        let key = |time| (schedule.to_owned(), Timestamp(time));
+        self.ticks.range(key(i64::MIN)..=key(i64::MAX)).map(|(_, tick)| tick)
+    }
+
+    /// None of the times is recorded yet, and none stands twice in `times`.
+    fn check_new_ticks(&self, schedule: &str, times: &[Timestamp]) -> Result<()> {
         if !self.schedules.contains_key(schedule) {
             return Err(Error::not_found(format!("schedule {schedule}")));
         }
-        let key = (schedule.to_owned(), time);
-        if self.ticks.contains_key(&key) {
-            let what = format!("tick {} of schedule {schedule}", time.as_micros());
-            return Err(Error::conflict(what, "not recorded yet"));
+        let mut seen = BTreeSet::new();
+        for time in times {
+            if !seen.insert(time) || self.ticks.contains_key(&(schedule.to_owned(), *time)) {
+                let what = format!("tick {} of schedule {schedule}", time.as_micros());
+                return Err(Error::conflict(what, "not recorded yet"));
+            }
         }
-        let tick = Tick { schedule: schedule.to_owned(), logical_time: time, outcome, recorded_at: at };
-        self.ticks.insert(key, tick);
         Ok(())
+    }
+
+    fn insert_tick(&mut self, schedule: &str, time: Timestamp, outcome: TickOutcome, at: Timestamp) {
+        let tick = Tick { schedule: schedule.to_owned(), logical_time: time, outcome, recorded_at: at };
+        self.ticks.insert((schedule.to_owned(), time), tick);
     }
 
     fn held(&mut self, lease: &Lease) -> Result<&mut Lease> {
@@ -151,6 +146,26 @@ impl Tables {
 
 fn lost(lease: &Lease) -> Error {
     Error::conflict(format!("lease {}", lease.name), format!("owner {} in epoch {}", lease.owner.0, lease.epoch))
+}
+
+fn change_step(steps: &mut Vec<Step>, run: RunId, change: &StepChange) -> Result<()> {
+    check_step_change(change.from, change.to)?;
+    let what = format!("step {} of run {run}", change.node);
+    let index = match (change.from, steps.iter().position(|step| step.node == change.node)) {
+        (None, Some(_)) => return Err(Error::conflict(what, "not recorded yet")),
+        (Some(_), None) => return Err(Error::not_found(what)),
+        (None, None) => {
+            steps.push(new_step(run, change, steps.len()));
+            steps.len() - 1
+        }
+        (Some(_), Some(index)) => index,
+    };
+    let step = steps.get_mut(index).ok_or_else(|| Error::not_found(what.clone()))?;
+    match change.from {
+        Some(from) if step.status != from => return Err(Error::conflict(what, from.as_str())),
+        _ => apply_change(step, change),
+    }
+    Ok(())
 }
 
 fn new_step(run: RunId, change: &StepChange, ordinal: usize) -> Step {
@@ -282,10 +297,7 @@ impl StateStore for MemoryStore {
     fn change_steps(&self, run: RunId, owner: &BootId, changes: &[StepChange]) -> Result<()> {
         self.write(|tables| {
             tables.running(run, owner)?;
-            for change in changes {
-                tables.change_step(run, change)?;
-            }
-            Ok(())
+            tables.change_steps(run, changes)
         })
     }
 
@@ -344,27 +356,26 @@ impl StateStore for MemoryStore {
 
     fn launch_tick(&self, schedule: &str, logical_time: Timestamp, run: &NewRun, at: Timestamp) -> Result<RunId> {
         self.write(|tables| {
+            tables.check_new_ticks(schedule, &[logical_time])?;
             let id = tables.create_run(run, at);
-            tables.insert_tick(schedule, logical_time, TickOutcome::Run(id), at)?;
+            tables.insert_tick(schedule, logical_time, TickOutcome::Run(id), at);
             Ok(id)
         })
     }
 
     fn skip_ticks(&self, schedule: &str, ticks: &[(Timestamp, String)], at: Timestamp) -> Result<()> {
         self.write(|tables| {
-            if !tables.schedules.contains_key(schedule) {
-                return Err(Error::not_found(format!("schedule {schedule}")));
-            }
+            let times: Vec<Timestamp> = ticks.iter().map(|(time, _)| *time).collect();
+            tables.check_new_ticks(schedule, &times)?;
             for (time, reason) in ticks {
-                tables.insert_tick(schedule, *time, TickOutcome::Skipped(reason.clone()), at)?;
+                tables.insert_tick(schedule, *time, TickOutcome::Skipped(reason.clone()), at);
             }
             Ok(())
         })
     }
 
     fn ticks(&self, schedule: &str, limit: usize) -> Result<Vec<Tick>> {
-        let tables = self.lock();
-        Ok(tables.ticks.values().rev().filter(|tick| tick.schedule == schedule).take(limit).cloned().collect())
+        Ok(self.lock().ticks_of(schedule).rev().take(limit).cloned().collect())
     }
 
     fn take_lease(&self, name: &str, owner: &BootId, now: Timestamp, length: Duration) -> Result<Option<Lease>> {

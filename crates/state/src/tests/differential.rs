@@ -39,7 +39,7 @@ fn call() -> impl Strategy<Value = Call> {
         small.clone().prop_map(Call::Launch),
         small.clone().prop_map(Call::Skip),
         (who.clone(), small.clone()).prop_map(|(who, now)| Call::Take(who, now)),
-        (who, 1..4i64, small.clone()).prop_map(|(who, epoch, now)| Call::Renew(who, epoch, now)),
+        (who, 1..4i64, small).prop_map(|(who, epoch, now)| Call::Renew(who, epoch, now)),
         (0..60i64, 0..3usize).prop_map(|(before, keep)| Call::Prune(before, keep)),
     ]
 }
