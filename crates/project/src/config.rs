@@ -8,6 +8,7 @@ mod duration;
 mod interpolate;
 mod project_file;
 mod size;
+mod text_list;
 mod validate;
 
 use schemars::JsonSchema;
@@ -22,6 +23,7 @@ pub use project_file::{
     ApiConfig, BuildConfig, LakeConfig, MaintenanceConfig, PROJECT_FILE, ProjectConfig, StorageCredentials,
 };
 pub use size::ByteSize;
+pub use text_list::TextList;
 pub use validate::suggest;
 
 /// The JSON Schema of a file kind.

@@ -1,0 +1,4 @@
+mod job_file;
+mod run_machine;
+mod schedule;
+mod simulation;
