@@ -1,14 +1,21 @@
 //! What a source is, and how it is driven: records with positions, the durable local log, codecs to Arrow, schema drift,
 //! quarantine, rotation, retry, and acknowledgement only after the commit.
 //!
-//! Must not know: Delta, DataFusion, dbt, schedules, or any concrete service. A table is a `sink::TableSink`, a topic is a
-//! [`log::EventLog`], anything that yields records is a `source::Source`; `app` and `connectors` supply them.
+//! Must not know: Delta, DataFusion, dbt, schedules, or any concrete service. A table is a [`sink::TableSink`], a topic is a
+//! [`log::EventLog`], anything that yields records is a [`source::Source`]; `app` and `connectors` supply them.
 
+pub mod codec;
 pub mod error;
 pub mod limits;
 pub mod log;
+pub mod log_source;
+pub mod pipeline;
 pub mod position;
+pub mod raw_files;
 pub mod record;
+pub mod schema;
+pub mod sink;
+pub mod source;
 
 pub use error::{Error, Result};
 pub use position::Positions;

@@ -192,7 +192,7 @@ fn trimming_frees_whole_segments_as_retention_allows() {
     check(plain.clone(), 0, 0, 0, false);
     check(plain.clone(), 100, 0, 100, true);
     check(plain.clone(), 1_000, 0, 200, true);
-    let aged = TopicConfig { retention_age: Some(Duration::from_secs(60)), ..plain.clone() };
+    let aged = TopicConfig { retention_age: Some(Duration::from_secs(60)), ..plain };
     check(aged.clone(), 200, 2_000, 0, false);
     check(aged, 200, 100_000, 200, true);
     check(TopicConfig { retention_bytes: Some(1 << 30), ..plain }, 200, 0, 0, false);

@@ -1,0 +1,328 @@
+//! Columns under construction. Unlike Arrow's builders they can take back a row: a record that turns out bad half way
+//! leaves nothing behind.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, BooleanBufferBuilder, ListArray, PrimitiveArray, StringArray, StructArray};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::compute::kernels::cast_utils::{Parser, string_to_timestamp_nanos};
+use arrow::datatypes::{
+    DataType, Date32Type, FieldRef, Fields, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
+
+use crate::error::{Error, Result};
+
+/// Why a value does not go into its column; a lower-case fragment.
+pub(crate) type Refusal = String;
+
+#[derive(Debug)]
+pub(crate) struct Column {
+    field: FieldRef,
+    values: Values,
+    validity: BooleanBufferBuilder,
+}
+
+#[derive(Debug)]
+pub(crate) enum Values {
+    Boolean(BooleanBufferBuilder),
+    Int32(Vec<i32>),
+    Int64(Vec<i64>),
+    Float64(Vec<f64>),
+    Date32(Vec<i32>),
+    Timestamp(Vec<i64>),
+    Text { ends: Vec<i32>, bytes: Vec<u8> },
+    Struct(Fieldset),
+    List { ends: Vec<i32>, item: Box<Column> },
+}
+
+/// The columns of a record or of a nested object, by name.
+#[derive(Debug)]
+pub(crate) struct Fieldset {
+    pub(crate) columns: Vec<Column>,
+    by_name: HashMap<String, usize>,
+    rows: usize,
+}
+
+impl Fieldset {
+    pub(crate) fn new(fields: &Fields) -> Result<Self> {
+        let columns = fields.iter().map(Column::new).collect::<Result<Vec<_>>>()?;
+        let by_name = columns.iter().enumerate().map(|(index, column)| (column.name().to_owned(), index)).collect();
+        Ok(Self { columns, by_name, rows: 0 })
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Finds a column; records of one producer keep their order of fields, so the expected place is tried first.
+    pub(crate) fn find(&self, name: &str, expected: usize) -> Option<usize> {
+        let matches = |column: &Column| column.field.name() == name;
+        if self.columns.get(expected).is_some_and(matches) {
+            return Some(expected);
+        }
+        self.by_name.get(name).copied()
+    }
+
+    /// Ends a row: what it did not mention is null.
+    pub(crate) fn finish_row(&mut self) -> Result<(), Refusal> {
+        self.rows += 1;
+        for column in &mut self.columns {
+            if column.len() < self.rows {
+                column.push_null()?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        self.rows = rows;
+        for column in &mut self.columns {
+            column.truncate(rows);
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Result<Vec<ArrayRef>> {
+        self.rows = 0;
+        self.columns.iter_mut().map(Column::take).collect()
+    }
+}
+
+impl Column {
+    fn new(field: &FieldRef) -> Result<Self> {
+        let values = match field.data_type() {
+            DataType::Boolean => Values::Boolean(BooleanBufferBuilder::new(0)),
+            DataType::Int32 => Values::Int32(Vec::new()),
+            DataType::Int64 => Values::Int64(Vec::new()),
+            DataType::Float64 => Values::Float64(Vec::new()),
+            DataType::Date32 => Values::Date32(Vec::new()),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => Values::Timestamp(Vec::new()),
+            DataType::Utf8 => Values::Text { ends: Vec::new(), bytes: Vec::new() },
+            DataType::Struct(fields) => Values::Struct(Fieldset::new(fields)?),
+            DataType::List(item) => Values::List { ends: Vec::new(), item: Box::new(Self::new(item)?) },
+            other => {
+                let reason = format!("column `{}` has type {other}, which no codec can fill", field.name());
+                return Err(Error::Schema { reason });
+            }
+        };
+        Ok(Self { field: Arc::clone(field), values, validity: BooleanBufferBuilder::new(0) })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.field.name()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.validity.len()
+    }
+
+    pub(crate) fn values(&mut self) -> &mut Values {
+        &mut self.values
+    }
+
+    pub(crate) fn push_null(&mut self) -> Result<(), Refusal> {
+        if !self.field.is_nullable() {
+            return Err(format!("field `{}` is required", self.field.name()));
+        }
+        match &mut self.values {
+            Values::Boolean(values) => values.append(false),
+            Values::Int32(values) | Values::Date32(values) => values.push(0),
+            Values::Int64(values) | Values::Timestamp(values) => values.push(0),
+            Values::Float64(values) => values.push(0.0),
+            Values::Text { ends, .. } | Values::List { ends, .. } => ends.push(ends.last().copied().unwrap_or(0)),
+            Values::Struct(fields) => {
+                fields.rows += 1;
+                for column in &mut fields.columns {
+                    column.push_absent();
+                }
+            }
+        }
+        self.validity.append(false);
+        Ok(())
+    }
+
+    /// A place under a null parent: nobody sees whether it is null.
+    fn push_absent(&mut self) {
+        match &mut self.values {
+            Values::Boolean(values) => values.append(false),
+            Values::Int32(values) | Values::Date32(values) => values.push(0),
+            Values::Int64(values) | Values::Timestamp(values) => values.push(0),
+            Values::Float64(values) => values.push(0.0),
+            Values::Text { ends, .. } | Values::List { ends, .. } => ends.push(ends.last().copied().unwrap_or(0)),
+            Values::Struct(fields) => {
+                fields.rows += 1;
+                fields.columns.iter_mut().for_each(Self::push_absent);
+            }
+        }
+        self.validity.append(!self.field.is_nullable());
+    }
+
+    /// Counts the value that was just put into `values`.
+    pub(crate) fn mark_present(&mut self) {
+        self.validity.append(true);
+    }
+
+    pub(crate) fn push_text(&mut self, text: &str) -> Result<(), Refusal> {
+        let Self { field, values, .. } = self;
+        match values {
+            Values::Text { ends, bytes } => {
+                bytes.extend_from_slice(text.as_bytes());
+                ends.push(i32::try_from(bytes.len()).map_err(|_| "a batch holds more than 2 GiB of text".to_owned())?);
+            }
+            Values::Timestamp(out) => out.push(timestamp(text, field)?),
+            Values::Date32(out) => {
+                out.push(Date32Type::parse(text).ok_or_else(|| refused(field, "text that is no date"))?);
+            }
+            _ => return Err(refused(field, "text")),
+        }
+        self.mark_present();
+        Ok(())
+    }
+
+    pub(crate) fn push_bool(&mut self, value: bool) -> Result<(), Refusal> {
+        let Values::Boolean(values) = &mut self.values else { return Err(refused(&self.field, "a boolean")) };
+        values.append(value);
+        self.mark_present();
+        Ok(())
+    }
+
+    /// Takes a number as it is written, if the column can hold exactly that value (a float column: the nearest float).
+    pub(crate) fn push_number(&mut self, text: &str) -> Result<(), Refusal> {
+        let Self { field, values, .. } = self;
+        match values {
+            Values::Int64(out) => out.push(integer(text).ok_or_else(|| inexact(field, text))?),
+            Values::Int32(out) => {
+                let value = integer(text).and_then(|value| i32::try_from(value).ok());
+                out.push(value.ok_or_else(|| inexact(field, text))?);
+            }
+            Values::Float64(out) => {
+                let value = text.parse::<f64>().ok().filter(|value| value.is_finite());
+                out.push(value.ok_or_else(|| refused(field, "a number out of range"))?);
+            }
+            _ => return Err(refused(field, "a number")),
+        }
+        self.mark_present();
+        Ok(())
+    }
+
+    pub(crate) fn refuse(&self, found: &str) -> Refusal {
+        refused(&self.field, found)
+    }
+
+    /// Whether a number with a fraction was refused only because this column holds integers.
+    pub(crate) fn holds_integers(&self) -> bool {
+        matches!(self.values, Values::Int64(_) | Values::Int32(_))
+    }
+
+    fn truncate(&mut self, len: usize) {
+        // The value may be there already when its row is not.
+        self.validity.truncate(len);
+        match &mut self.values {
+            Values::Boolean(values) => values.truncate(len),
+            Values::Int32(values) | Values::Date32(values) => values.truncate(len),
+            Values::Int64(values) | Values::Timestamp(values) => values.truncate(len),
+            Values::Float64(values) => values.truncate(len),
+            Values::Text { ends, bytes } => {
+                ends.truncate(len);
+                bytes.truncate(end_of(ends));
+            }
+            Values::List { ends, item } => {
+                ends.truncate(len);
+                item.truncate(end_of(ends));
+            }
+            Values::Struct(fields) => fields.truncate(len),
+        }
+    }
+
+    /// The finished array; the column is empty again and expects about as much.
+    fn take(&mut self) -> Result<ArrayRef> {
+        let rows = self.len();
+        let validity = self.validity.finish();
+        let nulls = Some(NullBuffer::new(validity)).filter(|nulls| nulls.null_count() > 0);
+        let data_type = self.field.data_type().clone();
+        Ok(match &mut self.values {
+            Values::Boolean(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
+            Values::Int32(values) => Arc::new(PrimitiveArray::<Int32Type>::try_new(renew(values).into(), nulls)?),
+            Values::Int64(values) => Arc::new(PrimitiveArray::<Int64Type>::try_new(renew(values).into(), nulls)?),
+            Values::Float64(values) => Arc::new(PrimitiveArray::<Float64Type>::try_new(renew(values).into(), nulls)?),
+            Values::Date32(values) => Arc::new(PrimitiveArray::<Date32Type>::try_new(renew(values).into(), nulls)?),
+            Values::Timestamp(values) => {
+                let array = PrimitiveArray::<TimestampMicrosecondType>::try_new(renew(values).into(), nulls)?;
+                Arc::new(array.with_data_type(data_type))
+            }
+            Values::Text { ends, bytes } => {
+                let values = Buffer::from_vec(renew(bytes));
+                Arc::new(StringArray::try_new(offsets(ends), values, nulls)?)
+            }
+            Values::List { ends, item } => {
+                let array = item.take()?;
+                Arc::new(ListArray::try_new(Arc::clone(&item.field), offsets(ends), array, nulls)?)
+            }
+            Values::Struct(fields) => {
+                let DataType::Struct(definition) = data_type else {
+                    return Err(Error::Internal("a struct column is not one"));
+                };
+                Arc::new(StructArray::try_new_with_length(definition, fields.take()?, nulls, rows)?)
+            }
+        })
+    }
+}
+
+fn end_of(ends: &[i32]) -> usize {
+    ends.last().and_then(|end| usize::try_from(*end).ok()).unwrap_or(0)
+}
+
+/// Takes the values and leaves room for as many.
+fn renew<T>(values: &mut Vec<T>) -> Vec<T> {
+    let next = Vec::with_capacity(values.len());
+    std::mem::replace(values, next)
+}
+
+fn offsets(ends: &mut Vec<i32>) -> OffsetBuffer<i32> {
+    let mut all = Vec::with_capacity(ends.len() + 1);
+    all.push(0);
+    all.append(ends);
+    // Ends only grow, from zero, and stop short of the largest: checked as they were pushed.
+    OffsetBuffer::new(ScalarBuffer::from(all))
+}
+
+fn kind_of(field: &FieldRef) -> &'static str {
+    match field.data_type() {
+        DataType::Boolean => "booleans",
+        DataType::Int32 | DataType::Int64 => "integers",
+        DataType::Float64 => "numbers",
+        DataType::Date32 => "dates",
+        DataType::Timestamp(..) => "timestamps",
+        DataType::Struct(_) => "objects",
+        DataType::List(_) => "arrays",
+        _ => "text",
+    }
+}
+
+fn refused(field: &FieldRef, found: &str) -> Refusal {
+    format!("field `{}` holds {}, found {found}", field.name(), kind_of(field))
+}
+
+fn inexact(field: &FieldRef, text: &str) -> Refusal {
+    let shown: String = text.chars().take(40).collect();
+    refused(field, &format!("{shown}, which is no integer in range"))
+}
+
+/// An integer exactly, also when it is written with a point or an exponent.
+pub(crate) fn integer(text: &str) -> Option<i64> {
+    if let Ok(value) = text.parse::<i64>() {
+        return Some(value);
+    }
+    // Above 2^53 a float no longer tells neighbouring integers apart.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let value = text.parse::<f64>().ok()?;
+    let exact = value.fract() == 0.0 && value.abs() <= EXACT && !text.bytes().all(|byte| byte.is_ascii_digit());
+    #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
+    exact.then_some(value as i64)
+}
+
+/// A time without a zone is taken as UTC.
+fn timestamp(text: &str, field: &FieldRef) -> Result<i64, Refusal> {
+    let nanos = string_to_timestamp_nanos(text).map_err(|_| refused(field, "text that is no timestamp"))?;
+    Ok(nanos.div_euclid(1_000))
+}

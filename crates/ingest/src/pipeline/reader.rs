@@ -1,0 +1,225 @@
+//! The blocking half: reads, decodes, and decides where commits end.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use headwater_project::Clock;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::Sender;
+use tokio_util::sync::CancellationToken;
+
+use crate::codec::Decoder;
+use crate::error::{Error, Result};
+use crate::pipeline::metrics::Counts;
+use crate::pipeline::{Ended, PipelineOptions};
+use crate::position::Positions;
+use crate::raw_files::{RawFile, RawFiles};
+use crate::record::RecordBuffer;
+use crate::sink::Rejected;
+use crate::source::{Next, RawBatch, ReadLimits, Source};
+
+/// What the writing half is to do, in order.
+pub(super) enum Step {
+    Rows {
+        schema: SchemaRef,
+        rows: RecordBatch,
+        rejected: Vec<Rejected>,
+    },
+    Commit {
+        schema: SchemaRef,
+        positions: Positions,
+        info: Vec<String>,
+        counts: Counts,
+        raw_files: Vec<RawFile>,
+        lag: Option<u64>,
+    },
+}
+
+pub(super) struct Reader {
+    source: Box<dyn Source>,
+    decoder: Decoder,
+    options: PipelineOptions,
+    clock: Arc<dyn Clock>,
+    raw_files: Option<RawFiles>,
+    pending: Pending,
+}
+
+/// What the commit to come covers.
+#[derive(Default)]
+struct Pending {
+    positions: Positions,
+    info: Vec<String>,
+    counts: Counts,
+    since: Duration,
+    dirty: bool,
+    /// The last batch ended where a commit may.
+    boundary: bool,
+}
+
+/// The writing half is gone; it knows why.
+struct Disconnected;
+
+enum Halt {
+    Error(Error),
+    Disconnected,
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<Disconnected> for Halt {
+    fn from(_: Disconnected) -> Self {
+        Self::Disconnected
+    }
+}
+
+impl Reader {
+    pub(super) fn new(
+        source: Box<dyn Source>,
+        decoder: Decoder,
+        options: PipelineOptions,
+        clock: Arc<dyn Clock>,
+        raw_files: bool,
+    ) -> Self {
+        let raw_files = raw_files.then(RawFiles::default);
+        Self { source, decoder, options, clock, raw_files, pending: Pending::default() }
+    }
+
+    /// Reads until the end and then passes on acknowledgements until the writing half is done. Gives the source back.
+    pub(super) fn run(
+        mut self,
+        from: &Positions,
+        steps: Sender<Step>,
+        acknowledged: &Receiver<Positions>,
+        stop: &CancellationToken,
+        runtime: &Handle,
+    ) -> (Box<dyn Source>, Result<Ended>) {
+        let mut ended = match self.read(from, &steps, acknowledged, stop, runtime) {
+            Ok(ended) => Ok(ended),
+            Err(Halt::Error(error)) => Err(error),
+            Err(Halt::Disconnected) => Ok(Ended::Stopped),
+        };
+        drop(steps);
+        for positions in acknowledged {
+            if ended.is_ok()
+                && let Err(error) = self.source.committed(&positions)
+            {
+                ended = Err(error);
+            }
+        }
+        (self.source, ended)
+    }
+
+    fn read(
+        &mut self,
+        from: &Positions,
+        steps: &Sender<Step>,
+        acknowledged: &Receiver<Positions>,
+        stop: &CancellationToken,
+        runtime: &Handle,
+    ) -> Result<Ended, Halt> {
+        self.source.resume(from)?;
+        let limits = ReadLimits { max_bytes: self.options.batch_bytes };
+        let mut buffer = RecordBuffer::default();
+        let mut stop_asked: Option<Duration> = None;
+        loop {
+            for positions in acknowledged.try_iter() {
+                self.source.committed(&positions)?;
+            }
+            if stop.is_cancelled() {
+                let asked = *stop_asked.get_or_insert_with(|| self.clock.monotonic());
+                if self.may_commit() {
+                    self.commit(steps)?;
+                    return Ok(Ended::Stopped);
+                }
+                if !self.pending.dirty || self.clock.monotonic().saturating_sub(asked) > self.options.drain {
+                    return Ok(Ended::Stopped);
+                }
+            }
+            match self.source.next_batch(&limits, buffer)? {
+                Next::Batch(batch) => buffer = self.take(*batch, steps)?,
+                Next::Idle => {
+                    buffer = RecordBuffer::default();
+                    wait(self.options.idle_wait, stop, runtime);
+                }
+                Next::End => {
+                    if self.may_commit() {
+                        self.commit(steps)?;
+                    }
+                    return Ok(Ended::SourceEnded);
+                }
+            }
+            if self.may_commit() && self.due() {
+                self.commit(steps)?;
+            }
+        }
+    }
+
+    fn may_commit(&self) -> bool {
+        self.pending.dirty && self.pending.boundary
+    }
+
+    fn due(&self) -> bool {
+        let (rotation, counts) = (self.options.rotation, self.pending.counts);
+        counts.rows + counts.rejected >= rotation.rows
+            || counts.bytes >= rotation.bytes
+            || self.raw_files.as_ref().is_some_and(|files| files.bytes() >= self.options.raw_bytes)
+            || self.clock.monotonic().saturating_sub(self.pending.since) >= rotation.interval
+    }
+
+    /// Decodes a batch, hands it on, and returns its buffer to read into again.
+    fn take(&mut self, batch: RawBatch, steps: &Sender<Step>) -> Result<RecordBuffer, Halt> {
+        let RawBatch { mut records, header, origin, mut rejected, positions, boundary, info } = batch;
+        let empty = records.is_empty() && rejected.is_empty();
+        if empty && self.decoder.table_schema().is_none() {
+            // There is no table yet to commit a position to, and nothing is lost by reading nothing again.
+            return Ok(records);
+        }
+        if !self.pending.dirty {
+            self.pending.since = self.clock.monotonic();
+            self.pending.dirty = true;
+        }
+        self.pending.boundary = boundary;
+        self.pending.positions.advance(&positions);
+        self.pending.info.extend(info);
+        if let Some(files) = &mut self.raw_files {
+            files.add(&origin, &records)?;
+        }
+        self.pending.counts.bytes += records.bytes() as u64;
+        if empty {
+            return Ok(records);
+        }
+        let mut decoded = self.decoder.decode(&records, &header, &origin)?;
+        rejected.append(&mut decoded.rejected);
+        self.pending.counts.rows += decoded.rows.num_rows() as u64;
+        self.pending.counts.rejected += rejected.len() as u64;
+        let schema = self.decoder.table_schema().ok_or(Error::Internal("a decoder has no schema after a batch"))?;
+        send(steps, Step::Rows { schema, rows: decoded.rows, rejected })?;
+        records.clear();
+        Ok(records)
+    }
+
+    fn commit(&mut self, steps: &Sender<Step>) -> Result<(), Halt> {
+        let raw_files = self.raw_files.as_mut().map(RawFiles::finish).transpose()?.unwrap_or_default();
+        let Pending { positions, info, counts, .. } = std::mem::take(&mut self.pending);
+        let lag = self.source.lag();
+        let schema = self.decoder.table_schema().ok_or(Error::Internal("a commit is due before there is a table"))?;
+        send(steps, Step::Commit { schema, positions, info, counts, raw_files, lag })?;
+        Ok(())
+    }
+}
+
+fn send(steps: &Sender<Step>, step: Step) -> Result<(), Disconnected> {
+    steps.blocking_send(step).map_err(|_| Disconnected)
+}
+
+fn wait(time: Duration, stop: &CancellationToken, runtime: &Handle) {
+    // Whether the time is over or a stop was asked for makes no difference here: the loop looks.
+    drop(runtime.block_on(async { tokio::time::timeout(time, stop.cancelled()).await }));
+}

@@ -1,0 +1,92 @@
+//! Where rows go: the table a pipeline fills, seen from the source's side.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use headwater_project::Failure;
+
+use crate::position::Positions;
+
+/// Where a record came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Log { topic: Arc<str>, partition: i32 },
+    File { path: Arc<str> },
+}
+
+/// A record that no row could be made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// A lower-case fragment.
+    pub reason: String,
+    /// The record as it came, at most `MAX_REJECTED_BYTES` of it.
+    pub bytes: Vec<u8>,
+    /// Its full length.
+    pub length: u64,
+    pub origin: Origin,
+    /// Offset in the partition, or line in the file.
+    pub offset: i64,
+    /// Milliseconds since 1970.
+    pub timestamp: i64,
+}
+
+/// What a commit covers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// How far the source has been read once this is committed; only the keys that moved.
+    pub positions: Positions,
+    /// What the source wants remembered with the commit (JSON each), such as the files it took, in order.
+    pub info: Vec<String>,
+    /// Rows written since the last commit.
+    pub rows: u64,
+    /// Records rejected since the last commit.
+    pub rejected: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitReceipt {
+    /// The table's version with this commit in it.
+    pub version: u64,
+}
+
+/// The table a pipeline fills.
+///
+/// - *Calls*: one pipeline calls at a time, from one task. The order is `open`, then any number of rounds of `evolve`, `write`
+///   and `reject`, each round ended by `commit` or `abandon`.
+/// - *Ownership*: `open` fences: once it returned, no commit of an earlier owner may succeed, and a commit by this owner after
+///   someone else's `open` fails with `Kind::Conflict`. The positions it returns are read after the fence is in place.
+/// - *Atomicity*: after `commit(positions)` either all rows written since the last commit are in the table and its positions
+///   are these, or neither. Nothing written is visible before. Memory or files staged by `write` go with `abandon`.
+/// - *Idempotence*: a commit is known by its positions. If the table already has them, `commit` succeeds without adding rows.
+/// - *Quarantine*: rejected records are committed to the quarantine table first, with the same positions and the same rule,
+///   and then the rows. A crash between the two is repaired by the replay, which the quarantine recognises by position; so
+///   records in = rows out + records quarantined, always.
+/// - *Errors*: an error of `commit` means that the outcome is unknown. The sink does not have to find out: the pipeline calls
+///   `open` again and goes on from the positions that are really there. After an error of any method the pipeline calls
+///   `abandon`, then `open`.
+/// - *Durability*: what `commit` reported survives a power cut; the source forgets it after.
+#[async_trait]
+pub trait TableSink: Send {
+    /// Takes the table over and says how far it got; creates nothing if there is no table yet.
+    async fn open(&mut self) -> Result<Positions, Failure>;
+
+    /// The columns of the table, without those the sink adds by itself. Nothing while there is no table.
+    fn schema(&self) -> Option<SchemaRef>;
+
+    /// Creates the table, or adds columns to it. Rows written from here on have this schema; takes effect with the next
+    /// commit at the latest. Refuses, with `Kind::User`, what the table cannot become.
+    async fn evolve(&mut self, schema: SchemaRef) -> Result<(), Failure>;
+
+    /// Stages rows. Returns once they no longer count against the pipeline's memory.
+    async fn write(&mut self, rows: RecordBatch) -> Result<(), Failure>;
+
+    /// Stages records for the quarantine table.
+    async fn reject(&mut self, records: Vec<Rejected>) -> Result<(), Failure>;
+
+    async fn commit(&mut self, commit: Commit) -> Result<CommitReceipt, Failure>;
+
+    /// Drops what was staged and not committed.
+    async fn abandon(&mut self);
+}

@@ -1,0 +1,78 @@
+//! Anything that yields records with positions.
+
+pub mod conformance;
+
+use std::sync::Arc;
+
+use crate::codec::Codec;
+use crate::error::Result;
+use crate::position::Positions;
+use crate::record::RecordBuffer;
+use crate::schema::Provenance;
+use crate::sink::{Origin, Rejected};
+
+/// How much one batch may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// About so many bytes of payload; a single bigger record still comes.
+    pub max_bytes: usize,
+}
+
+/// Records read together: of one partition, or of one file.
+#[derive(Debug)]
+pub struct RawBatch {
+    pub records: RecordBuffer,
+    /// Names of the fields of delimited rows, in order.
+    pub header: Arc<[String]>,
+    pub origin: Origin,
+    /// What could not even be cut into records. Counts as read.
+    pub rejected: Vec<Rejected>,
+    /// The keys this batch moves, and how far, once it is committed together with everything before it.
+    pub positions: Positions,
+    /// Whether a commit may end after this batch. If not, the positions mean nothing yet.
+    pub boundary: bool,
+    /// What to remember with the commit (JSON) that covers this batch.
+    pub info: Option<String>,
+}
+
+#[derive(Debug)]
+pub enum Next {
+    Batch(Box<RawBatch>),
+    /// Nothing now; ask again later.
+    Idle,
+    /// Nothing any more.
+    End,
+}
+
+/// Where records come from.
+///
+/// - *Order*: `resume` is called before anything else and again after every failure; from then on `next_batch` yields every
+///   record after those positions, each once, in order within a partition or file.
+/// - *Acknowledgement*: only `committed` tells that records are safe. Before it the source must be able to yield them again,
+///   to this process or the next, and must not tell anybody upstream that they were taken. `committed` may not come for every
+///   batch, and after a crash it may not come for what was committed: `resume` says the truth.
+/// - *Delivery*: at least once by itself; exactly once into the table, because the positions are committed with the rows.
+/// - *Calls*: by one thread at a time, though not always the same. Calls may block on disk or network, but `next_batch` must
+///   not wait for records to come: it returns `Idle`.
+/// - *Errors*: after an error of any method the next call is `resume`. `Kind::External` and `Kind::Exhausted` are retried with
+///   backoff; anything else stops the pipeline. A bad record is no error but a [`Rejected`].
+/// - *Memory*: a batch obeys the limits; nothing else grows with the amount of data.
+///
+/// [`conformance::check`] tests this for any source that ends.
+pub trait Source: Send {
+    fn codec(&self) -> Codec;
+
+    fn provenance(&self) -> Provenance;
+
+    fn resume(&mut self, committed: &Positions) -> Result<()>;
+
+    /// `buffer` is empty and has memory to reuse; the batch may carry it.
+    fn next_batch(&mut self, limits: &ReadLimits, buffer: RecordBuffer) -> Result<Next>;
+
+    fn committed(&mut self, positions: &Positions) -> Result<()>;
+
+    /// Records that wait to be read, if that can be told.
+    fn lag(&self) -> Option<u64> {
+        None
+    }
+}
