@@ -1,0 +1,563 @@
+//! Runs the simulation: whoever is due next acts, in the order of (time, user), and the trouble asked for is added on the way.
+//!
+//! Every user has a stream of random numbers of their own, so what one does never depends on the others. Three things are
+//! shared and happen in one order: session numbers, arrivals, and faults.
+
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::io::{self, Read, Write};
+
+use headwater_project::{Severity, Timestamp};
+
+use super::calendar::{DAY_SECONDS, DailyWarp, WeekendDamping};
+use super::catalog::{self, Catalog};
+use super::chain::{Chain, Page, StateId};
+use super::config::{FaultShares, SessionsConfig};
+use super::lint::lint;
+use super::render::{Event, Renderer, TOPIC_COUNT, Topic, topics};
+use super::state::{Delayed, Due, LiveState, UNREGISTERED, User, read_snapshot, write_snapshot};
+use super::world::{self, Profile, ROLE_LIFE, World};
+use crate::error::SimError;
+use crate::generator::{
+    Counts, Generated, Generator, Produced, RecordSink, ReferenceTable, Stop, TopicCounts, TopicSpec,
+};
+use crate::random::Stream;
+
+const ROLE_ARRIVALS: u64 = 5;
+const ROLE_TROUBLES: u64 = 6;
+const YEAR_SECONDS: f64 = 365.0 * DAY_SECONDS as f64;
+/// Spread of the personal factors on alpha and beta.
+const SIGMA: f64 = 1.0;
+/// People who were users before the start registered at most this long ago.
+const OLDEST_REGISTRATION_SECONDS: f64 = 5.0 * YEAR_SECONDS;
+const REDIRECT_MILLIS: i64 = 1_000;
+/// A duplicate follows its original within a minute.
+const DUPLICATE_MAX_DELAY_MILLIS: u64 = 60_000;
+/// Bound of the records that wait for a late delivery: about 150 MB.
+const WAITING_LIMIT: usize = 2_000_000;
+/// Users beyond this many at once are turned away; it bounds memory when growth runs for very long.
+const USER_LIMIT: u64 = u32::MAX as u64 - 1;
+
+/// The `sessions` generator.
+#[derive(Debug)]
+pub struct Sessions {
+    renderer: Renderer,
+    rhythm: Rhythm,
+    topics: Vec<TopicSpec>,
+    faults: Option<FaultShares>,
+    growth_rate: f64,
+    attrition_rate: f64,
+    end: i64,
+    seed: u64,
+    fingerprint: u64,
+    live: LiveState,
+    record: Vec<u8>,
+    mangled: Vec<u8>,
+}
+
+/// When people act.
+#[derive(Debug)]
+struct Rhythm {
+    alpha: f64,
+    beta: f64,
+    session_gap: f64,
+    warp: DailyWarp,
+    weekend: WeekendDamping,
+}
+
+impl Rhythm {
+    /// Start of the session after `last`, in seconds.
+    fn next_session(&self, last: f64, beta: f64, stream: &mut Stream) -> f64 {
+        let mut from = last;
+        loop {
+            let mut plain = from;
+            let mut candidate = from;
+            // The warp may move a time back before the last event; waiting longer always gets past it.
+            while candidate <= from {
+                plain += self.session_gap + stream.exponential(beta).max(0.001);
+                candidate = self.warp.apply(plain);
+            }
+            if !stream.chance(self.weekend.at(candidate)) {
+                return candidate;
+            }
+            from = candidate;
+        }
+    }
+
+    /// First session at or after `start` of a user who has been around for long: the habit is followed from some time
+    /// before, so that no start is special.
+    fn ongoing_session(&self, start: f64, beta: f64, stream: &mut Stream) -> f64 {
+        let lead = (DAY_SECONDS as f64).min(50.0 * (beta + self.session_gap));
+        let mut at = start - lead;
+        while at < start {
+            at = self.next_session(at, beta, stream);
+        }
+        at
+    }
+}
+
+struct Output<'a> {
+    sink: &'a mut dyn RecordSink,
+    produced: Produced,
+}
+
+impl Output<'_> {
+    fn record(&mut self, record: Generated<'_>) {
+        self.produced.records += 1;
+        self.produced.bytes += record.payload.len() as u64;
+        self.sink.record(record);
+    }
+}
+
+/// The three sources of what happens next. At equal times the order is that of the variants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Deliver,
+    Arrive,
+    Act,
+}
+
+impl Sessions {
+    /// Starts a simulation from its beginning. Errors of the linter refuse it.
+    pub fn new(config: &SessionsConfig) -> Result<Self, SimError> {
+        let mut sessions = Self::without_users(config)?;
+        sessions.settle(config);
+        Ok(sessions)
+    }
+
+    /// Continues from a snapshot of the same configuration.
+    pub fn restore(config: &SessionsConfig, input: &mut dyn Read) -> Result<Self, SimError> {
+        let mut sessions = Self::without_users(config)?;
+        let world = &sessions.renderer.world;
+        let live = read_snapshot(input, sessions.fingerprint, |ordinal| world.profile(ordinal))?;
+        if live.users.iter().any(|user| sessions.renderer.chain.state(user.state).is_none()) {
+            return Err(SimError::SnapshotFormat("a user is in an unknown state"));
+        }
+        sessions.live = live;
+        Ok(sessions)
+    }
+
+    /// Users who have neither churned nor left.
+    pub fn users(&self) -> u64 {
+        self.live.present
+    }
+
+    fn without_users(config: &SessionsConfig) -> Result<Self, SimError> {
+        let findings = lint(config);
+        if findings.iter().any(|finding| finding.severity == Severity::Error) {
+            let errors = findings.into_iter().filter(|finding| finding.severity == Severity::Error);
+            return Err(SimError::Config(errors.collect()));
+        }
+        let chain = Chain::new(config).ok_or_else(|| {
+            let finding = headwater_project::Diagnostic::error("the chain has more than 65,000 states");
+            SimError::Config(vec![finding.hint("Merge states that behave alike.")])
+        })?;
+        let world = World::new(config.seed)?;
+        let catalog = Catalog::new(config.seed, config.songs)?;
+        let start_seconds = config.start.as_millis().div_euclid(1_000);
+        let faults = config.faults;
+        let troubled = faults.late > 0.0 || faults.duplicate > 0.0 || faults.malformed > 0.0;
+        Ok(Self {
+            renderer: Renderer::new(chain, world, catalog, config.first_user_id, config.tag.as_deref()),
+            rhythm: Rhythm {
+                alpha: config.alpha,
+                beta: config.beta,
+                session_gap: config.session_gap,
+                warp: DailyWarp::new(config.damping),
+                weekend: WeekendDamping::new(
+                    config.weekend_damping,
+                    config.weekend_damping_offset * 60.0,
+                    config.weekend_damping_scale * 60.0,
+                    start_seconds,
+                ),
+            },
+            topics: topics(config.tag.is_some()),
+            faults: troubled.then_some(faults),
+            growth_rate: config.growth_rate,
+            attrition_rate: config.attrition_rate,
+            end: config.end.map_or(i64::MAX, |end| end.as_millis()),
+            seed: config.seed,
+            fingerprint: fingerprint(config),
+            live: LiveState {
+                next_ordinal: 0,
+                next_session: 1,
+                present: 0,
+                arrivals: Stream::of(config.seed, ROLE_ARRIVALS, 0),
+                next_arrival: f64::INFINITY,
+                troubles: Stream::of(config.seed, ROLE_TROUBLES, 0),
+                staged: 0,
+                counts: [TopicCounts::default(); TOPIC_COUNT],
+                users: Vec::new(),
+                free: Vec::new(),
+                queue: BinaryHeap::new(),
+                delayed: BinaryHeap::new(),
+            },
+            record: Vec::with_capacity(1_024),
+            mangled: Vec::with_capacity(1_024),
+        })
+    }
+
+    /// Brings in the users there are at the start.
+    fn settle(&mut self, config: &SessionsConfig) {
+        let start = config.start.as_millis();
+        self.live.users.reserve_exact(config.n_users as usize);
+        self.live.queue.reserve_exact(config.n_users as usize);
+        for _ in 0..config.n_users {
+            let mut user = self.born(start);
+            user.pair = self.renderer.chain.initial_pair(&mut user.stream);
+            let since = user.stream.exponential(YEAR_SECONDS).min(OLDEST_REGISTRATION_SECONDS);
+            let seconds = start as f64 / 1_000.0;
+            let first = self.rhythm.ongoing_session(seconds, f64::from(user.beta), &mut user.stream);
+            self.enter(user, millis(first).max(start), start - millis(since));
+        }
+        self.await_arrival(start as f64 / 1_000.0);
+    }
+
+    fn born(&mut self, at: i64) -> User {
+        let ordinal = self.live.next_ordinal;
+        self.live.next_ordinal += 1;
+        let mut stream = Stream::of(self.seed, ROLE_LIFE, u64::from(ordinal));
+        let alpha = self.rhythm.alpha * stream.log_normal(SIGMA);
+        let beta = self.rhythm.beta * stream.log_normal(SIGMA);
+        let lifetime = if self.attrition_rate > 0.0 {
+            stream.exponential(YEAR_SECONDS / self.attrition_rate)
+        } else {
+            f64::INFINITY
+        };
+        User {
+            ordinal,
+            alpha: alpha as f32,
+            beta: beta as f32,
+            stream,
+            registration: UNREGISTERED,
+            song_end: i64::MIN,
+            leaves_at: at.saturating_add(millis(lifetime)),
+            session: 0,
+            item: 0,
+            state: 0,
+            pair: self.renderer.chain.newcomer_pair(),
+            fresh: true,
+            introduced: false,
+            from_login: false,
+            profile: self.renderer.world.profile(ordinal),
+        }
+    }
+
+    /// Adds a user whose first session begins at `at`. Someone who starts as a guest registers later, in the simulation.
+    fn enter(&mut self, mut user: User, at: i64, registered: i64) {
+        // Nobody with this auth and level has a page to start from: such a user never shows up.
+        let Some(state) = self.renderer.chain.start(user.pair, &mut user.stream) else { return };
+        user.state = state;
+        if self.renderer.chain.state(state).is_some_and(|state| !state.guest) {
+            user.registration = registered;
+        }
+        self.live.present += 1;
+        let slot = self.live.free.pop().unwrap_or(self.live.users.len() as u32);
+        match self.live.users.get_mut(slot as usize) {
+            Some(vacant) => *vacant = user,
+            None => self.live.users.push(user),
+        }
+        let due = at.min(user.leaves_at);
+        if due < self.end {
+            self.live.queue.push(Due { at: due, ordinal: user.ordinal, slot });
+        }
+    }
+
+    /// Draws the next arrival. The rate follows the number of users as it is now.
+    fn await_arrival(&mut self, from: f64) {
+        let rate = self.live.present as f64 * self.growth_rate;
+        let room = u64::from(self.live.next_ordinal) < USER_LIMIT;
+        self.live.next_arrival =
+            if rate > 0.0 && room { from + self.live.arrivals.exponential(YEAR_SECONDS / rate) } else { f64::INFINITY };
+        if self.live.next_arrival >= self.end as f64 / 1_000.0 {
+            self.live.next_arrival = f64::INFINITY;
+        }
+    }
+
+    fn arrive(&mut self) {
+        let arrival = self.live.next_arrival;
+        let user = self.born(millis(arrival));
+        // Newcomers follow the hours of the day too. Adding the reach keeps the first visit from preceding the arrival.
+        let first = self.rhythm.warp.apply(arrival + self.rhythm.warp.reach());
+        self.enter(user, millis(first).max(millis(arrival)), millis(arrival));
+        self.await_arrival(arrival);
+    }
+
+    fn next_step(&self) -> Option<(i64, Step)> {
+        let delivery = self.live.delayed.peek().map(|delayed| (delayed.due, Step::Deliver));
+        let arrival = self.live.next_arrival.is_finite().then(|| (millis(self.live.next_arrival), Step::Arrive));
+        let action = self.live.queue.peek().map(|due| (due.at, Step::Act));
+        [delivery, arrival, action].into_iter().flatten().min()
+    }
+
+    /// The user who is due acts, and is queued for the next time or gone.
+    fn act(&mut self, output: &mut Output<'_>) {
+        let Some(&due) = self.live.queue.peek() else { return };
+        let Some(&(mut user)) = self.live.users.get(due.slot as usize) else { return };
+        let next = if due.at >= user.leaves_at {
+            None
+        } else {
+            self.emit_event(due.at, &mut user, output);
+            self.plan(due.at, &mut user).map(|next| next.min(user.leaves_at))
+        };
+        if let Some(kept) = self.live.users.get_mut(due.slot as usize) {
+            *kept = user;
+        }
+        if next.is_none() {
+            self.live.present -= 1;
+            self.live.free.push(due.slot);
+        }
+        let Some(mut top) = self.live.queue.peek_mut() else { return };
+        match next.filter(|next| *next < self.end) {
+            Some(next) => top.at = next,
+            None => drop(PeekMut::pop(top)),
+        }
+    }
+
+    /// Decides what the user does after the event at `now`, and when; `None` when there is no next time.
+    fn plan(&self, now: i64, user: &mut User) -> Option<i64> {
+        let chain = &self.renderer.chain;
+        let here = chain.state(user.state)?;
+        user.from_login = here.page == Page::Login;
+        user.pair = here.pair;
+        if let Some(next) = chain.next(user.state, &mut user.stream) {
+            user.fresh = false;
+            user.item = user.item.saturating_add(1);
+            user.state = next;
+            return Some(self.next_event_time(now, next, user));
+        }
+        if here.churned {
+            return None;
+        }
+        let seconds = now as f64 / 1_000.0;
+        let at = self.rhythm.next_session(seconds, f64::from(user.beta), &mut user.stream);
+        user.state = chain.start(user.pair, &mut user.stream)?;
+        user.fresh = true;
+        user.from_login = false;
+        Some(millis(at).max(now + 1))
+    }
+
+    fn next_event_time(&self, now: i64, next: StateId, user: &mut User) -> i64 {
+        let Some(state) = self.renderer.chain.state(next) else { return now };
+        if state.redirect {
+            return now + REDIRECT_MILLIS;
+        }
+        if state.page == Page::Song && user.song_end > now {
+            return user.song_end;
+        }
+        now.saturating_add(millis(user.stream.exponential(f64::from(user.alpha))).max(1))
+    }
+
+    /// Writes the records of the event that is due.
+    fn emit_event(&mut self, now: i64, user: &mut User, output: &mut Output<'_>) {
+        let Some(state) = self.renderer.chain.state(user.state) else { return };
+        let (page, guest) = (state.page, state.guest);
+        if user.fresh {
+            user.session = self.live.next_session;
+            self.live.next_session += 1;
+            user.item = 0;
+            user.song_end = i64::MIN;
+        }
+        if !guest && user.registration == UNREGISTERED {
+            user.registration = now;
+        }
+        let mut event = Event {
+            at: now,
+            // A configuration may show users in the guest state; the first visit stands for their registration.
+            registration: if user.registration == UNREGISTERED { now } else { user.registration },
+            session: user.session,
+            ordinal: user.ordinal,
+            item: user.item,
+            song: 0,
+            state: user.state,
+            revenue: 0,
+        };
+        match page {
+            Page::Song => {
+                event.song = self.renderer.catalog.draw.draw(&mut user.stream) as u32;
+                let length =
+                    self.renderer.catalog.songs.get(event.song as usize).map_or(0, |song| song.duration_millis());
+                user.song_end = now + length;
+            }
+            Page::Advertisement => event.revenue = 5 + user.stream.below(6) as u8,
+            Page::LevelChange | Page::Login | Page::Other => {}
+        }
+        if !guest && !user.introduced {
+            user.introduced = true;
+            self.emit(Topic::UserInfo, &event, &user.profile, output);
+        }
+        self.emit(Topic::PageViewEvents, &event, &user.profile, output);
+        if page == Page::Song {
+            self.emit(Topic::ListenEvents, &event, &user.profile, output);
+        }
+        if page == Page::LevelChange {
+            self.emit(Topic::StatusChangeEvents, &event, &user.profile, output);
+        }
+        if user.from_login {
+            self.emit(Topic::AuthEvents, &event, &user.profile, output);
+        }
+    }
+
+    fn emit(&mut self, topic: Topic, event: &Event, profile: &Profile, output: &mut Output<'_>) {
+        self.renderer.write(topic, event, profile, &mut self.record);
+        let delivered_at = match self.faults {
+            None => event.at,
+            Some(faults) => self.trouble(faults, topic, event, output),
+        };
+        if delivered_at == event.at {
+            let counts = &mut self.live.counts[topic.index()];
+            counts.delivered += 1;
+            counts.good += 1;
+            output.record(generated(&self.renderer, topic, event, &self.record));
+        }
+    }
+
+    /// Draws the faults of one record and stages what comes later. Returns when the record itself is delivered.
+    fn trouble(&mut self, faults: FaultShares, topic: Topic, event: &Event, output: &mut Output<'_>) -> i64 {
+        let troubles = &mut self.live.troubles;
+        let late = troubles.chance(faults.late);
+        let duplicate = troubles.chance(faults.duplicate);
+        let malformed = troubles.chance(faults.malformed);
+        let mut delivered_at = event.at;
+        if late {
+            let delay = 1 + self.live.troubles.below(((faults.late_max_delay * 1_000.0) as u64).max(1)) as i64;
+            if self.stage(event.at.saturating_add(delay), false, topic, event) {
+                delivered_at = event.at.saturating_add(delay);
+            }
+        }
+        if duplicate {
+            let delay = 1 + self.live.troubles.below(DUPLICATE_MAX_DELAY_MILLIS) as i64;
+            self.stage(delivered_at.saturating_add(delay), true, topic, event);
+        }
+        if malformed {
+            mangle(&self.record, &mut self.live.troubles, &mut self.mangled);
+            let counts = &mut self.live.counts[topic.index()];
+            counts.delivered += 1;
+            counts.malformed += 1;
+            output.record(generated(&self.renderer, topic, event, &self.mangled));
+        }
+        delivered_at
+    }
+
+    fn stage(&mut self, due: i64, duplicate: bool, topic: Topic, event: &Event) -> bool {
+        let room = self.live.delayed.len() < WAITING_LIMIT;
+        let counts = &mut self.live.counts[topic.index()];
+        if room {
+            counts.waiting += 1;
+            let sequence = self.live.staged;
+            self.live.staged += 1;
+            self.live.delayed.push(Delayed { due, sequence, duplicate, topic, event: *event });
+        } else {
+            counts.faults_skipped += 1;
+        }
+        room
+    }
+
+    fn deliver(&mut self, output: &mut Output<'_>) {
+        let Some(delayed) = self.live.delayed.pop() else { return };
+        let counts = &mut self.live.counts[delayed.topic.index()];
+        counts.waiting -= 1;
+        counts.delivered += 1;
+        if delayed.duplicate {
+            counts.duplicates += 1;
+        } else {
+            counts.good += 1;
+            counts.late += 1;
+        }
+        let profile = self.renderer.world.profile(delayed.event.ordinal);
+        self.renderer.write(delayed.topic, &delayed.event, &profile, &mut self.record);
+        output.record(generated(&self.renderer, delayed.topic, &delayed.event, &self.record));
+    }
+}
+
+impl Generator for Sessions {
+    fn topics(&self) -> &[TopicSpec] {
+        &self.topics
+    }
+
+    fn reference_tables(&self) -> Result<Vec<ReferenceTable>, SimError> {
+        Ok(vec![
+            ReferenceTable { name: "songs", rows: self.renderer.catalog.table()? },
+            ReferenceTable { name: "locations", rows: self.renderer.world.locations()? },
+        ])
+    }
+
+    fn next_time(&self) -> Option<Timestamp> {
+        self.next_step().map(|(at, _)| Timestamp::from_millis(at))
+    }
+
+    fn produce(&mut self, until: Timestamp, max_records: usize, sink: &mut dyn RecordSink) -> Produced {
+        let mut output = Output { sink, produced: Produced { records: 0, bytes: 0, stop: Stop::Limit } };
+        loop {
+            let Some((at, step)) = self.next_step() else {
+                output.produced.stop = Stop::Exhausted;
+                break;
+            };
+            if Timestamp::from_millis(at) >= until {
+                output.produced.stop = Stop::Time;
+                break;
+            }
+            if output.produced.records >= max_records {
+                break;
+            }
+            match step {
+                Step::Deliver => self.deliver(&mut output),
+                Step::Arrive => self.arrive(),
+                Step::Act => self.act(&mut output),
+            }
+        }
+        output.produced
+    }
+
+    fn snapshot(&self, out: &mut dyn Write) -> io::Result<()> {
+        write_snapshot(&self.live, self.fingerprint, out)
+    }
+
+    fn counts(&self) -> Counts {
+        Counts { topics: self.live.counts.to_vec() }
+    }
+}
+
+fn generated<'a>(renderer: &Renderer, topic: Topic, event: &Event, payload: &'a [u8]) -> Generated<'a> {
+    Generated {
+        topic: topic.index(),
+        key: renderer.user_id(event.ordinal),
+        timestamp: Timestamp::from_millis(event.at),
+        payload,
+    }
+}
+
+/// A copy of a record that no reader can take for a good one.
+fn mangle(record: &[u8], troubles: &mut Stream, out: &mut Vec<u8>) {
+    out.clear();
+    let ts = record.windows(5).position(|window| window == b"\"ts\":").map_or(1, |at| at + 5);
+    match troubles.below(6) {
+        0 => {
+            let length = 1 + troubles.below(record.len().saturating_sub(1) as u64) as usize;
+            out.extend_from_slice(record.get(..length).unwrap_or_default());
+        }
+        1 => out.extend_from_slice(b"<html><body>502 Bad Gateway</body></html>"),
+        2 => spliced(record, ts, b"\"noon\",\"was\":", out),
+        3 => spliced(record, ts, b"{\"at\":0},\"was\":", out),
+        4 => spliced(record, ts, b"\"\xff\xfe\",\"was\":", out),
+        _ => spliced(record, ts, b",", out),
+    }
+}
+
+fn spliced(record: &[u8], at: usize, insert: &[u8], out: &mut Vec<u8>) {
+    let (before, after) = record.split_at(at.min(record.len()));
+    out.extend_from_slice(before);
+    out.extend_from_slice(insert);
+    out.extend_from_slice(after);
+}
+
+/// Nearest millisecond; saturates.
+fn millis(seconds: f64) -> i64 {
+    (seconds * 1_000.0).round() as i64
+}
+
+/// Changes when anything does that records depend on.
+fn fingerprint(config: &SessionsConfig) -> u64 {
+    let tables = crc32c::crc32c_append(world::tables_checksum(), &catalog::tables_checksum().to_le_bytes());
+    u64::from(crc32c::crc32c(format!("{config:?}").as_bytes())) << 32 | u64::from(tables)
+}
