@@ -1,1 +1,21 @@
-//! TODO
+//! Dashboards as code: what a `dashboards/*.yml` file may say, what is wrong with it, and the query of a tile under given
+//! filter values as SQL with bound parameters and a key to cache its answer by.
+//!
+//! Must not know: HTTP, HTML, the SQL engine, Jinja. The SQL is a template to this crate; only its `$parameters` are read.
+//! Values of filters are never written into SQL text.
+
+mod check;
+mod config;
+mod error;
+mod filter;
+mod parameters;
+mod query;
+#[cfg(test)]
+mod tests;
+
+pub use check::check;
+pub use config::{Dashboard, FilterConfig, FilterKind, NumberFormat, TileConfig, TileKind};
+pub use error::Error;
+pub use filter::{DATE_PRESETS, Date, DateRange, FilterValue, FilterValues, resolve_preset};
+pub use parameters::parameters_in;
+pub use query::{ParameterValue, ParameterizedQuery, cache_key, options_query, tile_query};

@@ -1,0 +1,176 @@
+use headwater_project::config::decode;
+use headwater_project::{Diagnostics, Files, Timestamp, tree};
+use serde_json::json;
+
+use crate::{
+    Dashboard, Error, FilterValue, FilterValues, ParameterValue, ParameterizedQuery, cache_key, parameters_in,
+    resolve_preset, tile_query,
+};
+
+/// 2026-03-15 12:00 UTC.
+const NOW: Timestamp = Timestamp(1_773_576_000_000_000);
+
+fn read(text: &str) -> (Option<Dashboard>, String) {
+    let mut files = Files::default();
+    let id = files.add("dashboards/d.yml", text);
+    let (tree, mut diagnostics) = tree::parse(id, text);
+    let dashboard = decode::<Dashboard>(&tree, &mut diagnostics);
+    if let Some(dashboard) = &dashboard {
+        crate::check(dashboard, &tree, &mut diagnostics);
+    }
+    let problems = render(&diagnostics, &files);
+    (dashboard, problems)
+}
+
+fn render(diagnostics: &Diagnostics, files: &Files) -> String {
+    diagnostics.found.iter().map(|found| found.render(files)).collect()
+}
+
+const DASHBOARD: &str = "\
+name: charts
+filters:
+  - {name: period, kind: date_range, default: last_7_days}
+  - {name: states, kind: multi_select, default: [], options_sql: 'select state from t where d >= $period_start'}
+  - {name: level, kind: select, options: [free, paid]}
+  - {name: price, kind: number_range, default: [1, null]}
+tiles:
+  - {name: a, kind: line, x: day, y: [n, m], sql: 'select * from t where day between $period_start and $period_end'}
+  - {name: b, kind: number, sql: \"select '$states' as value from t where array_has($states, s) and $level = ''\"}
+  - {name: c, kind: table, sql: 'select 1 where p >= $price_min -- $nothing'}
+  - {name: d, kind: text, text: Hello}
+";
+
+fn query(tile: usize, values: &[(&str, FilterValue)]) -> Result<Option<ParameterizedQuery>, Error> {
+    let (dashboard, problems) = read(DASHBOARD);
+    assert_eq!(problems, "");
+    let dashboard = dashboard.unwrap();
+    let values: FilterValues = values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    tile_query(&dashboard, &dashboard.tiles[tile], &values, NOW)
+}
+
+fn date(text: &str) -> ParameterValue {
+    ParameterValue::Date(text.parse().unwrap())
+}
+
+#[test]
+fn a_tile_binds_the_parameters_it_uses_and_depends_on_their_filters_only() {
+    let found = query(0, &[]).unwrap().unwrap();
+    let bound = |name: &str, value| (name.to_owned(), value);
+    assert_eq!(found.parameters, [bound("period_end", date("2026-03-15")), bound("period_start", date("2026-03-09"))]);
+    assert_eq!(found.filters.into_iter().collect::<Vec<_>>(), ["period"]);
+
+    let hostile = String::from("'; drop table t; --");
+    let chosen = [("states", FilterValue::Texts(vec![hostile.clone()])), ("level", FilterValue::Text(hostile.clone()))];
+    let found = query(1, &chosen).unwrap().unwrap();
+    assert!(!found.sql_template.contains("drop"));
+    let text = ParameterValue::Text(hostile.clone());
+    assert_eq!(found.parameters, [bound("level", text), bound("states", ParameterValue::Texts(vec![hostile]))]);
+
+    let found = query(2, &[]).unwrap().unwrap();
+    assert_eq!(found.parameters, [bound("price_min", ParameterValue::Number(Some(1.0)))]);
+    assert_eq!(query(3, &[]), Ok(None));
+}
+
+#[test]
+fn values_that_do_not_fit_are_refused() {
+    let unknown = query(0, &[("stats", FilterValue::Text(String::new()))]);
+    assert_eq!(unknown, Err(Error::UnknownFilter { name: String::from("stats") }));
+    assert!(matches!(query(0, &[("period", FilterValue::Texts(Vec::new()))]), Err(Error::WrongValue { .. })));
+    let reversed = FilterValue::Period(String::from("2026-02-01..2026-01-01"));
+    assert!(matches!(query(0, &[("period", reversed)]), Err(Error::ReversedRange { .. })));
+    let (dashboard, _) = read(DASHBOARD);
+    let price = &dashboard.unwrap().filters[3];
+    assert!(price.value_from_json(&json!([3, 1])).is_err());
+    assert!(price.value_from_json(&json!(["1", 2])).is_err());
+}
+
+#[test]
+fn presets_are_whole_days_in_utc() {
+    let check = |preset: &str, expected: (&str, &str)| {
+        let range = resolve_preset(preset, NOW).unwrap();
+        assert_eq!((range.start.to_string().as_str(), range.end.to_string().as_str()), expected, "{preset}");
+    };
+    check("today", ("2026-03-15", "2026-03-15"));
+    check("yesterday", ("2026-03-14", "2026-03-14"));
+    check("last_7_days", ("2026-03-09", "2026-03-15"));
+    check("last_30_days", ("2026-02-14", "2026-03-15"));
+    check("this_month", ("2026-03-01", "2026-03-15"));
+    check("last_month", ("2026-02-01", "2026-02-28"));
+    check("all", ("0001-01-01", "9999-12-31"));
+    assert!(crate::DATE_PRESETS.iter().all(|preset| resolve_preset(preset, NOW).is_some()));
+    assert_eq!(resolve_preset("last_8_days", NOW), None);
+}
+
+#[test]
+fn parameters_are_found_outside_of_quotes_and_comments_only() {
+    let check = |sql: &str, expected: &[&str]| {
+        let names: Vec<&str> = parameters_in(sql).into_iter().map(|(_, name)| name).collect();
+        assert_eq!(names, expected, "{sql}");
+    };
+    check("select $a, $b_1 from t where x=$a", &["a", "b_1", "a"]);
+    check("'$no' \"$no\" -- $no\n $yes /* $no */ $also", &["yes", "also"]);
+    check("'it''s $no' $yes", &["yes"]);
+    check("$$ $no $$ $yes $tag$ $no $$ $no $tag$", &["yes"]);
+    check("col$no $1 $", &[]);
+    check("'ü' $ü $y€", &["y"]);
+    check("'open $no", &[]);
+    check("/* open $no", &[]);
+}
+
+fn check_problem(filters: &str, tiles: &str, expected: &[&str]) {
+    let (_, problems) = read(&format!("name: d\nfilters: [{filters}]\ntiles: [{tiles}]\n"));
+    for one in expected {
+        assert!(problems.contains(one), "`{one}` is not in:\n{problems}");
+    }
+}
+
+#[test]
+fn problems_name_place_cause_and_remedy() {
+    let period = "{name: period, kind: date_range, default: last_30_day}";
+    check_problem(period, "", &["dashboards/d.yml:2:53", "Did you mean `last_30_days`?"]);
+    let period = "{name: period, kind: date_range}";
+    let tile = "{name: t, kind: number, sql: 'select $perod_start, $zzz'}";
+    check_problem(period, tile, &["no filter binds `$perod_start`", "Did you mean `$period_start`?", "`$zzz`"]);
+    let twice = "{name: t, kind: text, text: a}, {name: t, kind: text, text: b}";
+    check_problem("", twice, &["two tiles are named `t`", "dashboards/d.yml:3:47"]);
+    check_problem("{name: a, kind: text}, {name: a, kind: text}", "", &["`$a` is bound by two filters"]);
+    check_problem("{name: s, kind: select}", "", &["needs either `options` or `options_sql`"]);
+    check_problem("{name: s, kind: multi_select, options: [a], default: a}", "", &["takes a list of texts"]);
+    check_problem("", "{name: t, kind: bars, sql: select 1}", &["needs `x`", "needs `y`"]);
+    check_problem("", "{name: T, kind: text, text: a}", &["`T` cannot name a tile"]);
+    check_problem("", "{name: t, kind: pie, sql: select 1}", &["cannot be `pie`"]);
+    check_problem("", "{name: t, kind: line, sqll: x}", &["Did you mean `sql`?"]);
+}
+
+#[test]
+fn the_reference_dashboards_are_sound() {
+    for name in ["kpi", "charts"] {
+        let path = format!("{}/../../projects/music/dashboards/{name}.yml", env!("CARGO_MANIFEST_DIR"));
+        let (dashboard, problems) = read(&std::fs::read_to_string(path).unwrap());
+        assert_eq!(problems, "");
+        let dashboard = dashboard.unwrap();
+        for tile in &dashboard.tiles {
+            let query = tile_query(&dashboard, tile, &FilterValues::new(), NOW).unwrap().unwrap();
+            assert!(query.filters.contains("period"), "{}", tile.name);
+        }
+    }
+}
+
+#[test]
+fn the_cache_key_changes_with_everything_the_answer_depends_on_and_nothing_else() {
+    let states = |names: &[&str]| {
+        let texts = names.iter().map(|name| (*name).to_owned()).collect();
+        query(1, &[("states", FilterValue::Texts(texts))]).unwrap().unwrap()
+    };
+    let tables = [(String::from("t"), 3), (String::from("u"), 1)];
+    let reversed = [tables[1].clone(), tables[0].clone()];
+    let base = cache_key(&states(&["CA", "NY"]), &tables, "me");
+    assert_eq!(base, cache_key(&states(&["NY", "CA"]), &reversed, "me"));
+    let others = [
+        cache_key(&states(&["CANY"]), &tables, "me"),
+        cache_key(&states(&["CA"]), &tables, "me"),
+        cache_key(&states(&["CA", "NY"]), &[(String::from("t"), 4), (String::from("u"), 1)], "me"),
+        cache_key(&states(&["CA", "NY"]), &tables, "you"),
+    ];
+    assert!(others.iter().all(|other| *other != base));
+}
