@@ -9,12 +9,14 @@ use std::io::{self, Read, Write};
 
 use headwater_project::{Severity, Timestamp};
 
-use super::calendar::{DAY_SECONDS, DailyWarp, WeekendDamping};
+use super::calendar::DAY_SECONDS;
 use super::catalog::{self, Catalog};
 use super::chain::{Chain, Page, StateId};
 use super::config::{FaultShares, SessionsConfig};
+use super::faults::mangle;
 use super::lint::lint;
 use super::render::{Event, Renderer, TOPIC_COUNT, Topic, topics};
+use super::rhythm::Rhythm;
 use super::state::{Delayed, Due, LiveState, UNREGISTERED, User, read_snapshot, write_snapshot};
 use super::world::{self, Profile, ROLE_LIFE, World};
 use crate::error::SimError;
@@ -53,47 +55,6 @@ pub struct Sessions {
     live: LiveState,
     record: Vec<u8>,
     mangled: Vec<u8>,
-}
-
-/// When people act.
-#[derive(Debug)]
-struct Rhythm {
-    alpha: f64,
-    beta: f64,
-    session_gap: f64,
-    warp: DailyWarp,
-    weekend: WeekendDamping,
-}
-
-impl Rhythm {
-    /// Start of the session after `last`, in seconds.
-    fn next_session(&self, last: f64, beta: f64, stream: &mut Stream) -> f64 {
-        let mut from = last;
-        loop {
-            let mut plain = from;
-            let mut candidate = from;
-            // The warp may move a time back before the last event; waiting longer always gets past it.
-            while candidate <= from {
-                plain += self.session_gap + stream.exponential(beta).max(0.001);
-                candidate = self.warp.apply(plain);
-            }
-            if !stream.chance(self.weekend.at(candidate)) {
-                return candidate;
-            }
-            from = candidate;
-        }
-    }
-
-    /// First session at or after `start` of a user who has been around for long: the habit is followed from some time
-    /// before, so that no start is special.
-    fn ongoing_session(&self, start: f64, beta: f64, stream: &mut Stream) -> f64 {
-        let lead = (DAY_SECONDS as f64).min(50.0 * (beta + self.session_gap));
-        let mut at = start - lead;
-        while at < start {
-            at = self.next_session(at, beta, stream);
-        }
-        at
-    }
 }
 
 struct Output<'a> {
@@ -154,23 +115,11 @@ impl Sessions {
         })?;
         let world = World::new(config.seed)?;
         let catalog = Catalog::new(config.seed, config.songs)?;
-        let start_seconds = config.start.as_millis().div_euclid(1_000);
         let faults = config.faults;
         let troubled = faults.late > 0.0 || faults.duplicate > 0.0 || faults.malformed > 0.0;
         Ok(Self {
             renderer: Renderer::new(chain, world, catalog, config.first_user_id, config.tag.as_deref()),
-            rhythm: Rhythm {
-                alpha: config.alpha,
-                beta: config.beta,
-                session_gap: config.session_gap,
-                warp: DailyWarp::new(config.damping),
-                weekend: WeekendDamping::new(
-                    config.weekend_damping,
-                    config.weekend_damping_offset * 60.0,
-                    config.weekend_damping_scale * 60.0,
-                    start_seconds,
-                ),
-            },
+            rhythm: Rhythm::new(config),
             topics: topics(config.tag.is_some()),
             faults: troubled.then_some(faults),
             growth_rate: config.growth_rate,
@@ -525,30 +474,6 @@ fn generated<'a>(renderer: &Renderer, topic: Topic, event: &Event, payload: &'a 
         timestamp: Timestamp::from_millis(event.at),
         payload,
     }
-}
-
-/// A copy of a record that no reader can take for a good one.
-fn mangle(record: &[u8], troubles: &mut Stream, out: &mut Vec<u8>) {
-    out.clear();
-    let ts = record.windows(5).position(|window| window == b"\"ts\":").map_or(1, |at| at + 5);
-    match troubles.below(6) {
-        0 => {
-            let length = 1 + troubles.below(record.len().saturating_sub(1) as u64) as usize;
-            out.extend_from_slice(record.get(..length).unwrap_or_default());
-        }
-        1 => out.extend_from_slice(b"<html><body>502 Bad Gateway</body></html>"),
-        2 => spliced(record, ts, b"\"noon\",\"was\":", out),
-        3 => spliced(record, ts, b"{\"at\":0},\"was\":", out),
-        4 => spliced(record, ts, b"\"\xff\xfe\",\"was\":", out),
-        _ => spliced(record, ts, b",", out),
-    }
-}
-
-fn spliced(record: &[u8], at: usize, insert: &[u8], out: &mut Vec<u8>) {
-    let (before, after) = record.split_at(at.min(record.len()));
-    out.extend_from_slice(before);
-    out.extend_from_slice(insert);
-    out.extend_from_slice(after);
 }
 
 /// Nearest millisecond; saturates.
