@@ -132,7 +132,7 @@ fn problems_name_place_cause_and_remedy() {
     let tile = "{name: t, kind: number, sql: 'select $perod_start, $zzz'}";
     check_problem(period, tile, &["no filter binds `$perod_start`", "Did you mean `$period_start`?", "`$zzz`"]);
     let twice = "{name: t, kind: text, text: a}, {name: t, kind: text, text: b}";
-    check_problem("", twice, &["two tiles are named `t`", "dashboards/d.yml:3:47"]);
+    check_problem("", twice, &["two tiles are named `t`", "dashboards/d.yml:3:48"]);
     check_problem("{name: a, kind: text}, {name: a, kind: text}", "", &["`$a` is bound by two filters"]);
     check_problem("{name: s, kind: select}", "", &["needs either `options` or `options_sql`"]);
     check_problem("{name: s, kind: multi_select, options: [a], default: a}", "", &["takes a list of texts"]);

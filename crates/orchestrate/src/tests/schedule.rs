@@ -84,11 +84,11 @@ fn plain_zones_are_plain() {
 #[test]
 fn a_frequent_schedule_never_stops_nor_goes_back_in_any_zone() {
     for zone in ["Europe/Berlin", "Australia/Lord_Howe", "America/Havana", "Africa/Casablanca", "Asia/Gaza"] {
-        let schedule = Schedule::cron("*/10 * * * *", zone).unwrap();
+        let schedule = Schedule::cron("*/30 * * * *", zone).unwrap();
         let mut at = instant("2026-01-01T00:00:00Z");
-        for _ in 0..(365 * 144) {
+        for _ in 0..(365 * 48) {
             let next = schedule.next_tick(at).unwrap();
-            assert_eq!(next.since(at).as_secs(), 600, "{zone} after {at:?}");
+            assert_eq!(next.since(at).as_secs(), 1800, "{zone} after {at:?}");
             at = next;
         }
     }
