@@ -309,42 +309,35 @@ impl<'a> JsonReader<'a> {
     }
 
     fn string(&mut self) -> Result<Text<'a>, Refusal> {
-        let start = self.at + 1;
-        self.at = start;
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    let text = self.text.get(start..self.at).unwrap_or_default();
-                    self.at += 1;
-                    return Ok(Text::Plain(text));
-                }
-                Some(b'\\') => return self.escaped_string(start).map(Text::Unescaped),
-                Some(0..0x20) => return Err(format!("bare control character at byte {}", self.at + 1)),
-                Some(_) => self.at += 1,
-                None => return Err("record ends inside a string".to_owned()),
-            }
+        self.at += 1;
+        let start = self.at;
+        self.at += self.plain_len()?;
+        let text = self.text.get(start..self.at).unwrap_or_default();
+        if self.peek() == Some(b'"') {
+            self.at += 1;
+            return Ok(Text::Plain(text));
         }
+        let mut unescaped = String::with_capacity(text.len() + 64);
+        unescaped.push_str(text);
+        while self.peek() == Some(b'\\') {
+            unescaped.push(self.escape()?);
+            let plain = self.at;
+            self.at += self.plain_len()?;
+            unescaped.push_str(self.text.get(plain..self.at).unwrap_or_default());
+        }
+        self.at += 1;
+        Ok(Text::Unescaped(unescaped))
     }
 
-    fn escaped_string(&mut self, start: usize) -> Result<String, Refusal> {
-        let mut text = self.text.get(start..self.at).unwrap_or_default().to_owned();
-        let mut plain = self.at;
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    text.push_str(self.text.get(plain..self.at).unwrap_or_default());
-                    self.at += 1;
-                    return Ok(text);
-                }
-                Some(b'\\') => {
-                    text.push_str(self.text.get(plain..self.at).unwrap_or_default());
-                    text.push(self.escape()?);
-                    plain = self.at;
-                }
-                Some(0..0x20) => return Err(format!("bare control character at byte {}", self.at + 1)),
-                Some(_) => self.at += 1,
-                None => return Err("record ends inside a string".to_owned()),
-            }
+    /// Bytes up to the next quote or backslash.
+    fn plain_len(&self) -> Result<usize, Refusal> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let Some(length) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) else {
+            return Err("record ends inside a string".to_owned());
+        };
+        match rest.get(length) {
+            Some(0..0x20) => Err(format!("bare control character at byte {}", self.at + length + 1)),
+            _ => Ok(length),
         }
     }
 
