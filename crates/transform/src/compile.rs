@@ -1,0 +1,352 @@
+//! The compile pass: templates to SQL, with ephemeral models inlined, and a plan.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use headwater_project::{Diagnostic, Span};
+use sha2::{Digest, Sha256};
+
+use crate::artifact::node_fields;
+use crate::config::{NodeConfig, merge};
+use crate::definitions::JsonMap;
+use crate::jinja::adapter::describe;
+use crate::jinja::builtin::full_refresh;
+use crate::jinja::problem::diagnostic;
+use crate::jinja::render::{Collected, Message, Pass, Render, Subject};
+use crate::materialize::{Plan, plan};
+use crate::node::{Node, NodeId, ResourceType};
+use crate::project::TransformProject;
+use crate::run::RunContext;
+use crate::volatile::is_volatile;
+use crate::warehouse::{RelationKind, RelationName, Warehouse};
+
+/// Ephemeral models inlined into each other deeper than this are refused.
+const MAX_INLINED: usize = 64;
+
+/// A node ready to be built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compiled {
+    pub id: NodeId,
+    /// What to run: a query. For a test, the query that counts failures. Empty for seeds.
+    pub sql: String,
+    pub plan: Plan,
+    pub relation: RelationName,
+    /// Changes when anything the SQL is made of changes: code, macros called, variables read, configuration.
+    pub raw_sql_hash: String,
+    /// Runs differently each time: it reads the clock, chance or the run itself, or asked the warehouse while compiling.
+    pub volatile: bool,
+    pub pre_hooks: Vec<String>,
+    pub post_hooks: Vec<String>,
+    pub messages: Vec<Message>,
+}
+
+/// The name an ephemeral model has where it is inlined.
+pub(crate) fn cte_name(model: &str) -> String {
+    format!("__dbt__cte__{model}")
+}
+
+pub(crate) struct Compiler<'a> {
+    pub project: &'a TransformProject,
+    pub warehouse: &'a Arc<dyn Warehouse>,
+    pub run: &'a RunContext,
+}
+
+/// A rendered template with what it needs in front of it.
+struct Rendered {
+    sql: String,
+    collected: Collected,
+    hash: Sha256,
+}
+
+impl Compiler<'_> {
+    pub(crate) fn compile(&self, id: &NodeId) -> Result<Compiled, Vec<Diagnostic>> {
+        let node = self.node(id)?;
+        let render = self.render_for(node);
+        if matches!(node.resource_type, ResourceType::Seed | ResourceType::Source) {
+            return self.without_code(node);
+        }
+        let Rendered { sql, mut collected, hash } = self.rendered(node, &render, &mut Vec::new())?;
+        let sql = without_semicolon(&sql);
+        let mut config = node.config.values.clone();
+        merge_dynamic(&mut config, &collected.config);
+        let config = NodeConfig { values: config };
+        let first_run = self.first_run(node, &render).map_err(|error| self.problems(&error, node))?;
+        let plan = plan(node, &config, first_run, sql)?;
+        let sql = match &plan {
+            Plan::Test(test) => test.counting_sql(),
+            _ => sql.to_owned(),
+        };
+        let pre_hooks = self.hooks(node, &config, "pre_hook")?;
+        let post_hooks = self.hooks(node, &config, "post_hook")?;
+        Ok(Compiled {
+            id: id.clone(),
+            volatile: collected.volatile || is_volatile(&sql),
+            raw_sql_hash: hex(hash),
+            relation: node.relation.clone(),
+            messages: std::mem::take(&mut collected.messages),
+            sql,
+            plan,
+            pre_hooks,
+            post_hooks,
+        })
+    }
+
+    pub(crate) fn compile_inline(&self, sql: &str) -> Result<String, Vec<Diagnostic>> {
+        let root = &self.project.definitions.root_package;
+        let target = &self.project.definitions.target;
+        let subject = Subject {
+            id: format!("sql_operation.{root}.inline_query"),
+            package: root.clone(),
+            relation: RelationName {
+                database: target.database.clone(),
+                schema: target.schema.clone(),
+                identifier: String::from("inline_query"),
+            },
+            config: JsonMap::new(),
+            model: JsonMap::new(),
+        };
+        let render = Render::new(&self.project.definitions, subject, self.pass());
+        let rendered = self.project.templates.render_text(sql, &render);
+        let rendered = rendered.map_err(|error| vec![self.problem(&error, "compiling a query", None)])?;
+        let (sql, _) = self.with_ephemeral(&rendered, &render.take().ephemeral, &mut Vec::new())?;
+        Ok(without_semicolon(&sql).to_owned())
+    }
+
+    fn node(&self, id: &NodeId) -> Result<&Node, Vec<Diagnostic>> {
+        if let Some(broken) = self.project.broken.get(id) {
+            return Err(broken.clone());
+        }
+        self.project.graph.nodes.get(id).ok_or_else(|| vec![Diagnostic::error(format!("there is no node '{id}'"))])
+    }
+
+    fn pass(&self) -> Pass {
+        Pass::Compile {
+            warehouse: Arc::clone(self.warehouse),
+            run: self.run.clone(),
+            graph: Arc::clone(&self.project.graph),
+        }
+    }
+
+    fn render_for(&self, node: &Node) -> Arc<Render> {
+        let subject = Subject {
+            id: node.id.as_str().to_owned(),
+            package: node.package.clone(),
+            relation: node.relation.clone(),
+            config: node.config.values.clone(),
+            model: node_fields(node),
+        };
+        Render::new(&self.project.definitions, subject, self.pass())
+    }
+
+    fn problem(&self, error: &minijinja::Error, what: &str, span: Option<Span>) -> Diagnostic {
+        diagnostic(error, &self.project.templates, &self.project.definitions, what, span)
+    }
+
+    fn problems(&self, error: &minijinja::Error, node: &Node) -> Vec<Diagnostic> {
+        vec![self.problem(error, &format!("compiling {}", node.id), node.span)]
+    }
+
+    fn without_code(&self, node: &Node) -> Result<Compiled, Vec<Diagnostic>> {
+        let plan = match node.resource_type {
+            ResourceType::Seed => plan(node, &node.config, false, "")?,
+            _ => {
+                return Err(vec![Diagnostic::error(format!("{} is a source and is not built", node.id))]);
+            }
+        };
+        let mut hash = Sha256::new();
+        hash.update(node.checksum.as_bytes());
+        hash.update(serde_json::Value::Object(node.config.values.clone()).to_string().as_bytes());
+        Ok(Compiled {
+            id: node.id.clone(),
+            sql: String::new(),
+            plan,
+            relation: node.relation.clone(),
+            raw_sql_hash: hex(hash),
+            volatile: false,
+            pre_hooks: self.hooks(node, &node.config, "pre_hook")?,
+            post_hooks: self.hooks(node, &node.config, "post_hook")?,
+            messages: Vec::new(),
+        })
+    }
+
+    fn rendered(
+        &self,
+        node: &Node,
+        render: &Arc<Render>,
+        inside: &mut Vec<NodeId>,
+    ) -> Result<Rendered, Vec<Diagnostic>> {
+        let sql =
+            self.project.templates.render(node.id.as_str(), render).map_err(|error| self.problems(&error, node))?;
+        let mut collected = render.take();
+        collected.macros.extend(node.macros.iter().cloned());
+        let mut hash = self.hash(node, &collected);
+        let (sql, inlined) = self.with_ephemeral(&sql, &collected.ephemeral, inside)?;
+        for each in inlined {
+            collected.volatile |= each.volatile;
+            hash.update(each.hash.as_bytes());
+        }
+        Ok(Rendered { sql, collected, hash })
+    }
+
+    fn hash(&self, node: &Node, collected: &Collected) -> Sha256 {
+        let mut hash = Sha256::new();
+        hash.update(node.raw_code.as_bytes());
+        hash.update(serde_json::Value::Object(node.config.values.clone()).to_string().as_bytes());
+        for (name, value) in &collected.inputs {
+            hash.update(format!("\u{0}{name}={value}").as_bytes());
+        }
+        for definition in collected.macros.iter().filter_map(|id| self.project.definitions.macros.by_id(id)) {
+            hash.update(format!("\u{0}{}\u{0}{}", definition.unique_id, definition.text).as_bytes());
+        }
+        hash
+    }
+
+    /// Puts the ephemeral models a query refers to, and those they refer to, in front of it.
+    fn with_ephemeral(
+        &self,
+        sql: &str,
+        ephemeral: &[NodeId],
+        inside: &mut Vec<NodeId>,
+    ) -> Result<(String, Vec<Inlined>), Vec<Diagnostic>> {
+        let mut inlined = Vec::new();
+        let mut seen = BTreeSet::new();
+        for id in ephemeral {
+            self.inline(id, &mut inlined, &mut seen, inside)?;
+        }
+        Ok((inject(sql, &inlined), inlined))
+    }
+
+    fn inline(
+        &self,
+        id: &NodeId,
+        inlined: &mut Vec<Inlined>,
+        seen: &mut BTreeSet<NodeId>,
+        inside: &mut Vec<NodeId>,
+    ) -> Result<(), Vec<Diagnostic>> {
+        if !seen.insert(id.clone()) {
+            return Ok(());
+        }
+        let node = self.node(id)?;
+        if inside.contains(id) || inside.len() >= MAX_INLINED {
+            let mut problem = Diagnostic::error(format!("{} is inlined into itself, or too deep", node.name));
+            problem.span = node.span;
+            return Err(vec![problem.hint("Materialise one of these models as a view.")]);
+        }
+        inside.push(id.clone());
+        let render = self.render_for(node);
+        let sql = self.project.templates.render(id.as_str(), &render).map_err(|error| self.problems(&error, node))?;
+        let mut collected = render.take();
+        collected.macros.extend(node.macros.iter().cloned());
+        for dependency in &collected.ephemeral {
+            self.inline(dependency, inlined, seen, inside)?;
+        }
+        inside.pop();
+        inlined.push(Inlined {
+            name: cte_name(&node.name),
+            volatile: collected.volatile,
+            hash: hex(self.hash(node, &collected)),
+            sql: without_semicolon(&sql).to_owned(),
+        });
+        Ok(())
+    }
+
+    fn first_run(&self, node: &Node, render: &Arc<Render>) -> Result<bool, minijinja::Error> {
+        if node.config.materialized() != "incremental" || full_refresh(render) {
+            return Ok(true);
+        }
+        Ok(describe(render, &node.relation)?.is_none_or(|info| info.kind != RelationKind::Table))
+    }
+
+    fn hooks(&self, node: &Node, config: &NodeConfig, key: &str) -> Result<Vec<String>, Vec<Diagnostic>> {
+        let mut hooks = Vec::new();
+        for hook in config.get(key).and_then(|hooks| hooks.as_array()).into_iter().flatten() {
+            let text = hook.as_str().or_else(|| hook.get("sql")?.as_str()).unwrap_or_default();
+            let rendered = self.project.templates.render_text(text, &self.render_for(node));
+            let rendered = rendered.map_err(|error| {
+                vec![self.problem(&error, &format!("reading a {} of {}", key.replace('_', "-"), node.id), node.span)]
+            })?;
+            if !rendered.trim().is_empty() {
+                hooks.push(rendered);
+            }
+        }
+        Ok(hooks)
+    }
+}
+
+/// Configuration that depends on execution, such as a unique key chosen by a macro, replaces what parsing found.
+fn merge_dynamic(config: &mut JsonMap, given: &JsonMap) {
+    let replaced: JsonMap = given
+        .iter()
+        .filter(|(key, _)| !matches!(key.as_str(), "tags" | "pre_hook" | "post_hook" | "meta" | "grants"))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    merge(config, &replaced);
+}
+
+struct Inlined {
+    name: String,
+    sql: String,
+    volatile: bool,
+    hash: String,
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn without_semicolon(sql: &str) -> &str {
+    let trimmed = sql.trim_end();
+    match trimmed.strip_suffix(';') {
+        Some(rest) => rest.trim_end_matches(|character: char| character == ';' || character.is_whitespace()),
+        None => sql,
+    }
+}
+
+/// Adds common table expressions to a query, in front of its own.
+fn inject(sql: &str, inlined: &[Inlined]) -> String {
+    if inlined.is_empty() {
+        return sql.to_owned();
+    }
+    let ctes: Vec<String> = inlined.iter().map(|each| format!(" {} as (\n{}\n)", each.name, each.sql)).collect();
+    let ctes = ctes.join(", ");
+    match own_with(sql) {
+        Some(at) => {
+            let (before, after) = sql.split_at(at);
+            format!("{before} {ctes},{after}")
+        }
+        None => format!("with{ctes} {sql}"),
+    }
+}
+
+/// The end of a leading `with` or `with recursive`, after comments and blanks.
+fn own_with(sql: &str) -> Option<usize> {
+    let start = skip_blank(sql, 0);
+    let end = keyword(sql, start, "with")?;
+    Some(keyword(sql, skip_blank(sql, end), "recursive").unwrap_or(end))
+}
+
+fn keyword(sql: &str, at: usize, word: &str) -> Option<usize> {
+    let end = at + word.len();
+    let found = sql.get(at..end)?.eq_ignore_ascii_case(word);
+    let ends = sql.as_bytes().get(end).is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
+    (found && ends).then_some(end)
+}
+
+fn skip_blank(sql: &str, mut at: usize) -> usize {
+    loop {
+        let rest = sql.get(at..).unwrap_or_default();
+        let trimmed = rest.trim_start();
+        at += rest.len() - trimmed.len();
+        let end = if trimmed.starts_with("--") {
+            trimmed.find('\n')
+        } else if trimmed.starts_with("/*") {
+            trimmed.find("*/").map(|end| end + 2)
+        } else {
+            return at;
+        };
+        match end {
+            Some(end) => at += end,
+            None => return sql.len(),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What a whole project defines besides its nodes: packages, variables, macros, documentation blocks, the target.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use headwater_project::Span;
+
+pub(crate) type JsonMap = serde_json::Map<String, serde_json::Value>;
+
+/// The package of our own macros that every project sees without naming it.
+pub(crate) const BUILTIN_PACKAGE: &str = "dbt";
+
+#[derive(Clone, Debug)]
+pub(crate) struct Package {
+    pub vars: JsonMap,
+    /// `dispatch:` of dbt_project.yml: macro namespace and where to search it.
+    pub dispatch: Vec<(String, Vec<String>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MacroDefinition {
+    /// `macro.<package>.<name>`, also the name of its template.
+    pub unique_id: String,
+    pub package: String,
+    pub name: String,
+    /// The text between and including its tags; part of the code hash of what calls it.
+    pub text: Arc<str>,
+    pub span: Option<Span>,
+    pub description: String,
+    /// Whether the body reads Jinja's `varargs` or `kwargs`.
+    pub varargs: bool,
+    pub kwargs: bool,
+}
+
+/// The macros of all packages.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MacroSet {
+    packages: BTreeMap<String, BTreeMap<String, Arc<MacroDefinition>>>,
+}
+
+impl MacroSet {
+    /// Returns the macro of that name that was there before, if any; the newcomer is then left out.
+    pub(crate) fn insert(&mut self, definition: MacroDefinition) -> Option<Arc<MacroDefinition>> {
+        let package = self.packages.entry(definition.package.clone()).or_default();
+        if let Some(known) = package.get(&definition.name) {
+            return Some(Arc::clone(known));
+        }
+        package.insert(definition.name.clone(), Arc::new(definition));
+        None
+    }
+
+    pub(crate) fn in_package(&self, package: &str, name: &str) -> Option<&Arc<MacroDefinition>> {
+        self.packages.get(package)?.get(name)
+    }
+
+    pub(crate) fn has_package(&self, package: &str) -> bool {
+        self.packages.contains_key(package)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<MacroDefinition>> {
+        self.packages.values().flat_map(BTreeMap::values)
+    }
+
+    pub(crate) fn by_id(&self, unique_id: &str) -> Option<&Arc<MacroDefinition>> {
+        let (package, name) = unique_id.strip_prefix("macro.")?.split_once('.')?;
+        self.in_package(package, name)
+    }
+}
+
+/// Where the models go and what the templates see as `target`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub name: String,
+    pub schema: String,
+    /// Left out of relation names when none.
+    pub database: Option<String>,
+    /// Chooses the prefix of dispatched macros: `<adapter>__name`, then `default__name`.
+    pub adapter: String,
+    pub threads: u32,
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Self {
+            name: String::from("default"),
+            schema: String::from("main"),
+            database: None,
+            adapter: String::from("datafusion"),
+            threads: 1,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Definitions {
+    pub root_package: String,
+    pub packages: BTreeMap<String, Package>,
+    pub macros: MacroSet,
+    pub target: Target,
+    pub env: BTreeMap<String, String>,
+    /// Variables of the command line, above all others.
+    pub vars: JsonMap,
+    /// Documentation blocks by `<package>.<name>`.
+    pub docs: BTreeMap<String, String>,
+}
+
+impl Definitions {
+    /// Definitions with nothing but macros, to explain an error in one of them.
+    pub(crate) fn for_macros(macros: &MacroSet) -> Self {
+        Self {
+            root_package: String::new(),
+            packages: BTreeMap::new(),
+            macros: macros.clone(),
+            target: Target::default(),
+            env: BTreeMap::new(),
+            vars: JsonMap::new(),
+            docs: BTreeMap::new(),
+        }
+    }
+
+    /// A macro called without a package: the caller's package, the project, our own.
+    pub(crate) fn find_macro(&self, from_package: &str, name: &str) -> Option<&Arc<MacroDefinition>> {
+        [from_package, self.root_package.as_str(), BUILTIN_PACKAGE]
+            .into_iter()
+            .find_map(|package| self.macros.in_package(package, name))
+    }
+
+    /// The macro `adapter.dispatch` chooses.
+    pub(crate) fn dispatch(
+        &self,
+        from_package: &str,
+        name: &str,
+        namespace: Option<&str>,
+    ) -> Option<&Arc<MacroDefinition>> {
+        for package in self.dispatch_order(namespace) {
+            for prefix in [self.target.adapter.as_str(), "default"] {
+                let full = format!("{prefix}__{name}");
+                let found = match &package {
+                    Some(package) => self.macros.in_package(package, &full),
+                    None => self.find_macro(from_package, &full),
+                };
+                if found.is_some() {
+                    return found;
+                }
+            }
+        }
+        None
+    }
+
+    fn dispatch_order(&self, namespace: Option<&str>) -> Vec<Option<String>> {
+        let Some(namespace) = namespace else { return vec![None] };
+        let configured = self.packages.get(&self.root_package).and_then(|package| {
+            package.dispatch.iter().find(|(name, _)| name == namespace).map(|(_, order)| order.clone())
+        });
+        match configured {
+            Some(order) => order.into_iter().map(Some).collect(),
+            // dbt lets a project override the dispatched macros of dbt itself without asking.
+            None if namespace == BUILTIN_PACKAGE => {
+                vec![Some(self.root_package.clone()), Some(String::from(BUILTIN_PACKAGE))]
+            }
+            None => vec![Some(namespace.to_owned())],
+        }
+    }
+
+    /// A variable as a template of `package` sees it.
+    pub(crate) fn variable(&self, package: &str, name: &str) -> Option<&serde_json::Value> {
+        let root = self.packages.get(&self.root_package).map(|package| &package.vars);
+        let own = self.packages.get(package).map(|package| &package.vars);
+        self.vars
+            .get(name)
+            .or_else(|| root?.get(package)?.as_object()?.get(name))
+            .or_else(|| root?.get(name))
+            .or_else(|| own?.get(package)?.as_object()?.get(name))
+            .or_else(|| own?.get(name))
+    }
+}

@@ -1,0 +1,518 @@
+//! The parse pass over each node, and the resolution of references once all nodes are known.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use headwater_project::{Diagnostic, Diagnostics, Severity, Span};
+
+use super::generic_test::literal_or_none;
+use super::properties::TestProperties;
+use super::{DeclaredSource, NO_FILE};
+use crate::artifact::node_fields;
+use crate::config::{NodeConfig, merge, misspelt};
+use crate::definitions::{BUILTIN_PACKAGE, Definitions, JsonMap};
+use crate::graph::{Graph, Unresolved};
+use crate::jinja::builtin::{explain_ref, explain_source};
+use crate::jinja::problem::diagnostic;
+use crate::jinja::render::{Collected, PRELUDE, Pass, Render, Subject, Templates};
+use crate::jinja::source::{TemplateSource, offset};
+use crate::jinja::value::to_json;
+use crate::near::nearest;
+use crate::node::{Column, Node, NodeId, NodeKind, ResourceType, TestKind};
+use crate::project::TransformProject;
+use crate::warehouse::RelationName;
+
+/// A node before it is parsed: what it is, its configuration so far, and its template as a part of a file.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub node: Node,
+    pub config: JsonMap,
+    pub code: Option<(Arc<str>, Range<usize>)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Linker {
+    definitions: Arc<Definitions>,
+    templates: Templates,
+    pub graph: Graph,
+    broken: BTreeMap<NodeId, Vec<Diagnostic>>,
+    declared: BTreeMap<(String, String), DeclaredSource>,
+    /// Models and seeds by package and lower-case name.
+    spellings: BTreeMap<(String, String), NodeId>,
+}
+
+impl Linker {
+    pub(crate) fn new(definitions: Arc<Definitions>, templates: Templates) -> Self {
+        Self {
+            definitions,
+            templates,
+            graph: Graph::default(),
+            broken: BTreeMap::new(),
+            declared: BTreeMap::new(),
+            spellings: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn add_declared(&mut self, sources: &[DeclaredSource]) {
+        for source in sources {
+            self.declared.insert((source.source.clone(), source.table.clone()), source.clone());
+        }
+    }
+
+    /// Parses a node and puts it into the graph.
+    pub(crate) fn add(&mut self, mut draft: Draft, found: &mut Diagnostics) {
+        self.render_config(&mut draft, found);
+        draft.node.relation = self.provisional(&draft.node);
+        let collected = self.parse(&draft, found);
+        let mut config = draft.config;
+        report_misspelt(&collected.config, &draft.node, found);
+        merge(&mut config, &collected.config);
+        let mut node = draft.node;
+        node.config = NodeConfig { values: with_defaults(config, &node) };
+        node.macros = collected.macros;
+        node.refs = in_order(collected.refs);
+        node.sources = in_order(collected.sources);
+        node.description = self.render_description(&node, found);
+        node.relation = self.relation(&node, found);
+        self.insert(node, found);
+    }
+
+    fn insert(&mut self, node: Node, found: &mut Diagnostics) {
+        if !node.config.enabled() {
+            self.graph.disabled.insert(node.id.clone(), node);
+            return;
+        }
+        let referable = matches!(node.resource_type, ResourceType::Model | ResourceType::Seed);
+        let spelling = (node.package.clone(), node.name.to_lowercase());
+        let twin = self.graph.nodes.get(&node.id).or_else(|| {
+            let id = self.spellings.get(&spelling).filter(|_| referable)?;
+            self.graph.nodes.get(id)
+        });
+        if let Some(twin) = twin {
+            found.push(duplicate(&node, twin));
+            if twin.id == node.id {
+                return;
+            }
+        }
+        if referable {
+            self.spellings.insert(spelling, node.id.clone());
+        }
+        self.graph.insert(node);
+    }
+
+    /// Jinja in the configuration of YAML files.
+    fn render_config(&self, draft: &mut Draft, found: &mut Diagnostics) {
+        let written: Vec<String> = draft
+            .config
+            .iter()
+            .filter(|(key, value)| is_template(value) && !is_late(key))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in written {
+            let Some(value) = draft.config.get(&key).cloned() else { continue };
+            let render = Render::new(&self.definitions, self.subject(&draft.node, JsonMap::new()), Pass::Parse);
+            match self.templates.evaluate(&super::generic_test::expression(&value), &render) {
+                Ok(value) => {
+                    draft.config.insert(key, to_json(&value));
+                }
+                Err(error) => {
+                    let what = format!("reading the configuration '{key}' of {}", draft.node.id);
+                    found.push(self.diagnostic(&error, &what, draft.node.span));
+                }
+            }
+        }
+    }
+
+    fn subject(&self, node: &Node, config: JsonMap) -> Subject {
+        Subject {
+            id: node.id.as_str().to_owned(),
+            package: node.package.clone(),
+            relation: node.relation.clone(),
+            config,
+            model: node_fields(node),
+        }
+    }
+
+    fn parse(&mut self, draft: &Draft, found: &mut Diagnostics) -> Collected {
+        let node = &draft.node;
+        if node.raw_code.is_empty() {
+            return Collected::default();
+        }
+        let mut source = match &draft.code {
+            Some((text, _)) => TemplateSource::new(node.file.unwrap_or(NO_FILE), text),
+            None => TemplateSource::new(NO_FILE, &node.raw_code),
+        };
+        source.push(PRELUDE);
+        match &draft.code {
+            Some((text, range)) => source.push_slice(text, range.clone()),
+            None => source.push(&node.raw_code),
+        }
+        let what = format!("reading {}", node.id);
+        if let Err(error) = self.templates.add(node.id.as_str(), source) {
+            self.broken(node, self.diagnostic(&error, &what, node.span), found);
+            return Collected::default();
+        }
+        let render = Render::new(&self.definitions, self.subject(node, draft.config.clone()), Pass::Parse);
+        if let Err(error) = self.templates.render(node.id.as_str(), &render) {
+            self.broken(node, self.diagnostic(&error, &what, node.span), found);
+        }
+        render.take()
+    }
+
+    fn broken(&mut self, node: &Node, diagnostic: Diagnostic, found: &mut Diagnostics) {
+        found.push(diagnostic.clone());
+        self.broken.entry(node.id.clone()).or_default().push(diagnostic);
+    }
+
+    fn diagnostic(&self, error: &minijinja::Error, what: &str, fallback: Option<Span>) -> Diagnostic {
+        diagnostic(error, &self.templates, &self.definitions, what, fallback)
+    }
+
+    fn render_description(&self, node: &Node, found: &mut Diagnostics) -> String {
+        if !node.description.contains("{{") {
+            return node.description.clone();
+        }
+        let render = Render::new(&self.definitions, self.subject(node, JsonMap::new()), Pass::Parse);
+        match self.templates.render_text(&node.description, &render) {
+            Ok(text) => text,
+            Err(error) => {
+                let mut problem =
+                    self.diagnostic(&error, &format!("reading the description of {}", node.id), node.span);
+                problem.severity = Severity::Warning;
+                found.push(problem);
+                node.description.clone()
+            }
+        }
+    }
+
+    fn provisional(&self, node: &Node) -> RelationName {
+        let target = &self.definitions.target;
+        RelationName { database: target.database.clone(), schema: target.schema.clone(), identifier: node.name.clone() }
+    }
+
+    fn relation(&self, node: &Node, found: &mut Diagnostics) -> RelationName {
+        if let NodeKind::Source { source, .. } = &node.kind {
+            return self.source_relation(node, source);
+        }
+        let audit = node.resource_type == ResourceType::Test && node.config.text("schema").is_none();
+        let schema = if audit { Some("dbt_test__audit") } else { node.config.text("schema") };
+        let alias = node.config.text("alias");
+        let target = &self.definitions.target;
+        let schema = self.named("generate_schema_name", schema, node, found).unwrap_or_else(|| match schema {
+            Some(custom) => format!("{}_{}", target.schema, custom.trim()),
+            None => target.schema.clone(),
+        });
+        let identifier = self
+            .named("generate_alias_name", alias, node, found)
+            .unwrap_or_else(|| alias.map_or_else(|| node.name.clone(), |alias| alias.trim().to_owned()));
+        let database = node.config.text("database");
+        let database = self
+            .named("generate_database_name", database, node, found)
+            .or_else(|| database.map(str::to_owned))
+            .or_else(|| target.database.clone());
+        RelationName { database, schema, identifier }
+    }
+
+    /// A name made by a macro of the project, where it has one.
+    fn named(&self, name: &str, custom: Option<&str>, node: &Node, found: &mut Diagnostics) -> Option<String> {
+        let definitions = &self.definitions;
+        let own = definitions.find_macro(&definitions.root_package, name)?;
+        if own.package == BUILTIN_PACKAGE
+            && definitions.macros.in_package(&definitions.root_package, &format!("default__{name}")).is_none()
+        {
+            return None;
+        }
+        let render = Render::new(definitions, self.subject(node, node.config.values.clone()), Pass::Parse);
+        match self.templates.evaluate(&format!("{name}({}, model)", literal_or_none(custom)), &render) {
+            Ok(value) => Some(value.to_string().trim().to_owned()).filter(|name| !value.is_none() && !name.is_empty()),
+            Err(error) => {
+                found.push(self.diagnostic(&error, &format!("naming {} with {name}", node.id), node.span));
+                None
+            }
+        }
+    }
+
+    fn source_relation(&self, node: &Node, source: &str) -> RelationName {
+        let declared = self.declared.get(&(source.to_owned(), node.name.clone()));
+        let named = node.config.text("schema").is_some() || node.config.text("alias").is_some();
+        if let Some(declared) = declared.filter(|_| !named) {
+            return declared.relation.clone();
+        }
+        RelationName {
+            database: node
+                .config
+                .text("database")
+                .map(str::to_owned)
+                .or_else(|| self.definitions.target.database.clone()),
+            schema: node.config.text("schema").unwrap_or(source).to_owned(),
+            identifier: node.config.text("alias").unwrap_or(&node.name).to_owned(),
+        }
+    }
+
+    /// The problem with a test whose macro does not exist.
+    pub(crate) fn unknown_test(&self, package: &str, test: &TestProperties) -> Option<Diagnostic> {
+        let name = format!("test_{}", test.name);
+        let macros = &self.definitions.macros;
+        let known = match &test.namespace {
+            Some(namespace) => macros.in_package(namespace, &name),
+            None => self.definitions.find_macro(package, &name),
+        };
+        if known.is_some() {
+            return None;
+        }
+        if let Some(namespace) = test.namespace.as_ref().filter(|namespace| !macros.has_package(namespace)) {
+            let message = format!("package '{namespace}' of test '{namespace}.{}' is not here", test.name);
+            return Some(
+                Diagnostic::error(message)
+                    .at(test.span)
+                    .hint("Put the package into dbt_packages/; only dbt_utils is built in."),
+            );
+        }
+        let names: Vec<&str> = macros.iter().filter_map(|definition| definition.name.strip_prefix("test_")).collect();
+        let diagnostic = Diagnostic::error(format!("there is no test '{}'", test.name)).at(test.span);
+        Some(match nearest(&test.name, names.into_iter()) {
+            Some(near) => diagnostic.hint(format!("Did you mean '{near}'?")),
+            None => {
+                diagnostic.hint(format!("Define it with {{% test {}(model) %}} in tests/generic or macros.", test.name))
+            }
+        })
+    }
+
+    /// Resolves all references and closes the graph.
+    pub(crate) fn finish(mut self, found: &mut Diagnostics) -> TransformProject {
+        self.add_declared_nodes();
+        let ids: Vec<NodeId> = self.graph.nodes.keys().cloned().collect();
+        for id in ids {
+            self.resolve(&id, found);
+        }
+        self.graph.link();
+        self.report_cycles(found);
+        self.report_same_relations(found);
+        self.templates.close();
+        TransformProject::new(self.definitions, self.templates, self.graph, self.broken)
+    }
+
+    /// Declared sources no properties file speaks of.
+    fn add_declared_nodes(&mut self) {
+        for ((source, table), declared) in std::mem::take(&mut self.declared) {
+            let known = self.graph.nodes.values().any(|node| {
+                node.name == table && matches!(&node.kind, NodeKind::Source { source: known, .. } if *known == source)
+            });
+            if !known {
+                let node = declared_node(&self.definitions.root_package, &declared);
+                self.graph.insert(node);
+            }
+        }
+    }
+
+    fn resolve(&mut self, id: &NodeId, found: &mut Diagnostics) {
+        let Some(node) = self.graph.nodes.get(id) else { return };
+        let root = &self.definitions.root_package;
+        let mut depends_on = BTreeSet::new();
+        let mut problems = Vec::new();
+        for call in &node.refs {
+            match self.graph.resolve_ref(root, &node.package, call) {
+                Ok(target) => _ = depends_on.insert(target.id.clone()),
+                Err(why) => problems.push((explain_ref(call, &why), why, "ref", call.name.clone())),
+            }
+        }
+        for call in &node.sources {
+            match self.graph.resolve_source(&node.package, call) {
+                Ok(target) => _ = depends_on.insert(target.id.clone()),
+                Err(why) => problems.push((explain_source(call, &why), why, "source", call.table.clone())),
+            }
+        }
+        let is_test = node.resource_type == ResourceType::Test;
+        let mut left_out = false;
+        for (message, why, function, name) in problems {
+            let disabled = why == Unresolved::Disabled;
+            left_out |= is_test;
+            if !(is_test && disabled) {
+                found.push(unresolved(node, message, &why, function, &name, is_test));
+            }
+        }
+        if left_out {
+            if let Some(node) = self.graph.nodes.remove(id) {
+                self.graph.disabled.insert(id.clone(), node);
+            }
+        } else if let Some(node) = self.graph.nodes.get_mut(id) {
+            node.depends_on = depends_on;
+        }
+    }
+
+    fn report_cycles(&self, found: &mut Diagnostics) {
+        for cycle in self.graph.cycles() {
+            let names: Vec<&str> =
+                cycle.iter().filter_map(|id| self.graph.nodes.get(id)).map(|node| node.name.as_str()).collect();
+            let mut diagnostic = Diagnostic::error(format!("models depend on each other: {}", names.join(" -> ")));
+            diagnostic.span = cycle.first().and_then(|id| self.graph.nodes.get(id)).and_then(|node| node.span);
+            found.push(diagnostic.hint("Remove one of these references."));
+        }
+    }
+
+    fn report_same_relations(&self, found: &mut Diagnostics) {
+        let mut known: BTreeMap<&RelationName, &Node> = BTreeMap::new();
+        for node in self.graph.nodes.values() {
+            if !matches!(node.resource_type, ResourceType::Model | ResourceType::Seed) || node.is_ephemeral() {
+                continue;
+            }
+            if let Some(first) = known.insert(&node.relation, node).filter(|first| first.name != node.name) {
+                let mut diagnostic =
+                    Diagnostic::error(format!("{} and {} make the same table {}", first.id, node.id, node.relation));
+                diagnostic.span = node.span;
+                found.push(diagnostic.hint("Give one of them another alias or schema."));
+            }
+        }
+    }
+}
+
+fn declared_node(package: &str, declared: &DeclaredSource) -> Node {
+    let columns = declared.columns.iter().map(|column| {
+        let described =
+            Column { name: column.name.clone(), data_type: Some(column.data_type.clone()), ..Column::default() };
+        (column.name.clone(), described)
+    });
+    Node {
+        id: NodeId::new(format!("source.{package}.{}.{}", declared.source, declared.table)),
+        name: declared.table.clone(),
+        resource_type: ResourceType::Source,
+        package: package.to_owned(),
+        path: std::path::PathBuf::new(),
+        file: None,
+        span: None,
+        fqn: vec![package.to_owned(), declared.source.clone(), declared.table.clone()],
+        kind: NodeKind::Source { source: declared.source.clone(), loader: None },
+        config: NodeConfig::default(),
+        description: String::new(),
+        columns: columns.collect(),
+        raw_code: Arc::from(""),
+        refs: Vec::new(),
+        sources: Vec::new(),
+        depends_on: BTreeSet::new(),
+        macros: BTreeSet::new(),
+        relation: declared.relation.clone(),
+        checksum: String::new(),
+    }
+}
+
+fn in_order<T: PartialEq>(calls: Vec<T>) -> Vec<T> {
+    let mut kept = Vec::with_capacity(calls.len());
+    for call in calls {
+        if !kept.contains(&call) {
+            kept.push(call);
+        }
+    }
+    kept
+}
+
+fn is_template(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::String(text) => text.contains("{{") || text.contains("{%"),
+        serde_json::Value::Array(items) => items.iter().any(is_template),
+        serde_json::Value::Object(map) => map.values().any(is_template),
+        _ => false,
+    }
+}
+
+/// Hooks are rendered when they run; a `where` may use what only exists then.
+fn is_late(key: &str) -> bool {
+    matches!(key, "pre_hook" | "post_hook" | "pre-hook" | "post-hook" | "sql_header")
+}
+
+fn with_defaults(mut config: JsonMap, node: &Node) -> JsonMap {
+    let materialized = match node.resource_type {
+        ResourceType::Model => "view",
+        ResourceType::Seed => "seed",
+        ResourceType::Test => "test",
+        ResourceType::Analysis => "view",
+        ResourceType::Source => return config,
+    };
+    config.entry("materialized").or_insert_with(|| materialized.into());
+    config.entry("enabled").or_insert(serde_json::Value::Bool(true));
+    if node.resource_type == ResourceType::Test {
+        for (key, value) in
+            [("severity", "ERROR"), ("warn_if", "!= 0"), ("error_if", "!= 0"), ("fail_calc", "count(*)")]
+        {
+            config.entry(key).or_insert_with(|| value.into());
+        }
+    }
+    config
+}
+
+fn report_misspelt(config: &JsonMap, node: &Node, found: &mut Diagnostics) {
+    for key in config.keys() {
+        let Some(near) = misspelt(key) else { continue };
+        let mut diagnostic = Diagnostic::warning(format!("unknown configuration '{key}' in {}", node.name));
+        diagnostic.span = node.span.map(|span| find_in_code(node, span, key).unwrap_or(span));
+        found.push(diagnostic.hint(format!("Did you mean '{near}'?")));
+    }
+}
+
+fn duplicate(node: &Node, twin: &Node) -> Diagnostic {
+    let message = if node.name == twin.name {
+        format!("two resources are named '{}'", node.name)
+    } else {
+        format!("'{}' and '{}' differ only in upper and lower case", twin.name, node.name)
+    };
+    let mut diagnostic = Diagnostic::error(message);
+    diagnostic.span = node.span;
+    let place = if twin.path.as_os_str().is_empty() { twin.id.to_string() } else { twin.path.display().to_string() };
+    let diagnostic = diagnostic.detail(format!("The other one is {place}."));
+    match &node.kind {
+        NodeKind::Test(TestKind::Generic { .. }) => {
+            diagnostic.hint("Remove one of the two equal tests, or give it a `name:`.")
+        }
+        _ => diagnostic.hint("Names of models and seeds must be unique in a project, in every spelling."),
+    }
+}
+
+fn unresolved(node: &Node, message: String, why: &Unresolved, function: &str, name: &str, is_test: bool) -> Diagnostic {
+    let mut diagnostic = if is_test { Diagnostic::warning(message) } else { Diagnostic::error(message) };
+    diagnostic.span = node.span.map(|span| call_in_code(node, span, function, name).unwrap_or(span));
+    let rest = if is_test { " The test is left out." } else { "" };
+    diagnostic.detail = Some(format!("{} refers to it.{rest}", node.id));
+    diagnostic.hint = match why {
+        Unresolved::Missing { near: Some(near) } => Some(format!("Did you mean '{near}'?")),
+        Unresolved::Missing { near: None } if function == "ref" => {
+            Some(String::from("Add the model, or use source() for a table from outside."))
+        }
+        Unresolved::Missing { near: None } => {
+            Some(String::from("Declare it under `sources:` in a properties file, or as a source of the project."))
+        }
+        Unresolved::Disabled => Some(String::from("Enable it, or disable what refers to it.")),
+        Unresolved::Ambiguous(_) => Some(String::from("Name the package too: ref('package', 'name').")),
+        Unresolved::NoSuchVersion => Some(String::from("Model versions are not built yet; leave out `version`.")),
+    };
+    diagnostic
+}
+
+/// Where the name stands as an argument of the call, for messages.
+fn call_in_code(node: &Node, span: Span, function: &str, name: &str) -> Option<Span> {
+    let code = code_of(node)?;
+    for (at, _) in code.match_indices(function) {
+        let rest = code.get(at..)?;
+        let end = rest.find(')').unwrap_or(rest.len());
+        for quote in ['\'', '"'] {
+            let quoted = format!("{quote}{name}{quote}");
+            if let Some(inside) = rest.get(..end).and_then(|call| call.find(&quoted)) {
+                return Some(within(span, at + inside + 1, name.len()));
+            }
+        }
+    }
+    None
+}
+
+fn find_in_code(node: &Node, span: Span, word: &str) -> Option<Span> {
+    code_of(node)?.find(word).map(|at| within(span, at, word.len()))
+}
+
+/// The code, where the node's span is that of its code.
+fn code_of(node: &Node) -> Option<&str> {
+    let generic = matches!(&node.kind, NodeKind::Test(TestKind::Generic { .. }));
+    (!generic && !node.raw_code.is_empty()).then_some(&*node.raw_code)
+}
+
+fn within(span: Span, at: usize, len: usize) -> Span {
+    Span { file: span.file, start: span.start + offset(at), end: span.start + offset(at + len) }
+}

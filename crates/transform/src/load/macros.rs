@@ -1,0 +1,143 @@
+//! Finding macros, generic tests and documentation blocks, and compiling the macros' templates.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use headwater_project::{Diagnostic, Diagnostics, FileId, Span};
+
+use crate::definitions::{BUILTIN_PACKAGE, Definitions, MacroDefinition, MacroSet};
+use crate::jinja::macros::{macro_name, template};
+use crate::jinja::render::Templates;
+use crate::jinja::scan::{self, Block, is_word};
+use crate::jinja::source::{TemplateSource, offset};
+
+use super::NO_FILE;
+
+/// Our own macro packages.
+const BUILTIN: [(&str, &str); 2] =
+    [(BUILTIN_PACKAGE, include_str!("../builtin/dbt.sql")), ("dbt_utils", include_str!("../builtin/dbt_utils.sql"))];
+
+/// What is needed to compile a macro's template once all macros are known.
+struct Found {
+    definition: MacroDefinition,
+    file: FileId,
+    text: Arc<str>,
+    block: Block,
+}
+
+/// Collects macros file by file.
+#[derive(Default)]
+pub(crate) struct MacroReader {
+    found: Vec<Found>,
+}
+
+impl MacroReader {
+    /// Reads the macros of one file.
+    pub(crate) fn read(&mut self, package: &str, file: FileId, text: &Arc<str>, found: &mut Diagnostics) {
+        let (blocks, unclosed) = scan::blocks(text, &["macro", "test", "data_test", "materialization"]);
+        for open in unclosed {
+            let message = format!("{} '{}' has no end", open.keyword, open.name);
+            let span = Span { file, start: offset(open.whole.start), end: offset(open.whole.end) };
+            found.push(Diagnostic::error(message).at(span).hint(format!("Close it with {{% end{} %}}.", open.keyword)));
+        }
+        for block in blocks {
+            let span = Span { file, start: offset(block.whole.start), end: offset(block.whole.end) };
+            if block.keyword == "materialization" {
+                let message = format!("materialization '{}' is not used", block.name);
+                found.push(
+                    Diagnostic::warning(message)
+                        .at(span)
+                        .detail("Materialisations of a project's own are not built yet."),
+                );
+                continue;
+            }
+            let definition = definition(package, file, text, &block);
+            self.found.push(Found { definition, file, text: Arc::clone(text), block });
+        }
+    }
+
+    /// Adds our own packages where the project has none of that name.
+    fn add_builtin(&mut self, packages: &[String], found: &mut Diagnostics) {
+        for (package, text) in BUILTIN {
+            if !packages.iter().any(|known| known == package) {
+                self.read(package, NO_FILE, &Arc::from(text), found);
+            }
+        }
+    }
+
+    /// All macros, their templates compiled.
+    pub(crate) fn finish(
+        mut self,
+        packages: &[String],
+        templates: &mut Templates,
+        found: &mut Diagnostics,
+    ) -> MacroSet {
+        self.add_builtin(packages, found);
+        let mut macros = MacroSet::default();
+        let mut failed = Vec::new();
+        for Found { definition, file, text, block } in self.found {
+            let source = template(&definition, &text, &block, TemplateSource::new(file, &text));
+            let id = definition.unique_id.clone();
+            if let Some(first) = macros.insert(definition.clone()) {
+                let mut diagnostic = Diagnostic::error(format!("macro '{}' is defined twice", first.name));
+                diagnostic.span = definition.span;
+                found.push(diagnostic.hint("Rename or remove one of the two."));
+            } else if let Err(error) = templates.add(&id, source) {
+                failed.push((error, definition));
+            }
+        }
+        report(failed, &macros, templates, found);
+        macros
+    }
+}
+
+fn report(
+    failed: Vec<(minijinja::Error, MacroDefinition)>,
+    macros: &MacroSet,
+    templates: &Templates,
+    found: &mut Diagnostics,
+) {
+    let definitions = Definitions::for_macros(macros);
+    for (error, definition) in failed {
+        let what = format!("reading macro '{}'", definition.name);
+        found.push(crate::jinja::problem::diagnostic(&error, templates, &definitions, &what, definition.span));
+    }
+}
+
+fn definition(package: &str, file: FileId, text: &str, block: &Block) -> MacroDefinition {
+    let name = macro_name(&block.keyword, &block.name);
+    let body = text.get(block.body.clone()).unwrap_or_default();
+    let span = Span { file, start: offset(block.name_at), end: offset(block.name_at + block.name.len()) };
+    MacroDefinition {
+        unique_id: format!("macro.{package}.{name}"),
+        package: package.to_owned(),
+        text: Arc::from(text.get(block.whole.clone()).unwrap_or_default()),
+        span: (file != NO_FILE).then_some(span),
+        description: String::new(),
+        varargs: mentions(body, "varargs"),
+        kwargs: mentions(body, "kwargs"),
+        name,
+    }
+}
+
+/// Whether a word stands by itself somewhere in the text.
+fn mentions(text: &str, word: &str) -> bool {
+    let bytes = text.as_bytes();
+    text.match_indices(word).any(|(at, _)| {
+        let before = at.checked_sub(1).and_then(|at| bytes.get(at)).is_some_and(|&byte| is_word(byte) || byte == b'.');
+        let after = bytes.get(at + word.len()).is_some_and(|&byte| is_word(byte));
+        !before && !after
+    })
+}
+
+/// Documentation blocks of one Markdown file, as `(name, text)`.
+pub(crate) fn documentation(text: &str) -> Vec<(String, String)> {
+    let (blocks, _) = scan::blocks(text, &["docs"]);
+    let body = |block: &Block| text.get(block.body.clone()).unwrap_or_default().trim().to_owned();
+    blocks.iter().map(|block| (block.name.clone(), body(block))).collect()
+}
+
+/// Whether a file below a test folder holds generic tests rather than a singular one.
+pub(crate) fn is_generic(path: &Path, test_folder: &Path) -> bool {
+    path.strip_prefix(test_folder).is_ok_and(|inside| inside.starts_with("generic"))
+}

@@ -1,0 +1,316 @@
+//! Making nodes of the files and properties of one package.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use headwater_project::{Diagnostic, Diagnostics, Span};
+use sha2::{Digest, Sha256};
+
+use super::folder::Folder;
+use super::generic_test;
+use super::link::{Draft, Linker};
+use super::package::{LoadedPackage, SqlFile};
+use super::project_file::folder_config;
+use super::properties::{ColumnProperties, Described, Properties, SourceProperties, TestProperties};
+use crate::config::merge;
+use crate::definitions::JsonMap;
+use crate::jinja::source::offset;
+use crate::near::nearest;
+use crate::node::{Column, Node, NodeId, NodeKind, ResourceType, TestKind};
+use crate::warehouse::RelationName;
+
+/// Where a package's configuration comes from.
+struct Layers<'a> {
+    packages: &'a [LoadedPackage],
+    package: &'a LoadedPackage,
+}
+
+impl Layers<'_> {
+    /// What dbt_project.yml says about a node: the package's own file, then the project's.
+    fn of(&self, section: &str, fqn: &[String]) -> JsonMap {
+        let mut config = JsonMap::new();
+        let root = self.packages.first().filter(|root| root.file.name != self.package.file.name);
+        for package in std::iter::once(self.package).chain(root) {
+            for (name, tree) in &package.file.configs {
+                if *name == section {
+                    merge(&mut config, &folder_config(tree, fqn));
+                }
+            }
+        }
+        config
+    }
+}
+
+pub(crate) fn add_nodes(
+    linker: &mut Linker,
+    packages: &[LoadedPackage],
+    index: usize,
+    properties: &Properties,
+    folder: &Folder<'_>,
+    found: &mut Diagnostics,
+) {
+    let Some(package) = packages.get(index) else { return };
+    let layers = Layers { packages, package };
+    let mut models = by_name(&properties.models, "model", found);
+    for file in &package.models {
+        let draft = sql_node(&layers, file, ResourceType::Model, &mut models);
+        add_described(linker, &layers, draft, found);
+    }
+    let mut seeds = by_name(&properties.seeds, "seed", found);
+    for (path, inside) in &package.seeds {
+        let draft = seed_node(&layers, path, inside, folder, &mut seeds, found);
+        add_described(linker, &layers, draft, found);
+    }
+    let mut analyses = by_name(&properties.analyses, "analysis", found);
+    for file in &package.analyses {
+        let draft = sql_node(&layers, file, ResourceType::Analysis, &mut analyses);
+        add_described(linker, &layers, draft, found);
+    }
+    let mut tests = by_name(&properties.tests, "test", found);
+    for file in &package.tests {
+        let draft = sql_node(&layers, file, ResourceType::Test, &mut tests);
+        add_described(linker, &layers, draft, found);
+    }
+    for source in &properties.sources {
+        add_source(linker, &layers, source, found);
+    }
+    report_unused(&models, "model", &package.models.iter().map(|file| stem(&file.path)).collect::<Vec<_>>(), found);
+    report_unused(&seeds, "seed", &package.seeds.iter().map(|(path, _)| stem(path)).collect::<Vec<_>>(), found);
+}
+
+/// A node with what its properties file adds.
+struct DescribedDraft {
+    draft: Draft,
+    described: Option<Described>,
+}
+
+fn by_name(described: &[Described], what: &str, found: &mut Diagnostics) -> HashMap<String, Described> {
+    let mut named: HashMap<String, Described> = HashMap::new();
+    for item in described {
+        if named.insert(item.name.clone(), item.clone()).is_some() {
+            let message = format!("{what} '{}' is described twice", item.name);
+            found.push(Diagnostic::error(message).at(item.span).hint("Keep one of the two entries."));
+        }
+    }
+    named
+}
+
+fn report_unused(left: &HashMap<String, Described>, what: &str, names: &[String], found: &mut Diagnostics) {
+    let sorted: BTreeMap<&String, &Described> = left.iter().collect();
+    for (name, item) in sorted {
+        let diagnostic = Diagnostic::warning(format!("there is no {what} '{name}'")).at(item.span);
+        found.push(match nearest(name, names.iter().map(String::as_str)) {
+            Some(near) => diagnostic.hint(format!("Did you mean '{near}'?")),
+            None => diagnostic.hint(format!("Add the {what}, or remove this entry.")),
+        });
+    }
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn fqn(package: &str, inside: &Path) -> Vec<String> {
+    let folders = inside.parent().into_iter().flat_map(Path::components);
+    let mut fqn = vec![package.to_owned()];
+    fqn.extend(folders.map(|part| part.as_os_str().to_string_lossy().into_owned()));
+    fqn.push(stem(inside));
+    fqn
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn section_of(resource_type: ResourceType) -> &'static str {
+    match resource_type {
+        ResourceType::Model => "models",
+        ResourceType::Seed => "seeds",
+        ResourceType::Source => "sources",
+        ResourceType::Test => "data_tests",
+        ResourceType::Analysis => "analyses",
+    }
+}
+
+/// A node whose name and place are known and nothing else.
+fn blank(package: &str, resource_type: ResourceType, name: String, fqn: Vec<String>, kind: NodeKind) -> Node {
+    Node {
+        id: NodeId::new(format!("{}.{package}.{name}", resource_type.as_str())),
+        name,
+        resource_type,
+        package: package.to_owned(),
+        path: std::path::PathBuf::new(),
+        file: None,
+        span: None,
+        fqn,
+        kind,
+        config: crate::config::NodeConfig::default(),
+        description: String::new(),
+        columns: BTreeMap::new(),
+        raw_code: Arc::from(""),
+        refs: Vec::new(),
+        sources: Vec::new(),
+        depends_on: std::collections::BTreeSet::new(),
+        macros: std::collections::BTreeSet::new(),
+        relation: RelationName { database: None, schema: String::new(), identifier: String::new() },
+        checksum: String::new(),
+    }
+}
+
+fn sql_node(
+    layers: &Layers<'_>,
+    file: &SqlFile,
+    resource_type: ResourceType,
+    described: &mut HashMap<String, Described>,
+) -> DescribedDraft {
+    let kind = match resource_type {
+        ResourceType::Test => NodeKind::Test(TestKind::Singular),
+        ResourceType::Analysis => NodeKind::Analysis,
+        _ => NodeKind::Model,
+    };
+    let package = &layers.package.file.name;
+    let mut path = fqn(package, &file.inside);
+    if resource_type == ResourceType::Analysis {
+        path.insert(1, String::from("analysis"));
+    }
+    let mut node = blank(package, resource_type, stem(&file.path), path, kind);
+    let start = file.text.len() - file.text.trim_start().len();
+    let code = file.text.trim();
+    node.path.clone_from(&file.path);
+    node.file = Some(file.file);
+    node.span = Some(Span { file: file.file, start: offset(start), end: offset(start + code.len()) });
+    node.raw_code = Arc::from(code);
+    node.checksum = sha256(code.as_bytes());
+    let described = described.remove(&node.name);
+    let draft = Draft {
+        config: layers.of(section_of(resource_type), &node.fqn),
+        node,
+        code: Some((file.text.clone(), start..start + code.len())),
+    };
+    DescribedDraft { draft, described }
+}
+
+fn seed_node(
+    layers: &Layers<'_>,
+    path: &Path,
+    inside: &Path,
+    folder: &Folder<'_>,
+    described: &mut HashMap<String, Described>,
+    found: &mut Diagnostics,
+) -> DescribedDraft {
+    let package = &layers.package.file.name;
+    let kind = NodeKind::Seed { file: path.to_path_buf() };
+    let mut node = blank(package, ResourceType::Seed, stem(path), fqn(package, inside), kind);
+    node.path = path.to_path_buf();
+    match folder.bytes(path) {
+        Ok(bytes) => node.checksum = sha256(&bytes),
+        Err(cause) => {
+            found.push(Diagnostic::error(format!("{} cannot be read", path.display())).detail(format!("{cause}.")));
+        }
+    }
+    let described = described.remove(&node.name);
+    DescribedDraft { draft: Draft { config: layers.of("seeds", &node.fqn), node, code: None }, described }
+}
+
+fn add_described(linker: &mut Linker, layers: &Layers<'_>, described: DescribedDraft, found: &mut Diagnostics) {
+    let DescribedDraft { mut draft, described } = described;
+    let Some(described) = described else {
+        linker.add(draft, found);
+        return;
+    };
+    merge(&mut draft.config, &described.config);
+    draft.node.description.clone_from(&described.description);
+    draft.node.columns = columns(&described.columns);
+    if draft.node.span.is_none() {
+        draft.node.span = Some(described.span);
+    }
+    let id = draft.node.id.clone();
+    linker.add(draft, found);
+    add_tests(linker, layers, &id, &described, found);
+}
+
+fn columns(described: &[ColumnProperties]) -> BTreeMap<String, Column> {
+    described.iter().map(|column| (column.column.name.clone(), column.column.clone())).collect()
+}
+
+fn add_source(linker: &mut Linker, layers: &Layers<'_>, source: &SourceProperties, found: &mut Diagnostics) {
+    let package = &layers.package.file.name;
+    let table = &source.table;
+    let kind = NodeKind::Source { source: source.source.clone(), loader: source.loader.clone() };
+    let path = vec![package.clone(), source.source.clone(), table.name.clone()];
+    let mut node = blank(package, ResourceType::Source, table.name.clone(), path, kind);
+    node.id = NodeId::new(format!("source.{package}.{}.{}", source.source, table.name));
+    node.span = Some(table.span);
+    node.file = Some(table.span.file);
+    node.description.clone_from(&table.description);
+    node.columns = columns(&table.columns);
+    let mut config = layers.of("sources", &node.fqn);
+    merge(&mut config, &table.config);
+    for (key, value) in [("schema", &source.schema), ("database", &source.database), ("alias", &source.identifier)] {
+        if let Some(value) = value {
+            config.insert(key.to_owned(), serde_json::Value::String(value.clone()));
+        }
+    }
+    let id = node.id.clone();
+    linker.add(Draft { node, config, code: None }, found);
+    add_tests(linker, layers, &id, table, found);
+}
+
+fn add_tests(
+    linker: &mut Linker,
+    layers: &Layers<'_>,
+    tested: &NodeId,
+    described: &Described,
+    found: &mut Diagnostics,
+) {
+    for test in &described.tests {
+        add_test(linker, layers, tested, test, None, found);
+    }
+    for column in &described.columns {
+        for test in &column.tests {
+            add_test(linker, layers, tested, test, Some(column), found);
+        }
+    }
+}
+
+fn add_test(
+    linker: &mut Linker,
+    layers: &Layers<'_>,
+    tested: &NodeId,
+    test: &TestProperties,
+    column: Option<&ColumnProperties>,
+    found: &mut Diagnostics,
+) {
+    let Some(tested) = linker.graph.nodes.get(tested) else { return };
+    if let Some(problem) = linker.unknown_test(&layers.package.file.name, test) {
+        found.push(problem);
+        return;
+    }
+    let built = generic_test::build(test, tested, column);
+    let package = &layers.package.file.name;
+    let kind = NodeKind::Test(TestKind::Generic {
+        name: test.name.clone(),
+        namespace: test.namespace.clone(),
+        arguments: built.arguments,
+        column: column.map(|column| column.column.name.clone()),
+        attached: tested.id.clone(),
+    });
+    let mut path = tested.fqn.clone();
+    path.pop();
+    path.push(built.name.clone());
+    let mut node = blank(package, ResourceType::Test, built.name, path, kind);
+    node.id = NodeId::new(format!("test.{package}.{}", built.id_suffix));
+    node.span = Some(test.span);
+    node.file = Some(test.span.file);
+    node.description.clone_from(&test.description);
+    node.checksum = sha256(built.raw_code.as_bytes());
+    node.raw_code = built.raw_code;
+    let mut config = layers.of("data_tests", &node.fqn);
+    if let Some(column) = column {
+        config.insert(String::from("tags"), column.column.tags.clone().into());
+    }
+    merge(&mut config, &serde_json::Map::from_iter([(String::from("alias"), built.alias.into())]));
+    merge(&mut config, &test.config);
+    linker.add(Draft { node, config, code: None }, found);
+}

@@ -1,0 +1,412 @@
+//! Properties files: what is said about models, seeds, sources and macros in YAML.
+
+use headwater_project::tree::{Node, Tree};
+use headwater_project::{Diagnostic, Diagnostics, Span};
+
+use crate::config::{as_list, plain_text};
+use crate::definitions::JsonMap;
+use crate::near::nearest;
+use crate::node::Column;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Properties {
+    pub models: Vec<Described>,
+    pub seeds: Vec<Described>,
+    pub analyses: Vec<Described>,
+    pub sources: Vec<SourceProperties>,
+    pub macros: Vec<Described>,
+    pub tests: Vec<Described>,
+}
+
+/// A named thing with a description, configuration, columns and tests.
+#[derive(Clone, Debug)]
+pub(crate) struct Described {
+    pub name: String,
+    pub span: Span,
+    pub description: String,
+    pub config: JsonMap,
+    pub columns: Vec<ColumnProperties>,
+    pub tests: Vec<TestProperties>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ColumnProperties {
+    pub column: Column,
+    pub quote: bool,
+    pub tests: Vec<TestProperties>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct TestProperties {
+    pub name: String,
+    pub namespace: Option<String>,
+    pub arguments: JsonMap,
+    pub config: JsonMap,
+    pub custom_name: Option<String>,
+    pub description: String,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct SourceProperties {
+    pub source: String,
+    pub schema: Option<String>,
+    pub database: Option<String>,
+    pub loader: Option<String>,
+    pub identifier: Option<String>,
+    pub table: Described,
+}
+
+const SECTIONS: &[&str] = &[
+    "version",
+    "models",
+    "seeds",
+    "sources",
+    "macros",
+    "analyses",
+    "data_tests",
+    "tests",
+    "snapshots",
+    "exposures",
+    "groups",
+    "metrics",
+    "semantic_models",
+    "saved_queries",
+    "unit_tests",
+    "functions",
+    "anchors",
+];
+
+const MODEL_KEYS: &[&str] = &[
+    "name",
+    "description",
+    "docs",
+    "config",
+    "columns",
+    "tests",
+    "data_tests",
+    "meta",
+    "tags",
+    "latest_version",
+    "deprecation_date",
+    "access",
+    "group",
+    "constraints",
+    "versions",
+    "version",
+    "time_spine",
+    "contract",
+    "freshness",
+    "arguments",
+    "type",
+    "semantic_model",
+    "agg_time_dimension",
+    "primary_entity",
+    "derived_semantics",
+    "metrics",
+];
+
+const COLUMN_KEYS: &[&str] = &[
+    "name",
+    "description",
+    "meta",
+    "quote",
+    "constraints",
+    "tests",
+    "data_tests",
+    "tags",
+    "data_type",
+    "granularity",
+    "config",
+    "dimension",
+    "entity",
+    "docs",
+];
+
+/// Keys that stand beside a test's arguments but configure the test.
+const TEST_CONFIG_KEYS: &[&str] = &[
+    "enabled",
+    "severity",
+    "tags",
+    "warn_if",
+    "error_if",
+    "fail_calc",
+    "limit",
+    "where",
+    "store_failures",
+    "store_failures_as",
+    "meta",
+    "database",
+    "schema",
+    "alias",
+];
+
+/// Reads one file into `properties`.
+pub(crate) fn read(tree: &Tree, properties: &mut Properties, found: &mut Diagnostics) {
+    for entry in tree.entries() {
+        let into = match entry.key.as_str() {
+            "models" => &mut properties.models,
+            "seeds" => &mut properties.seeds,
+            "analyses" => &mut properties.analyses,
+            "macros" => &mut properties.macros,
+            "data_tests" | "tests" => &mut properties.tests,
+            "sources" => {
+                for item in list(&entry.value, "sources", found) {
+                    read_source(item, &mut properties.sources, found);
+                }
+                continue;
+            }
+            key => {
+                report_section(key, entry.key_span, found);
+                continue;
+            }
+        };
+        for item in list(&entry.value, &entry.key, found) {
+            into.extend(described(item, MODEL_KEYS, found));
+        }
+    }
+}
+
+fn report_section(key: &str, span: Span, found: &mut Diagnostics) {
+    match key {
+        "version" | "anchors" => {}
+        "snapshots" | "unit_tests" | "functions" => found.push(
+            Diagnostic::warning(format!("'{key}' are not built yet"))
+                .at(span)
+                .detail("This section is read and left out; everything else in the file is used."),
+        ),
+        key if SECTIONS.contains(&key) => {}
+        key => {
+            let message = format!("unknown section '{key}' in a properties file");
+            let diagnostic = Diagnostic::warning(message).at(span);
+            found.push(match nearest(key, SECTIONS.iter().copied()) {
+                Some(near) => diagnostic.hint(format!("Did you mean '{near}'?")),
+                None => diagnostic.hint(format!("A properties file has {}.", SECTIONS.join(", "))),
+            });
+        }
+    }
+}
+
+fn list<'a>(tree: &'a Tree, what: &str, found: &mut Diagnostics) -> &'a [Tree] {
+    if !matches!(tree.node, Node::Sequence(_) | Node::Null) {
+        let message = format!("'{what}' must be a list, not {}", tree.node.kind());
+        found.push(Diagnostic::error(message).at(tree.span).hint("Start each item with `- name: ...`."));
+    }
+    tree.items()
+}
+
+fn described(tree: &Tree, keys: &[&str], found: &mut Diagnostics) -> Option<Described> {
+    let Some(name) = name_of(tree) else {
+        found.push(
+            Diagnostic::error("an item without a name")
+                .at(tree.span)
+                .hint("Add `name:` with the name of what it describes."),
+        );
+        return None;
+    };
+    check_keys(tree, keys, found);
+    if let Some(versions) = tree.entry("versions") {
+        found.push(Diagnostic::warning("model versions are not built yet").at(versions.key_span));
+    }
+    Some(Described {
+        name,
+        span: tree.get("name").map_or(tree.span, |name| name.span),
+        description: text(tree, "description"),
+        config: config_of(tree, found),
+        columns: tree.get("columns").map(|columns| read_columns(columns, found)).unwrap_or_default(),
+        tests: read_tests(tree, found),
+    })
+}
+
+fn name_of(tree: &Tree) -> Option<String> {
+    tree.get("name").map(|name| plain_text(&name.to_json())).filter(|name| !name.is_empty() && name != "null")
+}
+
+fn check_keys(tree: &Tree, keys: &[&str], found: &mut Diagnostics) {
+    for entry in tree.entries() {
+        if keys.contains(&entry.key.as_str()) {
+            continue;
+        }
+        let diagnostic = Diagnostic::warning(format!("unknown key '{}'", entry.key)).at(entry.key_span);
+        found.push(match nearest(&entry.key, keys.iter().copied()) {
+            Some(near) => diagnostic.hint(format!("Did you mean '{near}'?")),
+            None if crate::config::KNOWN_KEYS.contains(&entry.key.as_str()) => {
+                diagnostic.hint("Configuration goes under `config:`.")
+            }
+            None => diagnostic.hint("Put values of your own under `config: meta:`."),
+        });
+    }
+}
+
+fn text(tree: &Tree, key: &str) -> String {
+    tree.get(key)
+        .map(Tree::to_json)
+        .filter(|value| !value.is_null())
+        .map(|value| plain_text(&value))
+        .unwrap_or_default()
+}
+
+/// `config:` and the keys that used to stand beside it.
+fn config_of(tree: &Tree, found: &mut Diagnostics) -> JsonMap {
+    let mut config = JsonMap::new();
+    for key in ["meta", "tags", "docs", "access", "group"] {
+        if let Some(value) = tree.get(key) {
+            config.insert(key.to_owned(), value.to_json());
+        }
+    }
+    let Some(given) = tree.get("config") else { return config };
+    for entry in given.entries() {
+        if let Some(near) = crate::config::misspelt(&entry.key) {
+            let message = format!("unknown configuration '{}'", entry.key);
+            found.push(Diagnostic::warning(message).at(entry.key_span).hint(format!("Did you mean '{near}'?")));
+        }
+    }
+    crate::config::merge(&mut config, given.to_json().as_object().unwrap_or(&JsonMap::new()));
+    config
+}
+
+fn read_columns(tree: &Tree, found: &mut Diagnostics) -> Vec<ColumnProperties> {
+    let mut columns = Vec::new();
+    for item in list(tree, "columns", found) {
+        let Some(name) = name_of(item) else {
+            found.push(Diagnostic::error("a column without a name").at(item.span).hint("Add `name:`."));
+            continue;
+        };
+        check_keys(item, COLUMN_KEYS, found);
+        let config = config_of(item, found);
+        let column = Column {
+            name,
+            description: text(item, "description"),
+            data_type: item.get("data_type").and_then(|value| value.as_str().map(str::to_owned)),
+            tags: config.get("tags").map(as_list).unwrap_or_default(),
+            meta: config.get("meta").and_then(|meta| meta.as_object().cloned()).unwrap_or_default(),
+        };
+        let quote = item.get("quote").and_then(Tree::as_bool).unwrap_or(false);
+        columns.push(ColumnProperties { column, quote, tests: read_tests(item, found) });
+    }
+    columns
+}
+
+fn read_tests(tree: &Tree, found: &mut Diagnostics) -> Vec<TestProperties> {
+    let mut tests = Vec::new();
+    for key in ["tests", "data_tests"] {
+        let Some(value) = tree.get(key) else { continue };
+        for item in list(value, key, found) {
+            match read_test(item) {
+                Some(test) => tests.push(test),
+                None => found.push(
+                    Diagnostic::error("this is not a test")
+                        .at(item.span)
+                        .hint("Write the name of a test, or the name followed by its arguments, such as `- accepted_values: {values: [a, b]}`."),
+                ),
+            }
+        }
+    }
+    tests
+}
+
+fn read_test(tree: &Tree) -> Option<TestProperties> {
+    if let Some(name) = tree.as_str() {
+        return Some(test(name, JsonMap::new(), None, tree.span));
+    }
+    let entries = tree.entries();
+    if let Some(name) = tree.get("test_name").and_then(Tree::as_str) {
+        let mut given = tree.to_json().as_object().cloned().unwrap_or_default();
+        given.remove("test_name");
+        return Some(test(name, given, None, tree.span));
+    }
+    let (first, rest) = entries.split_first()?;
+    let mut given = match first.value.to_json() {
+        serde_json::Value::Object(given) => given,
+        serde_json::Value::Null => JsonMap::new(),
+        _ => return None,
+    };
+    given.extend(rest.iter().map(|entry| (entry.key.clone(), entry.value.to_json())));
+    Some(test(&first.key, given, None, first.key_span))
+}
+
+fn test(name: &str, mut given: JsonMap, custom_name: Option<String>, span: Span) -> TestProperties {
+    let (namespace, name) = match name.split_once('.') {
+        Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
+        None => (None, name.to_owned()),
+    };
+    let custom_name = given.remove("name").map(|value| plain_text(&value)).or(custom_name);
+    let description = given.remove("description").map(|value| plain_text(&value)).unwrap_or_default();
+    let mut config = JsonMap::new();
+    for key in TEST_CONFIG_KEYS {
+        if let Some(value) = given.remove(*key) {
+            config.insert((*key).to_owned(), value);
+        }
+    }
+    if let Some(serde_json::Value::Object(nested)) = given.remove("config") {
+        crate::config::merge(&mut config, &nested);
+    }
+    if let Some(serde_json::Value::Object(arguments)) = given.remove("arguments") {
+        given.extend(arguments);
+    }
+    TestProperties { name, namespace, arguments: given, config, custom_name, description, span }
+}
+
+const SOURCE_KEYS: &[&str] = &[
+    "name",
+    "description",
+    "database",
+    "schema",
+    "loader",
+    "loaded_at_field",
+    "loaded_at_query",
+    "meta",
+    "tags",
+    "overrides",
+    "freshness",
+    "quoting",
+    "tables",
+    "config",
+    "catalog",
+];
+const TABLE_KEYS: &[&str] = &[
+    "name",
+    "description",
+    "identifier",
+    "loaded_at_field",
+    "loaded_at_query",
+    "meta",
+    "tags",
+    "freshness",
+    "quoting",
+    "columns",
+    "tests",
+    "data_tests",
+    "external",
+    "config",
+    "loader",
+    "docs",
+];
+
+fn read_source(tree: &Tree, sources: &mut Vec<SourceProperties>, found: &mut Diagnostics) {
+    let Some(source) = name_of(tree) else {
+        found.push(Diagnostic::error("a source without a name").at(tree.span).hint("Add `name:`."));
+        return;
+    };
+    check_keys(tree, SOURCE_KEYS, found);
+    let shared = config_of(tree, found);
+    let optional = |key: &str| Some(text(tree, key)).filter(|text| !text.is_empty());
+    let Some(tables) = tree.get("tables") else { return };
+    for item in list(tables, "tables", found) {
+        let Some(mut table) = described(item, TABLE_KEYS, found) else { continue };
+        let mut config = shared.clone();
+        crate::config::merge(&mut config, &table.config);
+        table.config = config;
+        if table.description.is_empty() {
+            table.description = text(tree, "description");
+        }
+        sources.push(SourceProperties {
+            source: source.clone(),
+            schema: optional("schema"),
+            database: optional("database"),
+            loader: optional("loader"),
+            identifier: Some(text(item, "identifier")).filter(|text| !text.is_empty()),
+            table,
+        });
+    }
+}

@@ -1,0 +1,146 @@
+//! The things a project is made of: models, seeds, sources, tests, analyses.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use headwater_project::{FileId, Span};
+
+use crate::config::NodeConfig;
+use crate::warehouse::RelationName;
+
+/// dbt's unique id: `model.<package>.<name>`, `source.<package>.<source>.<table>`, `test.<package>.<name>.<hash>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub Arc<str>);
+
+impl NodeId {
+    pub fn new(text: impl AsRef<str>) -> Self {
+        Self(Arc::from(text.as_ref()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for NodeId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResourceType {
+    Model,
+    Seed,
+    Source,
+    Test,
+    Analysis,
+}
+
+impl ResourceType {
+    /// dbt's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Seed => "seed",
+            Self::Source => "source",
+            Self::Test => "test",
+            Self::Analysis => "analysis",
+        }
+    }
+}
+
+/// A call of `ref`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RefCall {
+    pub package: Option<String>,
+    pub name: String,
+    pub version: Option<String>,
+}
+
+/// A call of `source`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SourceCall {
+    pub source: String,
+    pub table: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Column {
+    pub name: String,
+    pub description: String,
+    pub data_type: Option<String>,
+    pub tags: Vec<String>,
+    pub meta: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What a node is besides a node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NodeKind {
+    Model,
+    Analysis,
+    /// The CSV file, relative to the project folder.
+    Seed {
+        file: PathBuf,
+    },
+    Source {
+        source: String,
+        loader: Option<String>,
+    },
+    Test(TestKind),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum TestKind {
+    Singular,
+    Generic {
+        /// `not_null`, or with its package: `dbt_utils.accepted_range`.
+        name: String,
+        namespace: Option<String>,
+        /// The arguments as written, `column_name` included.
+        arguments: serde_json::Map<String, serde_json::Value>,
+        column: Option<String>,
+        attached: NodeId,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    pub id: NodeId,
+    pub name: String,
+    pub resource_type: ResourceType,
+    pub package: String,
+    /// Relative to the project folder.
+    pub path: PathBuf,
+    /// Where it is defined; none for a seed, whose file is not read as text.
+    pub file: Option<FileId>,
+    pub span: Option<Span>,
+    /// Package, folders, name: what `path.to.model` selects by.
+    pub fqn: Vec<String>,
+    pub kind: NodeKind,
+    pub config: NodeConfig,
+    pub description: String,
+    pub columns: BTreeMap<String, Column>,
+    /// The template; empty for seeds and sources.
+    pub raw_code: Arc<str>,
+    pub refs: Vec<RefCall>,
+    pub sources: Vec<SourceCall>,
+    /// What must be there before this node can be built.
+    pub depends_on: BTreeSet<NodeId>,
+    /// Unique ids of the macros it called while it was parsed.
+    pub macros: BTreeSet<String>,
+    pub relation: RelationName,
+    /// SHA-256 of the code or, for a seed, of its file.
+    pub checksum: String,
+}
+
+impl Node {
+    pub fn is_ephemeral(&self) -> bool {
+        self.resource_type == ResourceType::Model && self.config.materialized() == "ephemeral"
+    }
+
+    pub fn tags(&self) -> Vec<String> {
+        self.config.tags()
+    }
+}

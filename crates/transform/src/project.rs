@@ -1,0 +1,74 @@
+//! The façade: a loaded project, and what can be asked of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use headwater_project::Diagnostic;
+
+use crate::compile::{Compiled, Compiler};
+use crate::definitions::{Definitions, MacroSet};
+use crate::error::TransformError;
+use crate::graph::Graph;
+use crate::jinja::render::{TemplateLimits, Templates, on_deep_stack};
+use crate::node::NodeId;
+use crate::run::RunContext;
+use crate::warehouse::Warehouse;
+
+/// A project as it was read. Immutable, cheap to share between threads behind an `Arc`.
+#[derive(Debug)]
+pub struct TransformProject {
+    pub name: String,
+    pub graph: Arc<Graph>,
+    pub(crate) definitions: Arc<Definitions>,
+    pub(crate) templates: Templates,
+    /// What is wrong with nodes that could not be parsed.
+    pub(crate) broken: BTreeMap<NodeId, Vec<Diagnostic>>,
+}
+
+impl TransformProject {
+    pub(crate) fn new(
+        definitions: Arc<Definitions>,
+        templates: Templates,
+        graph: Graph,
+        broken: BTreeMap<NodeId, Vec<Diagnostic>>,
+    ) -> Self {
+        Self { name: definitions.root_package.clone(), graph: Arc::new(graph), definitions, templates, broken }
+    }
+
+    pub(crate) fn empty() -> Self {
+        let definitions = Definitions::for_macros(&MacroSet::default());
+        Self::new(Arc::new(definitions), Templates::new(TemplateLimits::default()), Graph::default(), BTreeMap::new())
+    }
+
+    /// Compiles one node to SQL and a plan. Calls the warehouse, so call it from a thread that may block. What a node depends
+    /// on need not be compiled before, but what `run_query` and `is_incremental` see is the warehouse of this moment.
+    pub fn compile(
+        &self,
+        node: &NodeId,
+        warehouse: &Arc<dyn Warehouse>,
+        run: &RunContext,
+    ) -> Result<Compiled, Vec<Diagnostic>> {
+        let compiler = Compiler { project: self, warehouse, run };
+        on_deep_stack(|| compiler.compile(node)).unwrap_or_else(|error| {
+            Err(vec![Diagnostic::error(format!("{node} could not be compiled")).detail(format!("{error}."))])
+        })
+    }
+
+    /// Compiles SQL that is not a node, such as a dashboard's query or an ad-hoc one with `ref`.
+    pub fn compile_inline(
+        &self,
+        sql: &str,
+        warehouse: &Arc<dyn Warehouse>,
+        run: &RunContext,
+    ) -> Result<String, Vec<Diagnostic>> {
+        let compiler = Compiler { project: self, warehouse, run };
+        on_deep_stack(|| compiler.compile_inline(sql)).unwrap_or_else(|error| {
+            Err(vec![Diagnostic::error("the query could not be compiled").detail(format!("{error}."))])
+        })
+    }
+
+    /// The nodes chosen by `--select` and `--exclude`; all when nothing is selected.
+    pub fn select(&self, select: &[String], exclude: &[String]) -> Result<BTreeSet<NodeId>, TransformError> {
+        crate::select::select(&self.graph, &self.name, select, exclude)
+    }
+}

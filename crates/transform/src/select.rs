@@ -1,0 +1,360 @@
+//! Choosing nodes as dbt does: `--select 'tag:nightly,+orders path:models/staging' --exclude 'stg_raw+1'`.
+//!
+//! Blanks make a union, commas an intersection. A criterion is `[@][n+]method:value[+n]`; without a method it is a path, a
+//! file, or a name by fqn. Tests follow what they test: one is chosen when anything it depends on is chosen.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::error::TransformError;
+use crate::graph::Graph;
+use crate::near::nearest;
+use crate::node::{Node, NodeId, NodeKind, ResourceType, TestKind};
+
+const METHODS: &[&str] = &[
+    "fqn",
+    "tag",
+    "path",
+    "file",
+    "source",
+    "resource_type",
+    "test_type",
+    "test_name",
+    "package",
+    "config",
+    "group",
+    "access",
+];
+
+pub(crate) fn select(
+    graph: &Graph,
+    root_package: &str,
+    select: &[String],
+    exclude: &[String],
+) -> Result<BTreeSet<NodeId>, TransformError> {
+    let selector = Selector { graph, root_package };
+    let mut chosen = if select.iter().all(|text| text.trim().is_empty()) {
+        graph.nodes.keys().cloned().collect()
+    } else {
+        selector.union(select)?
+    };
+    for id in selector.union(exclude)? {
+        chosen.remove(&id);
+    }
+    Ok(chosen)
+}
+
+struct Selector<'a> {
+    graph: &'a Graph,
+    root_package: &'a str,
+}
+
+/// One criterion taken apart.
+#[derive(Debug, PartialEq, Eq)]
+struct Criterion<'a> {
+    /// `@`: descendants, and all ancestors of those.
+    childrens_parents: bool,
+    /// How many generations upwards; none for not at all.
+    parents: Option<usize>,
+    children: Option<usize>,
+    method: Option<(&'a str, Option<&'a str>)>,
+    value: &'a str,
+}
+
+impl Selector<'_> {
+    fn union(&self, texts: &[String]) -> Result<BTreeSet<NodeId>, TransformError> {
+        let mut chosen = BTreeSet::new();
+        for part in texts.iter().flat_map(|text| text.split_whitespace()) {
+            chosen.extend(self.intersection(part)?);
+        }
+        Ok(chosen)
+    }
+
+    fn intersection(&self, text: &str) -> Result<BTreeSet<NodeId>, TransformError> {
+        let mut chosen: Option<BTreeSet<NodeId>> = None;
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let found = self.criterion(part)?;
+            chosen = Some(match chosen {
+                Some(chosen) => chosen.intersection(&found).cloned().collect(),
+                None => found,
+            });
+        }
+        Ok(chosen.unwrap_or_default())
+    }
+
+    fn criterion(&self, text: &str) -> Result<BTreeSet<NodeId>, TransformError> {
+        let criterion = parse(text)?;
+        let direct = self.matching(&criterion, text)?;
+        let mut chosen = direct.clone();
+        if let Some(depth) = criterion.parents {
+            chosen.extend(self.walk(&direct, depth, |id| self.graph.parents(id).collect()));
+        }
+        if let Some(depth) = criterion.children {
+            chosen.extend(self.walk(&direct, depth, |id| self.graph.children(id).collect()));
+        }
+        if criterion.childrens_parents {
+            chosen.extend(self.walk(&direct, usize::MAX, |id| self.graph.children(id).collect()));
+            let with_parents = self.walk(&chosen, usize::MAX, |id| self.graph.parents(id).collect());
+            chosen.extend(with_parents);
+        }
+        self.add_tests(&mut chosen);
+        Ok(chosen)
+    }
+
+    /// Tests of chosen nodes.
+    fn add_tests(&self, chosen: &mut BTreeSet<NodeId>) {
+        let tested = |id: &NodeId| self.graph.children(id).filter(|child| self.is_test(child));
+        let tests: Vec<NodeId> = chosen.iter().flat_map(tested).cloned().collect();
+        chosen.extend(tests);
+    }
+
+    fn is_test(&self, id: &NodeId) -> bool {
+        self.graph.nodes.get(id).is_some_and(|node| node.resource_type == ResourceType::Test)
+    }
+
+    fn walk<'a>(
+        &'a self,
+        from: &BTreeSet<NodeId>,
+        depth: usize,
+        next: impl Fn(&NodeId) -> Vec<&'a NodeId>,
+    ) -> BTreeSet<NodeId> {
+        let mut reached = from.clone();
+        let mut front: Vec<NodeId> = from.iter().cloned().collect();
+        let mut left = depth;
+        while left > 0 && !front.is_empty() {
+            let mut following = Vec::new();
+            for id in front.iter().flat_map(&next) {
+                if self.graph.nodes.contains_key(id) && reached.insert(id.clone()) {
+                    following.push(id.clone());
+                }
+            }
+            front = following;
+            left -= 1;
+        }
+        reached
+    }
+
+    fn matching(&self, criterion: &Criterion<'_>, text: &str) -> Result<BTreeSet<NodeId>, TransformError> {
+        let Some((method, argument)) = criterion.method else { return Ok(self.implicit(criterion.value)) };
+        if !METHODS.contains(&method) {
+            return Err(unknown_method(text, method));
+        }
+        if matches!(method, "source") {
+            return Ok(self.filter(|node| matches_source(node, criterion.value)));
+        }
+        Ok(self.filter(|node| self.matches(node, method, argument, criterion.value)))
+    }
+
+    fn filter(&self, keep: impl Fn(&Node) -> bool) -> BTreeSet<NodeId> {
+        self.graph.nodes.values().filter(|node| keep(node)).map(|node| node.id.clone()).collect()
+    }
+
+    /// Without a method: a path when it looks like one, a file when it ends like one, else a name.
+    fn implicit(&self, value: &str) -> BTreeSet<NodeId> {
+        let file = [".sql", ".csv", ".py"].iter().any(|ending| value.ends_with(ending));
+        if value.contains('/') {
+            self.filter(|node| matches_path(node, value))
+        } else if file {
+            self.filter(|node| matches_file(node, value))
+        } else {
+            self.filter(|node| self.matches_fqn(node, value))
+        }
+    }
+
+    fn matches(&self, node: &Node, method: &str, argument: Option<&str>, value: &str) -> bool {
+        match method {
+            "fqn" => self.matches_fqn(node, value),
+            "tag" => self.has_tag(node, value),
+            "path" => matches_path(node, value),
+            "file" => matches_file(node, value),
+            "resource_type" => node.resource_type.as_str() == value,
+            "package" => glob(if value == "this" { self.root_package } else { value }, &node.package),
+            "config" => argument.is_some_and(|key| matches_config(node, key, value)),
+            "group" | "access" => node.config.text(method).is_some_and(|own| glob(value, own)),
+            "test_name" => matches!(&node.kind, NodeKind::Test(TestKind::Generic { name, .. }) if glob(value, name)),
+            "test_type" => matches_test_type(node, value),
+            _ => false,
+        }
+    }
+
+    fn has_tag(&self, node: &Node, value: &str) -> bool {
+        node.tags().iter().any(|tag| glob(value, tag))
+    }
+
+    /// A whole name, or the head of an fqn with or without its package; the parts may have wildcards.
+    fn matches_fqn(&self, node: &Node, value: &str) -> bool {
+        if node.resource_type == ResourceType::Source {
+            return false;
+        }
+        let wanted: Vec<&str> = value.split('.').collect();
+        let last = node.fqn.last().map(String::as_str).unwrap_or_default();
+        if glob(value, last) {
+            return true;
+        }
+        let head_matches = |fqn: &[String]| {
+            wanted.len() <= fqn.len() && wanted.iter().zip(fqn).all(|(pattern, part)| glob(pattern, part))
+        };
+        head_matches(&node.fqn) || node.fqn.split_first().is_some_and(|(_, rest)| head_matches(rest))
+    }
+}
+
+fn matches_config(node: &Node, key: &str, value: &str) -> bool {
+    let mut found: Option<&serde_json::Value> = None;
+    for part in key.split('.') {
+        found = match found {
+            None => node.config.values.get(part),
+            Some(inside) => inside.get(part),
+        };
+        if found.is_none() {
+            return false;
+        }
+    }
+    match found {
+        Some(serde_json::Value::Array(items)) => items.iter().any(|item| crate::config::plain_text(item) == value),
+        Some(serde_json::Value::Object(map)) => map.contains_key(value),
+        Some(own) => crate::config::plain_text(own).eq_ignore_ascii_case(value),
+        None => false,
+    }
+}
+
+fn matches_test_type(node: &Node, value: &str) -> bool {
+    matches!(
+        (&node.kind, value),
+        (NodeKind::Test(_), "data")
+            | (NodeKind::Test(TestKind::Generic { .. }), "generic")
+            | (NodeKind::Test(TestKind::Singular), "singular")
+    )
+}
+
+/// `source_name`, `source_name.table`, or with the package in front.
+fn matches_source(node: &Node, value: &str) -> bool {
+    let NodeKind::Source { source, .. } = &node.kind else { return false };
+    let parts: Vec<&str> = value.split('.').collect();
+    match parts.as_slice() {
+        [wanted] => glob(wanted, source),
+        [wanted, table] => glob(wanted, source) && glob(table, &node.name),
+        [package, wanted, table] => glob(package, &node.package) && glob(wanted, source) && glob(table, &node.name),
+        _ => false,
+    }
+}
+
+/// A file or a folder above it; a pattern matches the whole path or that of a folder.
+fn matches_path(node: &Node, value: &str) -> bool {
+    if node.path.as_os_str().is_empty() {
+        return false;
+    }
+    let wanted = value.trim_start_matches("./").trim_end_matches('/');
+    node.path.ancestors().map(Path::to_string_lossy).any(|path| !path.is_empty() && glob(wanted, &path))
+}
+
+fn matches_file(node: &Node, value: &str) -> bool {
+    let name =
+        |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned()).unwrap_or_default();
+    glob(value, &name(node.path.file_name())) || glob(value, &name(node.path.file_stem()))
+}
+
+fn parse(text: &str) -> Result<Criterion<'_>, TransformError> {
+    let (childrens_parents, rest) = text.strip_prefix('@').map_or((false, text), |rest| (true, rest));
+    let (parents, rest) = leading_plus(rest);
+    let (children, rest) = trailing_plus(rest);
+    if rest.is_empty() {
+        return Err(bad(text, "there is no name or pattern in it", None));
+    }
+    if childrens_parents && children.is_some() {
+        return Err(bad(text, "@ already includes the descendants", Some("Leave out the trailing +.")));
+    }
+    let (method, value) = match rest.split_once(':') {
+        Some((method, value)) => {
+            (Some(method.split_once('.').map_or((method, None), |(name, key)| (name, Some(key)))), value)
+        }
+        None => (None, rest),
+    };
+    Ok(Criterion { childrens_parents, parents, children, method, value })
+}
+
+/// `+x` and `2+x`.
+fn leading_plus(text: &str) -> (Option<usize>, &str) {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    match text.get(digits..).and_then(|rest| rest.strip_prefix('+')) {
+        Some(rest) => (Some(text.get(..digits).and_then(|count| count.parse().ok()).unwrap_or(usize::MAX)), rest),
+        None => (None, text),
+    }
+}
+
+/// `x+` and `x+2`.
+fn trailing_plus(text: &str) -> (Option<usize>, &str) {
+    match text.rsplit_once('+') {
+        Some((rest, count)) if count.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (Some(count.parse().unwrap_or(usize::MAX)), rest)
+        }
+        _ => (None, text),
+    }
+}
+
+fn bad(criterion: &str, reason: &str, hint: Option<&str>) -> TransformError {
+    TransformError::Selection {
+        criterion: criterion.to_owned(),
+        reason: reason.to_owned(),
+        hint: hint.map(str::to_owned),
+    }
+}
+
+fn unknown_method(criterion: &str, method: &str) -> TransformError {
+    let hint = match nearest(method, METHODS.iter().copied()) {
+        Some(near) => format!("Did you mean '{near}:'?"),
+        None => format!("The methods are {}.", METHODS.join(", ")),
+    };
+    bad(criterion, &format!("there is no method '{method}'"), Some(&hint))
+}
+
+/// Unix-shell patterns: `*`, `?` and `[abc]`.
+fn glob(pattern: &str, text: &str) -> bool {
+    if !pattern.contains(['*', '?', '[']) {
+        return pattern == text;
+    }
+    let pattern: Vec<char> = pattern.chars().collect();
+    let text: Vec<char> = text.chars().collect();
+    glob_from(&pattern, &text)
+}
+
+fn glob_from(pattern: &[char], text: &[char]) -> bool {
+    let (mut at, mut place) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    while place < text.len() {
+        let matched = match pattern.get(at) {
+            Some('*') => {
+                retry = Some((at, place));
+                at += 1;
+                continue;
+            }
+            Some('?') => Some(1),
+            Some('[') => class(pattern.get(at..).unwrap_or_default(), text.get(place).copied().unwrap_or_default()),
+            Some(character) if text.get(place) == Some(character) => Some(1),
+            _ => None,
+        };
+        match (matched, retry) {
+            (Some(width), _) => {
+                at += width;
+                place += 1;
+            }
+            (None, Some((star, tried))) => {
+                retry = Some((star, tried + 1));
+                at = star + 1;
+                place = tried + 1;
+            }
+            (None, None) => return false,
+        }
+    }
+    pattern.get(at..).unwrap_or_default().iter().all(|character| *character == '*')
+}
+
+/// The width of a bracketed class if the character is in it.
+fn class(pattern: &[char], character: char) -> Option<usize> {
+    let end = pattern.iter().position(|each| *each == ']')?;
+    let inside = pattern.get(1..end)?;
+    let (negated, inside) = match inside.split_first() {
+        Some(('!', rest)) => (true, rest),
+        _ => (false, inside),
+    };
+    (inside.contains(&character) != negated).then_some(end + 1)
+}

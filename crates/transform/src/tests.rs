@@ -1,0 +1,6 @@
+mod compiling;
+mod fixtures;
+mod golden;
+mod problems;
+mod rewriting;
+mod selection;
