@@ -1,0 +1,30 @@
+//! Automation for developers: `cargo xtask tidy` holds the rules of this repository that no lint can say.
+//!
+//! May know everything about the repository and nothing about the product: no crate of ours is a dependency.
+
+mod tidy;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut words = std::io::stderr().lock();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["tidy"] => {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+            let findings = tidy::run(&root)?;
+            for finding in &findings {
+                writeln!(words, "{finding}")?;
+            }
+            let errors = findings.iter().filter(|finding| !finding.warning).count();
+            writeln!(words, "tidy: {errors} to mend, {} warnings", findings.len() - errors)?;
+            Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        _ => {
+            writeln!(words, "usage: cargo xtask tidy")?;
+            Ok(ExitCode::from(2))
+        }
+    }
+}
