@@ -1,0 +1,141 @@
+//! The accept loop: bounded connections, a deadline for request headers, and an orderly end.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use headwater_app::{Instance, UpHandle};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Api;
+use crate::error::ServerError;
+use crate::routes;
+
+/// Connections served at once; more wait in the operating system's queue.
+const MAX_CONNECTIONS: usize = 256;
+/// A client that has not sent its headers by then is cut off, so that idle connections cannot use up the limit.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests under way may take this long to finish once the server is told to stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after a failed accept: out of file descriptors, trying again at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Accepts failing in a row before the server gives up.
+const MAX_ACCEPT_FAILURES: u32 = 200;
+
+/// Where to listen and for whom.
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    /// Zero takes any free port.
+    pub port: u16,
+    /// Host names besides the loopback ones that requests may be addressed to.
+    pub allowed_hosts: BTreeSet<String>,
+}
+
+/// A bound but not yet serving server.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    allowed_hosts: BTreeSet<String>,
+}
+
+impl Server {
+    /// Takes the port. Nothing is answered until [`Server::serve`]; clients that connect before wait.
+    pub async fn bind(options: ServerOptions) -> Result<Self, ServerError> {
+        let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+        let bind_failed = |source| ServerError::Bind { address: wanted, source };
+        let listener = TcpListener::bind(wanted).await.map_err(bind_failed)?;
+        let address = listener.local_addr().map_err(bind_failed)?;
+        Ok(Self { listener, address, allowed_hosts: options.allowed_hosts })
+    }
+
+    /// The address with the real port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`, then lets requests under way finish. Runs started over HTTP are cancelled and awaited.
+    pub async fn serve(self, instance: Instance, up: UpHandle, stop: CancellationToken) -> Result<(), ServerError> {
+        let api = Arc::new(Api::new(instance, up, self.allowed_hosts, stop.clone()));
+        let router = routes::router(Arc::clone(&api));
+        let mut connections = JoinSet::new();
+        let outcome = accept_loop(&self.listener, &router, &mut connections, &stop).await;
+        drop(self.listener);
+        stop.cancel();
+        let drained = tokio::time::timeout(DRAIN_TIMEOUT, drain(&mut connections)).await;
+        if drained.is_err() {
+            tracing::warn!(open = connections.len(), "closing connections that did not finish in time");
+            connections.shutdown().await;
+        }
+        api.runs.close();
+        api.runs.wait().await;
+        outcome
+    }
+}
+
+async fn drain(connections: &mut JoinSet<()>) {
+    while connections.join_next().await.is_some() {}
+}
+
+async fn accept_loop(
+    listener: &TcpListener,
+    router: &Router,
+    connections: &mut JoinSet<()>,
+    stop: &CancellationToken,
+) -> Result<(), ServerError> {
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut failures = 0;
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            accepted = accept(listener, &slots) => accepted,
+        };
+        match accepted {
+            Ok((stream, slot)) => {
+                failures = 0;
+                connections.spawn(serve_connection(stream, slot, router.clone(), stop.clone()));
+            }
+            Err(error) if failures >= MAX_ACCEPT_FAILURES => return Err(ServerError::Accept(error)),
+            Err(error) => {
+                failures += 1;
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// A slot first, so that a connection beyond the limit stays in the operating system's queue.
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, slot))
+}
+
+async fn serve_connection(stream: TcpStream, slot: OwnedSemaphorePermit, router: Router, stop: CancellationToken) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = std::pin::pin!(connection);
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "connection ended early");
+    }
+    drop(slot);
+}

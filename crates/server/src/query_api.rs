@@ -1,0 +1,118 @@
+//! `POST /api/sql`: a statement of the caller, answered row by row.
+
+mod accept;
+mod stream;
+
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use headwater_app::QueryLimits;
+use headwater_project::Failure;
+use serde::Deserialize;
+
+use crate::api::{ApiError, SharedApi};
+use crate::rows::RowFormat;
+use crate::wire;
+
+/// Rows of one answer; `?limit=` may lower it.
+const MAX_ROWS: usize = 1_000_000;
+/// Bytes of one answer, as the engine counts them.
+const MAX_BYTES: usize = 256 << 20;
+/// Seconds one statement may run.
+const MAX_SECONDS: u64 = 60;
+/// Memory of one statement.
+const MAX_MEMORY: u64 = 512 << 20;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct QueryParameters {
+    format: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(crate) async fn query(
+    State(api): SharedApi,
+    parameters: Result<Query<QueryParameters>, QueryRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+    let Query(parameters) = parameters?;
+    let format = accept::format(parameters.format.as_deref(), header_text(&headers, header::ACCEPT))?;
+    let sql = statement(header_text(&headers, header::CONTENT_TYPE), &body?)?;
+    let row_limit = parameters.limit.unwrap_or(MAX_ROWS).min(MAX_ROWS);
+    // One row more than is sent tells whether the answer is cut.
+    let rows = row_limit.saturating_add(1);
+    let limits = QueryLimits { rows, bytes: MAX_BYTES, seconds: MAX_SECONDS, memory_bytes: MAX_MEMORY };
+    let stream = api.instance.query_untrusted(&sql, limits).await?;
+    let body = stream::start(stream, format, row_limit).await?;
+    Ok(response(format, body))
+}
+
+fn response(format: RowFormat, body: Body) -> Response {
+    let content_type = HeaderValue::from_static(format.content_type());
+    ([(header::CONTENT_TYPE, content_type)], body).into_response()
+}
+
+fn header_text(headers: &HeaderMap, name: header::HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
+/// The statement of a body: JSON when the content type says so, else the text itself.
+fn statement(content_type: &str, body: &[u8]) -> Result<String, ApiError> {
+    let media_type = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    match media_type.as_str() {
+        "application/json" => json_statement(body),
+        // What curl sends with `--data` when it is not told otherwise.
+        "" | "text/plain" | "application/sql" | "application/x-www-form-urlencoded" => text_statement(body),
+        other => {
+            let failure = Failure::user(format!("a statement cannot be read from `{other}`"))
+                .with_hint("Send `application/json` with a `sql` key, or the statement as `text/plain`.");
+            Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, failure))
+        }
+    }
+}
+
+fn json_statement(body: &[u8]) -> Result<String, ApiError> {
+    let request: wire::SqlRequest = serde_json::from_slice(body).map_err(|error| {
+        Failure::user("the body is not the JSON this route takes")
+            .with_detail(error.to_string())
+            .with_hint("Send `{\"sql\": \"select ...\"}`.")
+    })?;
+    Ok(request.sql)
+}
+
+fn text_statement(body: &[u8]) -> Result<String, ApiError> {
+    let text = std::str::from_utf8(body).map_err(|_| Failure::user("the statement is not UTF-8"))?;
+    if text.trim().is_empty() {
+        return Err(Failure::user("the body holds no statement").into());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(content_type: &str, body: &str, expected: Result<&str, StatusCode>) {
+        let found = statement(content_type, body.as_bytes()).map_err(|error| error.status);
+        assert_eq!(found.as_deref().map_err(|status| *status), expected, "{content_type}: {body}");
+    }
+
+    #[test]
+    fn a_statement_comes_as_json_or_as_text() {
+        check("application/json; charset=utf-8", r#"{"sql": "select 1"}"#, Ok("select 1"));
+        check("text/plain", "select 1", Ok("select 1"));
+        check("", "select 1", Ok("select 1"));
+        check("application/x-www-form-urlencoded", "select 1 + 1", Ok("select 1 + 1"));
+    }
+
+    #[test]
+    fn what_is_no_statement_is_the_callers_fault() {
+        check("application/json", "select 1", Err(StatusCode::BAD_REQUEST));
+        check("application/json", r#"{"sql": "select 1", "more": 1}"#, Err(StatusCode::BAD_REQUEST));
+        check("text/plain", "  \n", Err(StatusCode::BAD_REQUEST));
+        check("image/png", "select 1", Err(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    }
+}

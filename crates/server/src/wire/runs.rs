@@ -1,0 +1,132 @@
+//! Runs and their steps.
+
+use headwater_app::view;
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::time::rfc3339;
+
+/// The body of `POST /api/runs`. Everything may be left out: that builds the whole project.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StartRun {
+    /// `build` (the default), `run`, `test` or `seed`.
+    pub command: Option<String>,
+    pub select: Vec<String>,
+    pub exclude: Vec<String>,
+    pub full_refresh: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub struct RunReport {
+    pub run: i64,
+    pub command: String,
+    pub succeeded: bool,
+    pub seconds: f64,
+    pub steps: Vec<StepReport>,
+    pub published: Vec<String>,
+}
+
+impl From<view::RunReport> for RunReport {
+    fn from(report: view::RunReport) -> Self {
+        Self {
+            run: report.run,
+            command: report.command,
+            succeeded: report.succeeded,
+            seconds: report.seconds,
+            steps: report.steps.into_iter().map(Into::into).collect(),
+            published: report.published,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct StepReport {
+    pub id: String,
+    pub name: String,
+    pub kind: String,
+    /// `success`, `unchanged`, `warn`, `fail`, `error` or `skipped`.
+    pub outcome: &'static str,
+    pub started_at: String,
+    pub seconds: f64,
+    pub rows: Option<u64>,
+    pub error: Option<Error>,
+}
+
+impl From<view::StepReport> for StepReport {
+    fn from(step: view::StepReport) -> Self {
+        Self {
+            id: step.id,
+            name: step.name,
+            kind: step.kind,
+            outcome: step.outcome.as_str(),
+            started_at: rfc3339(step.started_at),
+            seconds: step.seconds,
+            rows: step.rows,
+            error: step.failure.as_ref().map(Into::into),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct Run {
+    pub id: i64,
+    pub job: Option<String>,
+    pub command: String,
+    pub trigger: String,
+    pub selection: String,
+    pub status: String,
+    pub queued_at: String,
+    pub started_at: Option<String>,
+    pub finished_at: Option<String>,
+    pub message: Option<String>,
+}
+
+impl From<view::RunSummary> for Run {
+    fn from(run: view::RunSummary) -> Self {
+        Self {
+            id: run.id,
+            job: run.job,
+            command: run.command,
+            trigger: run.trigger,
+            selection: run.selection,
+            status: run.status,
+            queued_at: rfc3339(run.queued_at),
+            started_at: run.started_at.map(rfc3339),
+            finished_at: run.finished_at.map(rfc3339),
+            message: run.message,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct RunWithSteps {
+    #[serde(flatten)]
+    pub run: Run,
+    pub steps: Vec<Step>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Step {
+    pub id: String,
+    pub kind: String,
+    pub status: String,
+    pub started_at: Option<String>,
+    pub finished_at: Option<String>,
+    pub rows: Option<i64>,
+    pub message: Option<String>,
+}
+
+impl From<view::StepSummary> for Step {
+    fn from(step: view::StepSummary) -> Self {
+        Self {
+            id: step.id,
+            kind: step.kind,
+            status: step.status,
+            started_at: step.started_at.map(rfc3339),
+            finished_at: step.finished_at.map(rfc3339),
+            rows: step.rows,
+            message: step.message,
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What the process is doing.
+
+use std::collections::BTreeMap;
+
+use headwater_app::view;
+use serde::Serialize;
+
+use super::time::rfc3339;
+use super::{Error, Run};
+
+#[derive(Debug, Serialize)]
+pub struct Health {
+    pub status: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Status {
+    pub project: String,
+    pub version: String,
+    pub started_at: String,
+    pub now: String,
+    pub memory_bytes: u64,
+    pub generators: Vec<Generator>,
+    pub pipelines: Vec<Pipeline>,
+    pub schedules: Vec<Schedule>,
+    pub running_runs: Vec<i64>,
+    pub last_run: Option<Run>,
+}
+
+impl From<view::Status> for Status {
+    fn from(status: view::Status) -> Self {
+        Self {
+            project: status.project,
+            version: status.version,
+            started_at: rfc3339(status.started_at),
+            now: rfc3339(status.now),
+            memory_bytes: status.memory_bytes,
+            generators: status.generators.into_iter().map(Into::into).collect(),
+            pipelines: status.pipelines.into_iter().map(Into::into).collect(),
+            schedules: status.schedules.into_iter().map(Into::into).collect(),
+            running_runs: status.running_runs,
+            last_run: status.last_run.map(Into::into),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct Generator {
+    pub source: String,
+    pub state: String,
+    pub delivered: u64,
+    pub late: u64,
+    pub duplicates: u64,
+    pub malformed: u64,
+    pub reached: Option<String>,
+    pub by_topic: BTreeMap<String, u64>,
+}
+
+impl From<view::GeneratorStatus> for Generator {
+    fn from(status: view::GeneratorStatus) -> Self {
+        Self {
+            source: status.source,
+            state: status.state,
+            delivered: status.delivered,
+            late: status.late,
+            duplicates: status.duplicates,
+            malformed: status.malformed,
+            reached: status.reached.map(rfc3339),
+            by_topic: status.by_topic,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct Pipeline {
+    pub source: String,
+    pub table: String,
+    pub state: String,
+    pub records_in: u64,
+    pub rows_out: u64,
+    pub quarantined: u64,
+    pub bytes_in: u64,
+    pub commits: u64,
+    pub lag: u64,
+    pub last_commit_at: Option<String>,
+    pub error: Option<Error>,
+}
+
+impl From<view::PipelineStatus> for Pipeline {
+    fn from(status: view::PipelineStatus) -> Self {
+        Self {
+            source: status.source,
+            table: status.table,
+            state: status.state,
+            records_in: status.records_in,
+            rows_out: status.rows_out,
+            quarantined: status.quarantined,
+            bytes_in: status.bytes_in,
+            commits: status.commits,
+            lag: status.lag,
+            last_commit_at: status.last_commit_at.map(rfc3339),
+            error: status.error.as_ref().map(Into::into),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct Schedule {
+    pub job: String,
+    pub schedule: String,
+    pub last_tick: Option<String>,
+    pub next_tick: Option<String>,
+}
+
+impl From<view::ScheduleStatus> for Schedule {
+    fn from(status: view::ScheduleStatus) -> Self {
+        Self {
+            job: status.job,
+            schedule: status.schedule,
+            last_tick: status.last_tick.map(rfc3339),
+            next_tick: status.next_tick.map(rfc3339),
+        }
+    }
+}
