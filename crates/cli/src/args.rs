@@ -1,0 +1,317 @@
+//! What can be typed. Only clap: no defaults that need the machine, no work.
+
+mod values;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// From source to dashboard in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "headwater", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 ok, 1 the project has findings, 2 headwater could not run.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Project folder, or a folder inside one.
+    #[arg(
+        long,
+        short = 'C',
+        global = true,
+        value_name = "FOLDER",
+        env = "HEADWATER_PROJECT_DIR",
+        hide_env_values = true
+    )]
+    #[arg(default_value = ".", hide_default_value = true)]
+    pub(crate) project_dir: PathBuf,
+    /// Memory for data, e.g. 512MiB or 4GiB; half the machine's when not given.
+    #[arg(long, global = true, value_name = "SIZE", value_parser = values::bytes)]
+    pub(crate) memory: Option<u64>,
+    /// Threads to work with; one per core when not given.
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Variables for models, as a YAML or JSON mapping.
+    #[arg(long, global = true, value_name = "MAPPING")]
+    pub(crate) vars: Option<String>,
+    /// Target of the project to use.
+    #[arg(long, short, global = true, value_name = "NAME")]
+    pub(crate) target: Option<String>,
+    /// Print data as JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say less: errors only.
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more; twice for debugging.
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// No colour (as with the variable NO_COLOR).
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a small working project.
+    Init(Init),
+    /// Check the project without opening anything.
+    Check,
+    /// Print the JSON Schema of a kind of project file.
+    Schema {
+        /// Kind of file; without it, the kinds are listed.
+        kind: Option<String>,
+    },
+    /// Run the generators' backlog into their topics.
+    Generate(Generate),
+    /// Take what sources hold now into the lake, then stop.
+    Ingest {
+        /// Sources to read; all when none is named.
+        #[arg(value_name = "SOURCE")]
+        sources: Vec<String>,
+    },
+    /// Look into the topics of the local log.
+    Topics {
+        #[command(subcommand)]
+        action: Option<TopicsAction>,
+    },
+    /// Build seeds and models in order, testing each before what depends on it.
+    Build(Build),
+    /// Build models without testing.
+    Run(Build),
+    /// Run tests.
+    Test(Build),
+    /// Load seeds.
+    Seed(Build),
+    /// Print the SQL that nodes come to.
+    Compile(Select),
+    /// List nodes of the project.
+    Ls(List),
+    /// Print the first rows of a node, or of SQL with Jinja.
+    Show(Show),
+    /// Ask the lake in SQL.
+    Query(Query),
+    /// List dashboards, or print the answers of one.
+    Dashboards {
+        /// Dashboard to answer; without it, they are listed.
+        name: Option<String>,
+        /// Print the answers of every dashboard.
+        #[arg(long, conflicts_with = "name")]
+        all: bool,
+    },
+    /// List runs, or the steps of one.
+    Runs {
+        /// Run to show.
+        id: Option<i64>,
+        /// Runs to list.
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: usize,
+    },
+    /// List tables, or the columns of one.
+    Tables {
+        /// Table to show, as schema.table.
+        name: Option<String>,
+    },
+    /// Run everything: generators, ingestion, scheduled builds and the HTTP API.
+    Up(Up),
+    /// See a whole project at work: backlog, lake, models, dashboards, then live.
+    Demo(Demo),
+    /// Check the machine, the project and its state.
+    Doctor,
+    /// Compact tables and remove files no version needs.
+    Maintain,
+    /// Print a completion script for a shell.
+    Completions { shell: Shell },
+    /// Run one untrusted statement given on stdin.
+    #[command(hide = true)]
+    QueryWorker,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Folder to make the project in; must be empty or absent.
+    #[arg(default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// Name of the project; the folder's when not given.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Generate {
+    /// Generator sources to run; all when none is named.
+    #[arg(value_name = "SOURCE")]
+    pub(crate) sources: Vec<String>,
+    /// Only check the generators' settings.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Users at the start.
+    #[arg(long, value_name = "N")]
+    pub(crate) users: Option<u64>,
+    /// Seed of all randomness.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Event time to start at, e.g. 2024-01-01.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: Option<String>,
+    /// Event time to end at.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) end: Option<String>,
+    /// Stop after about this many events.
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(crate) max_events: Option<u64>,
+    /// Throw the events away: measures the generator alone.
+    #[arg(long)]
+    pub(crate) null_sink: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TopicsAction {
+    /// List topics.
+    List,
+    /// Show the partitions of a topic.
+    Describe { topic: String },
+    /// Print the last records of a topic.
+    Tail {
+        topic: String,
+        /// Records to print.
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
+        limit: usize,
+        /// Start this many records before the end of each partition; as many as are printed when not given.
+        #[arg(long, value_name = "N")]
+        from_end: Option<u64>,
+    },
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct Select {
+    /// Nodes to take: names, paths, tag:..., and graph operators such as +model+.
+    #[arg(long, short, value_name = "SELECTOR", num_args = 1..)]
+    pub(crate) select: Vec<String>,
+    /// Nodes to leave out.
+    #[arg(long, value_name = "SELECTOR", num_args = 1..)]
+    pub(crate) exclude: Vec<String>,
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct Build {
+    #[command(flatten)]
+    pub(crate) select: Select,
+    /// Build incremental models from nothing.
+    #[arg(long, short)]
+    pub(crate) full_refresh: bool,
+    /// Also build what did not change.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) select: Select,
+    /// Kinds of node: model, seed, test, source.
+    #[arg(long = "resource-type", value_name = "KIND", num_args = 1..)]
+    pub(crate) resource_types: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// Node to show.
+    #[arg(required_unless_present = "inline", conflicts_with = "inline")]
+    pub(crate) node: Option<String>,
+    /// SQL with Jinja to show instead of a node.
+    #[arg(long, value_name = "SQL")]
+    pub(crate) inline: Option<String>,
+    /// Rows to print.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) output: RowOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Query {
+    /// Statement; read from stdin when neither it nor --file is given.
+    #[arg(conflicts_with = "file")]
+    pub(crate) sql: Option<String>,
+    /// File with the statement.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: RowOutput,
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct RowOutput {
+    /// How rows are written; a table when not given.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) format: Option<Format>,
+    /// File to write to instead of stdout. It appears when it is whole.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Csv,
+    /// A list of objects.
+    Json,
+    /// An object a line.
+    Ndjson,
+    Parquet,
+    /// Arrow IPC stream.
+    Arrow,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Port on the loopback address; 0 takes any free one; the project's, or 7766, when not given.
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// Build this often, besides the project's schedules, e.g. 30s.
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    pub(crate) build_every: Option<Duration>,
+    /// How many times faster than real time generators run.
+    #[arg(long, value_name = "FACTOR", value_parser = values::speed)]
+    pub(crate) speed: Option<f64>,
+    /// End by itself after this long.
+    #[arg(long = "for", value_name = "DURATION", value_parser = values::duration)]
+    pub(crate) for_duration: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Reference project to show.
+    #[arg(default_value = "music")]
+    pub(crate) project: String,
+    /// Folder for the project; ./headwater-demo-PROJECT when not given. One that is there goes on where it stopped.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+    /// End by itself after this long once live; without a terminal, 15s.
+    #[arg(long = "for", value_name = "DURATION", value_parser = values::duration)]
+    pub(crate) for_duration: Option<Duration>,
+    /// Port on the loopback address; 0 takes any free one.
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// Users at the start.
+    #[arg(long, value_name = "N")]
+    pub(crate) users: Option<u64>,
+    /// Stop the backlog after about this many events, e.g. 1M.
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(crate) events: Option<u64>,
+    /// Build this often once live.
+    #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "15s")]
+    pub(crate) build_every: Duration,
+    /// How many times faster than real time generators run.
+    #[arg(long, value_name = "FACTOR", value_parser = values::speed)]
+    pub(crate) speed: Option<f64>,
+}

@@ -1,0 +1,137 @@
+//! One file for each verb, and what they share.
+
+mod build;
+mod check;
+mod completions;
+mod dashboards;
+mod demo;
+mod doctor;
+mod generate;
+mod ingest;
+mod init;
+mod nodes;
+mod query;
+mod runs;
+mod tables;
+mod topics;
+mod up;
+
+use std::sync::Arc;
+
+use headwater_app::{Access, BuildCommand, Instance, OpenOptions, Project, Selection};
+use headwater_project::{Classify, Failure, Kind};
+use headwater_server::ServerError;
+
+use crate::args::{Command, Select};
+use crate::print::{Printer, count_findings};
+use crate::settings::Settings;
+
+/// Why a command ended before, or without, success.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Headwater could not run: exit code 2.
+    Failure(Failure),
+    /// The project has findings, which are printed already: exit code 1.
+    Findings,
+    /// Whoever read our output has seen enough: exit code 0.
+    Closed,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<ServerError> for Stop {
+    fn from(error: ServerError) -> Self {
+        Self::Failure(error.failure())
+    }
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self::Closed;
+        }
+        let failure = Failure::new(Kind::External { retry_after: None }, "the answer cannot be written");
+        Self::Failure(failure.with_detail(error.to_string()))
+    }
+}
+
+/// What every command gets.
+pub(crate) struct Context {
+    pub(crate) open: OpenOptions,
+    pub(crate) printer: Printer,
+}
+
+impl Context {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { open: settings.open, printer: settings.printer }
+    }
+
+    /// The project, with its findings printed; errors among them end the command.
+    pub(crate) fn sound_project(&self) -> Result<Project, Stop> {
+        let project = Project::load(&self.open)?;
+        let findings = project.findings();
+        let errors = findings.iter().filter(|finding| finding.is_error).count();
+        if errors > 0 || !self.printer.is_quiet {
+            self.printer.findings_as_words(&findings);
+        }
+        if errors > 0 {
+            self.printer.words(&count_findings(errors, findings.len() - errors));
+            return Err(Stop::Findings);
+        }
+        Ok(project)
+    }
+
+    /// For commands that change something.
+    pub(crate) async fn writer(&self) -> Result<Instance, Stop> {
+        Ok(Instance::open(self.sound_project()?, Access::Writer).await?)
+    }
+
+    /// For commands that read what the project's files say.
+    pub(crate) async fn reader(&self) -> Result<Instance, Stop> {
+        Ok(Instance::open(self.sound_project()?, Access::ReadOnly).await?)
+    }
+
+    /// For commands that read what is stored, which a mistake in a model does not change.
+    pub(crate) async fn reader_of_any_project(&self) -> Result<Instance, Stop> {
+        Ok(Instance::open(Project::load(&self.open)?, Access::ReadOnly).await?)
+    }
+}
+
+pub(crate) fn selection(select: Select) -> Selection {
+    Selection { select: select.select, exclude: select.exclude, resource_types: Vec::new() }
+}
+
+/// Runs one command. Each is boxed: together they would make one very large future.
+pub(crate) async fn run(context: Context, command: Command) -> Result<(), Stop> {
+    let context = Arc::new(context);
+    match command {
+        Command::Init(init) => init::init(&context, &init),
+        Command::Check => check::check(&context),
+        Command::Schema { kind } => check::schema(&context, kind.as_deref()),
+        Command::Generate(generate) => Box::pin(generate::generate(&context, generate)).await,
+        Command::Ingest { sources } => Box::pin(ingest::ingest(&context, &sources)).await,
+        Command::Topics { action } => Box::pin(topics::topics(&context, action)).await,
+        Command::Build(build) => Box::pin(build::build(&context, BuildCommand::Build, build)).await,
+        Command::Run(build) => Box::pin(build::build(&context, BuildCommand::Run, build)).await,
+        Command::Test(build) => Box::pin(build::build(&context, BuildCommand::Test, build)).await,
+        Command::Seed(build) => Box::pin(build::build(&context, BuildCommand::Seed, build)).await,
+        Command::Compile(select) => Box::pin(nodes::compile(&context, select)).await,
+        Command::Ls(list) => nodes::list(&context, list),
+        Command::Show(show) => Box::pin(query::show(&context, show)).await,
+        Command::Query(query) => Box::pin(query::query(&context, query)).await,
+        Command::Dashboards { name, all } => Box::pin(dashboards::dashboards(&context, name, all)).await,
+        Command::Runs { id, limit } => Box::pin(runs::runs(&context, id, limit)).await,
+        Command::Tables { name } => Box::pin(tables::tables(&context, name)).await,
+        Command::Up(up) => Box::pin(up::up(&context, up)).await,
+        Command::Demo(demo) => Box::pin(demo::demo(&context, demo)).await,
+        Command::Doctor => Box::pin(doctor::doctor(&context)).await,
+        Command::Maintain => Box::pin(doctor::maintain(&context)).await,
+        Command::Completions { shell } => completions::completions(&context, shell),
+        // Answered before a runtime exists, as a worker brings its own.
+        Command::QueryWorker => Ok(()),
+    }
+}

@@ -1,0 +1,75 @@
+//! `headwater ingest`.
+
+use std::sync::Arc;
+
+use headwater_app::view::PipelineStatus;
+use headwater_app::{Instance, Stopwatch};
+use headwater_server::wire;
+
+use super::{Context, Stop};
+use crate::print::{Align, Table, bytes, grouped, seconds};
+use crate::progress::Spinner;
+use crate::signals::Interrupt;
+
+pub(super) async fn ingest(context: &Context, sources: &[String]) -> Result<(), Stop> {
+    let instance = context.writer().await?;
+    let interrupt = Interrupt::listen(&context.printer)?;
+    let statuses = run(context, &instance, sources, &interrupt).await?;
+    let mut failed = false;
+    for failure in statuses.iter().filter_map(|status| status.error.as_ref()) {
+        failed = true;
+        context.printer.failure(failure);
+    }
+    if context.printer.json {
+        let statuses: Vec<wire::Pipeline> = statuses.into_iter().map(Into::into).collect();
+        context.printer.json(&statuses)?;
+    } else {
+        context.printer.table(&table(&statuses))?;
+    }
+    if failed { Err(Stop::Findings) } else { Ok(()) }
+}
+
+/// Ingests what is there and says how fast.
+pub(super) async fn run(
+    context: &Context,
+    instance: &Instance,
+    sources: &[String],
+    interrupt: &Interrupt,
+) -> Result<Vec<PipelineStatus>, Stop> {
+    let watch = Stopwatch::start();
+    let spinner = Arc::new(Spinner::start(&context.printer, "ingesting"));
+    let statuses = instance.ingest(sources, interrupt.token.clone(), spinner.clone()).await;
+    spinner.finish();
+    let statuses = statuses?;
+    let rows: u64 = statuses.iter().map(|status| status.rows_out).sum();
+    let quarantined: u64 = statuses.iter().map(|status| status.quarantined).sum();
+    let took = seconds(watch.elapsed().as_secs_f64());
+    context.printer.words(&format!("Ingested: {} rows, {} quarantined, {took}.", grouped(rows), grouped(quarantined)));
+    Ok(statuses)
+}
+
+pub(super) fn table(statuses: &[PipelineStatus]) -> Table {
+    let mut table = Table::new(&[
+        ("source", Align::Left),
+        ("table", Align::Left),
+        ("state", Align::Left),
+        ("records", Align::Right),
+        ("rows", Align::Right),
+        ("quarantined", Align::Right),
+        ("read", Align::Right),
+        ("lag", Align::Right),
+    ]);
+    for status in statuses {
+        table.row(&[
+            status.source.clone(),
+            status.table.clone(),
+            status.state.clone(),
+            grouped(status.records_in),
+            grouped(status.rows_out),
+            grouped(status.quarantined),
+            bytes(status.bytes_in),
+            grouped(status.lag),
+        ]);
+    }
+    table
+}

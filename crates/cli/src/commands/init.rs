@@ -1,0 +1,20 @@
+//! `headwater init`.
+
+use headwater_app::init_project;
+
+use super::{Context, Stop};
+use crate::args::Init;
+
+pub(super) fn init(context: &Context, init: &Init) -> Result<(), Stop> {
+    let files = init_project(&init.folder, init.name.as_deref())?;
+    if context.printer.json {
+        let paths: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+        return context.printer.json(&paths);
+    }
+    for file in &files {
+        context.printer.line(&file.display().to_string())?;
+    }
+    let folder = init.folder.display();
+    context.printer.words(&format!("\nNext: headwater -C {folder} build, then headwater -C {folder} tables"));
+    Ok(())
+}

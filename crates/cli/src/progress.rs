@@ -1,0 +1,177 @@
+//! How work under way is shown: bars on a terminal, plain lines elsewhere; both on stderr.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Local};
+use headwater_app::view::{Observer, RunReport, StepOutcome, StepReport};
+use headwater_project::Timestamp;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::print::{Color, Printer, grouped, seconds};
+
+const TICK: Duration = Duration::from_millis(120);
+const NAME_WIDTH: usize = 40;
+
+/// Work whose size is not known.
+pub(crate) struct Spinner {
+    printer: Printer,
+    bar: ProgressBar,
+}
+
+impl Spinner {
+    pub(crate) fn start(printer: &Printer, what: &'static str) -> Self {
+        let bar = bar(printer);
+        bar.set_style(style("{spinner} {msg} {elapsed}"));
+        bar.set_message(what);
+        bar.enable_steady_tick(TICK);
+        Self { printer: printer.clone(), bar }
+    }
+
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Observer for Spinner {
+    fn message(&self, text: &str) {
+        say(&self.printer, &self.bar, text);
+    }
+}
+
+/// A line for each step that ends, and on a terminal a bar below them.
+pub(crate) struct RunLines {
+    printer: Printer,
+    bar: ProgressBar,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    planned: usize,
+    done: usize,
+}
+
+impl RunLines {
+    pub(crate) fn start(printer: &Printer) -> Self {
+        let bar = bar(printer);
+        bar.set_style(style("{spinner} {pos} of {len} {wide_msg} {elapsed}"));
+        Self { printer: printer.clone(), bar, counts: Mutex::default() }
+    }
+
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Counts)) -> Counts {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut counts);
+        *counts
+    }
+}
+
+impl Observer for RunLines {
+    fn planned(&self, steps: usize) {
+        self.count(|counts| counts.planned = steps);
+        self.bar.set_length(u64::try_from(steps).unwrap_or(u64::MAX));
+        self.bar.enable_steady_tick(TICK);
+    }
+
+    fn started(&self, _id: &str, name: &str, kind: &str) {
+        self.bar.set_message(format!("{kind} {name}"));
+    }
+
+    fn finished(&self, step: &StepReport) {
+        let counts = self.count(|counts| counts.done += 1);
+        self.bar.inc(1);
+        say(&self.printer, &self.bar, &line(&self.printer, step, counts));
+    }
+
+    fn message(&self, text: &str) {
+        say(&self.printer, &self.bar, text);
+    }
+}
+
+fn bar(printer: &Printer) -> ProgressBar {
+    let shown = printer.stderr_is_terminal && !printer.is_quiet;
+    let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    ProgressBar::with_draw_target(None, target)
+}
+
+/// A template is ours, so that a wrong one only costs its looks.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn say(printer: &Printer, bar: &ProgressBar, text: &str) {
+    bar.suspend(|| printer.words(text));
+}
+
+/// `12:03:01   3 of 17  OK    model stg_users   1,234 rows in 0.21s`.
+fn line(printer: &Printer, step: &StepReport, counts: Counts) -> String {
+    let width = counts.planned.to_string().len();
+    let ended = step.started_at.saturating_add(Duration::from_secs_f64(step.seconds.clamp(0.0, 1e9)));
+    let (label, color) = label(step.outcome);
+    let padding = " ".repeat(5_usize.saturating_sub(label.len()));
+    format!(
+        "{}  {:>width$} of {}  {}{padding} {:<5} {:<NAME_WIDTH$} {}",
+        printer.paint(&time_of_day(ended), Color::Faint),
+        counts.done,
+        counts.planned,
+        printer.paint(label, color),
+        step.kind,
+        step.name,
+        result(step),
+    )
+    .trim_end()
+    .to_owned()
+}
+
+fn label(outcome: StepOutcome) -> (&'static str, Color) {
+    match outcome {
+        StepOutcome::Success => ("OK", Color::Green),
+        StepOutcome::Unchanged => ("SAME", Color::Faint),
+        StepOutcome::Warn => ("WARN", Color::Yellow),
+        StepOutcome::Fail => ("FAIL", Color::Red),
+        StepOutcome::Error => ("ERROR", Color::Red),
+        StepOutcome::Skipped => ("SKIP", Color::Yellow),
+    }
+}
+
+fn result(step: &StepReport) -> String {
+    let took = seconds(step.seconds);
+    let counted = |rows: u64, word: &str| {
+        let ending = if rows == 1 { "" } else { "s" };
+        format!("{:>12} {word}{ending} in {took}", grouped(rows))
+    };
+    match (step.outcome, step.rows) {
+        (StepOutcome::Skipped | StepOutcome::Unchanged, _) => String::new(),
+        (StepOutcome::Warn | StepOutcome::Fail, Some(rows)) => counted(rows, "failure"),
+        (StepOutcome::Success, Some(rows)) if step.kind != "test" => counted(rows, "row"),
+        _ => format!("{:>12} in {took}", ""),
+    }
+}
+
+/// `Done. 15 succeeded, 2 unchanged, 0 warnings, 0 failed in 3.2s`, and how many were skipped when any was.
+pub(crate) fn summary(report: &RunReport) -> String {
+    let count = |outcomes: &[StepOutcome]| report.steps.iter().filter(|step| outcomes.contains(&step.outcome)).count();
+    let skipped = match count(&[StepOutcome::Skipped]) {
+        0 => String::new(),
+        skipped => format!(", {skipped} skipped"),
+    };
+    let lead = if report.succeeded { "Done." } else { "Not done." };
+    format!(
+        "{lead} {} succeeded, {} unchanged, {} warnings, {} failed{skipped} in {}",
+        count(&[StepOutcome::Success]),
+        count(&[StepOutcome::Unchanged]),
+        count(&[StepOutcome::Warn]),
+        count(&[StepOutcome::Fail, StepOutcome::Error]),
+        seconds(report.seconds),
+    )
+}
+
+/// The clock on the wall of whoever reads.
+pub(crate) fn time_of_day(time: Timestamp) -> String {
+    let utc = DateTime::from_timestamp_micros(time.as_micros()).unwrap_or_default();
+    utc.with_timezone(&Local).format("%H:%M:%S").to_string()
+}
