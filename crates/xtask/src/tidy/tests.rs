@@ -59,7 +59,7 @@ fn banned_words_are_found_where_they_apply() {
     words_check("crates/a/src/tests.rs", "#[ignore]\n", &["`#[ignore`"]);
     words_check(
         "crates/a/src/b.rs",
-        "use serde::Deserialize;\n#[serde(flatten)]\n#[serde(untagged)]\n",
+        "use schemars::JsonSchema;\n#[serde(flatten)]\n#[serde(untagged)]\n",
         &["flatten", "untagged"],
     );
     words_check("crates/a/src/b.rs", "#[derive(Serialize)]\n#[serde(flatten)]\n", &[]);
