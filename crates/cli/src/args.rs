@@ -137,9 +137,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Init {
-    /// Folder to make the project in; must be empty or absent.
-    #[arg(default_value = ".")]
-    pub(crate) folder: PathBuf,
+    /// Folder to make the project in, empty or absent; the project folder when not given.
+    pub(crate) folder: Option<PathBuf>,
     /// Name of the project; the folder's when not given.
     #[arg(long)]
     pub(crate) name: Option<String>,

@@ -62,7 +62,8 @@ fn main() -> ExitCode {
 
 fn start_logging(settings: &Settings) {
     let filter = EnvFilter::try_from_env("HEADWATER_LOG").unwrap_or_else(|_| EnvFilter::new(settings.log_level()));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    builder.with_target(false).with_ansi(settings.printer.color).init();
 }
 
 fn start_runtime(settings: &Settings) -> Result<Runtime, Failure> {

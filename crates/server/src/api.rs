@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use headwater_app::{Instance, UpHandle};
@@ -86,13 +86,6 @@ impl From<Failure> for ApiError {
 impl From<QueryRejection> for ApiError {
     fn from(rejection: QueryRejection) -> Self {
         let failure = Failure::user("the query string cannot be read").with_detail(rejection.body_text());
-        Self::new(rejection.status(), failure)
-    }
-}
-
-impl From<JsonRejection> for ApiError {
-    fn from(rejection: JsonRejection) -> Self {
-        let failure = Failure::user("the body is not the JSON this route takes").with_detail(rejection.body_text());
         Self::new(rejection.status(), failure)
     }
 }

@@ -30,8 +30,8 @@
 //!   `NaN`, `Infinity` and `-Infinity` are strings. Dates and times are ISO 8601 strings, binary is hexadecimal. When the
 //!   row limit is reached, `truncated` is true. A failure after the first rows ends the object with
 //!   `"error"` in place of `row_count`.
-//! - **CSV** (with a header) and **Arrow** (IPC stream): past the row limit, or after a failure, the connection breaks
-//!   off, so that a client never takes half an answer for the whole.
+//! - **CSV** (with a header) and **Arrow** (IPC stream): past the server's row limit, or after a failure, the connection
+//!   breaks off, so that a client never takes half an answer for the whole. `?limit=` ends an answer cleanly.
 //!
 //! # Errors
 //! `{"error": {"message", "detail", "hint", "kind"}}`; `kind` is `user` (400, or 404, 405, 413, 415, 421), `conflict`

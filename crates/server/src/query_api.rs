@@ -25,6 +25,20 @@ const MAX_SECONDS: u64 = 60;
 /// Memory of one statement.
 const MAX_MEMORY: u64 = 512 << 20;
 
+/// How many rows are sent.
+#[derive(Clone, Copy, Debug)]
+struct RowLimit {
+    rows: usize,
+    /// The caller named the number, and so is not surprised by an answer that ends there.
+    is_asked: bool,
+}
+
+impl RowLimit {
+    fn new(asked: Option<usize>) -> Self {
+        Self { rows: asked.unwrap_or(MAX_ROWS).min(MAX_ROWS), is_asked: asked.is_some_and(|rows| rows <= MAX_ROWS) }
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct QueryParameters {
@@ -41,9 +55,9 @@ pub(crate) async fn query(
     let Query(parameters) = parameters?;
     let format = accept::format(parameters.format.as_deref(), header_text(&headers, header::ACCEPT))?;
     let sql = statement(header_text(&headers, header::CONTENT_TYPE), &body?)?;
-    let row_limit = parameters.limit.unwrap_or(MAX_ROWS).min(MAX_ROWS);
+    let row_limit = RowLimit::new(parameters.limit);
     // One row more than is sent tells whether the answer is cut.
-    let rows = row_limit.saturating_add(1);
+    let rows = row_limit.rows.saturating_add(1);
     let limits = QueryLimits { rows, bytes: MAX_BYTES, seconds: MAX_SECONDS, memory_bytes: MAX_MEMORY };
     let stream = api.instance.query_untrusted(&sql, limits).await?;
     let body = stream::start(stream, format, row_limit).await?;

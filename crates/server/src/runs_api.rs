@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use headwater_app::view::Silent;
 use headwater_app::{BuildCommand, BuildRequest, Selection};
@@ -39,17 +40,22 @@ pub(crate) async fn one(State(api): SharedApi, Path(id): Path<String>) -> Answer
 }
 
 /// Runs to the end even when the caller hangs up: a run is the project's, not the connection's.
-pub(crate) async fn start(
-    State(api): SharedApi,
-    body: Result<Json<wire::StartRun>, JsonRejection>,
-) -> Answer<wire::RunReport> {
-    let Json(body) = body?;
-    let request = build_request(body)?;
+pub(crate) async fn start(State(api): SharedApi, body: Result<Bytes, BytesRejection>) -> Answer<wire::RunReport> {
+    let request = build_request(start_run(&body?)?)?;
     let (instance, cancel) = (api.instance.clone(), api.stop.child_token());
     let build = api.runs.spawn(async move { instance.build(request, Arc::new(Silent), cancel).await });
     let report =
         build.await.map_err(|error| Failure::internal("the run ended unexpectedly").with_detail(error.to_string()))?;
     Ok(Json(report?.into()))
+}
+
+/// No body asks for what an empty one does.
+fn start_run(body: &[u8]) -> Result<wire::StartRun, ApiError> {
+    if body.is_empty() {
+        return Ok(wire::StartRun::default());
+    }
+    Ok(serde_json::from_slice(body)
+        .map_err(|error| Failure::user("the body is not the JSON this route takes").with_detail(error.to_string()))?)
 }
 
 fn build_request(body: wire::StartRun) -> Result<BuildRequest, ApiError> {

@@ -36,7 +36,7 @@ pub(super) async fn demo(context: &Context, demo: Demo) -> Result<(), Stop> {
     };
     let serving = Serving::start(&context.printer, instance.clone(), options).await?;
     let folder = folder.display();
-    context.printer.words(&format!("Try: headwater -C {folder} query 'select * from ...', in another terminal"));
+    context.printer.words(&format!("In another terminal: headwater -C {folder} tables"));
     serving.until_end(&interrupt, |status| Box::pin(numbers(&context.printer, &instance, status))).await
 }
 

@@ -6,7 +6,8 @@ use super::{Context, Stop};
 use crate::args::Init;
 
 pub(super) fn init(context: &Context, init: &Init) -> Result<(), Stop> {
-    let files = init_project(&init.folder, init.name.as_deref())?;
+    let folder = init.folder.as_ref().unwrap_or(&context.open.project_dir);
+    let files = init_project(folder, init.name.as_deref())?;
     if context.printer.json {
         let paths: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
         return context.printer.json(&paths);
@@ -14,7 +15,7 @@ pub(super) fn init(context: &Context, init: &Init) -> Result<(), Stop> {
     for file in &files {
         context.printer.line(&file.display().to_string())?;
     }
-    let folder = init.folder.display();
+    let folder = folder.display();
     context.printer.words(&format!("\nNext: headwater -C {folder} build, then headwater -C {folder} tables"));
     Ok(())
 }

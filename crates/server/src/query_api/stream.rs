@@ -6,6 +6,7 @@ use futures::stream;
 use headwater_app::QueryStream;
 use headwater_project::{Failure, Kind};
 
+use super::RowLimit;
 use crate::api::ApiError;
 use crate::rows::{End, RowEncoder, RowFormat};
 
@@ -15,6 +16,7 @@ struct Rows {
     encoder: Box<dyn RowEncoder>,
     format: RowFormat,
     left: usize,
+    may_truncate: bool,
     is_done: bool,
 }
 
@@ -24,9 +26,16 @@ struct Rows {
 struct BrokenOff(#[source] Failure);
 
 /// Waits for the first rows, so that a statement that fails at once gets the status it deserves.
-pub(super) async fn start(stream: QueryStream, format: RowFormat, row_limit: usize) -> Result<Body, ApiError> {
+pub(super) async fn start(stream: QueryStream, format: RowFormat, limit: RowLimit) -> Result<Body, ApiError> {
     let encoder = format.encoder(&stream.schema).map_err(|error| encoding_failed(&error))?;
-    let mut rows = Rows { stream, encoder, format, left: row_limit, is_done: false };
+    let mut rows = Rows {
+        stream,
+        encoder,
+        format,
+        left: limit.rows,
+        may_truncate: limit.is_asked || format.tells_its_end(),
+        is_done: false,
+    };
     let mut head = Vec::new();
     rows.encoder.start(&mut head).map_err(|error| encoding_failed(&error))?;
     rows.step(&mut head).await?;
@@ -64,7 +73,7 @@ impl Rows {
 
     fn truncate(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
         self.is_done = true;
-        if self.format.tells_its_end() {
+        if self.may_truncate {
             let end = End { truncated: true, failure: None };
             return self.encoder.finish(end, out).map_err(|error| encoding_failed(&error));
         }
