@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use headwater_project::{Diagnostic, Span};
-use sha2::{Digest, Sha256};
 
 use crate::artifact::node_fields;
 use crate::config::{NodeConfig, merge};
@@ -31,9 +30,10 @@ pub struct Compiled {
     pub sql: String,
     pub plan: Plan,
     pub relation: RelationName,
-    /// Changes when anything the SQL is made of changes: code, macros called, variables read, configuration.
+    /// Changes when anything the SQL is made of changes: code, configuration, macros, variables, inlined models. The same for
+    /// the first and later runs of an incremental model.
     pub raw_sql_hash: String,
-    /// Runs differently each time: it reads the clock, chance or the run itself, or asked the warehouse while compiling.
+    /// Differs from run to run on the same data: it reads the clock, chance or the run itself.
     pub volatile: bool,
     pub pre_hooks: Vec<String>,
     pub post_hooks: Vec<String>,
@@ -55,7 +55,6 @@ pub(crate) struct Compiler<'a> {
 struct Rendered {
     sql: String,
     collected: Collected,
-    hash: Sha256,
 }
 
 impl Compiler<'_> {
@@ -65,7 +64,7 @@ impl Compiler<'_> {
         if matches!(node.resource_type, ResourceType::Seed | ResourceType::Source) {
             return self.without_code(node);
         }
-        let Rendered { sql, mut collected, hash } = self.rendered(node, &render, &mut Vec::new())?;
+        let Rendered { sql, mut collected } = self.rendered(node, &render, &mut Vec::new())?;
         let sql = without_semicolon(&sql);
         let mut config = node.config.values.clone();
         merge_dynamic(&mut config, &collected.config);
@@ -81,7 +80,7 @@ impl Compiler<'_> {
         Ok(Compiled {
             id: id.clone(),
             volatile: collected.volatile || is_volatile(&sql),
-            raw_sql_hash: hex(hash),
+            raw_sql_hash: self.code_hash(id),
             relation: node.relation.clone(),
             messages: std::mem::take(&mut collected.messages),
             sql,
@@ -153,15 +152,12 @@ impl Compiler<'_> {
                 return Err(vec![Diagnostic::error(format!("{} is a source and is not built", node.id))]);
             }
         };
-        let mut hash = Sha256::new();
-        hash.update(node.checksum.as_bytes());
-        hash.update(serde_json::Value::Object(node.config.values.clone()).to_string().as_bytes());
         Ok(Compiled {
             id: node.id.clone(),
             sql: String::new(),
             plan,
             relation: node.relation.clone(),
-            raw_sql_hash: hex(hash),
+            raw_sql_hash: self.code_hash(&node.id),
             volatile: false,
             pre_hooks: self.hooks(node, &node.config, "pre_hook")?,
             post_hooks: self.hooks(node, &node.config, "post_hook")?,
@@ -178,27 +174,13 @@ impl Compiler<'_> {
         let sql =
             self.project.templates.render(node.id.as_str(), render).map_err(|error| self.problems(&error, node))?;
         let mut collected = render.take();
-        collected.macros.extend(node.macros.iter().cloned());
-        let mut hash = self.hash(node, &collected);
         let (sql, inlined) = self.with_ephemeral(&sql, &collected.ephemeral, inside)?;
-        for each in inlined {
-            collected.volatile |= each.volatile;
-            hash.update(each.hash.as_bytes());
-        }
-        Ok(Rendered { sql, collected, hash })
+        collected.volatile |= inlined.iter().any(|each| each.volatile);
+        Ok(Rendered { sql, collected })
     }
 
-    fn hash(&self, node: &Node, collected: &Collected) -> Sha256 {
-        let mut hash = Sha256::new();
-        hash.update(node.raw_code.as_bytes());
-        hash.update(serde_json::Value::Object(node.config.values.clone()).to_string().as_bytes());
-        for (name, value) in &collected.inputs {
-            hash.update(format!("\u{0}{name}={value}").as_bytes());
-        }
-        for definition in collected.macros.iter().filter_map(|id| self.project.definitions.macros.by_id(id)) {
-            hash.update(format!("\u{0}{}\u{0}{}", definition.unique_id, definition.text).as_bytes());
-        }
-        hash
+    fn code_hash(&self, id: &NodeId) -> String {
+        self.project.code_hashes.get(id).cloned().unwrap_or_default()
     }
 
     /// Puts the ephemeral models a query refers to, and those they refer to, in front of it.
@@ -235,8 +217,7 @@ impl Compiler<'_> {
         inside.push(id.clone());
         let render = self.render_for(node);
         let sql = self.project.templates.render(id.as_str(), &render).map_err(|error| self.problems(&error, node))?;
-        let mut collected = render.take();
-        collected.macros.extend(node.macros.iter().cloned());
+        let collected = render.take();
         for dependency in &collected.ephemeral {
             self.inline(dependency, inlined, seen, inside)?;
         }
@@ -244,7 +225,6 @@ impl Compiler<'_> {
         inlined.push(Inlined {
             name: cte_name(&node.name),
             volatile: collected.volatile,
-            hash: hex(self.hash(node, &collected)),
             sql: without_semicolon(&sql).to_owned(),
         });
         Ok(())
@@ -287,11 +267,6 @@ struct Inlined {
     name: String,
     sql: String,
     volatile: bool,
-    hash: String,
-}
-
-fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn without_semicolon(sql: &str) -> &str {

@@ -60,11 +60,6 @@ impl MacroSet {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<MacroDefinition>> {
         self.packages.values().flat_map(BTreeMap::values)
     }
-
-    pub(crate) fn by_id(&self, unique_id: &str) -> Option<&Arc<MacroDefinition>> {
-        let (package, name) = unique_id.strip_prefix("macro.")?.split_once('.')?;
-        self.in_package(package, name)
-    }
 }
 
 /// Where the models go and what the templates see as `target`.

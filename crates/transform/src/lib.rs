@@ -8,6 +8,7 @@
 //! a second.
 
 pub mod artifact;
+mod code_hash;
 mod compile;
 mod config;
 mod definitions;

@@ -23,6 +23,7 @@ pub struct TransformProject {
     pub(crate) templates: Templates,
     /// What is wrong with nodes that could not be parsed.
     pub(crate) broken: BTreeMap<NodeId, Vec<Diagnostic>>,
+    pub(crate) code_hashes: BTreeMap<NodeId, String>,
 }
 
 impl TransformProject {
@@ -31,13 +32,27 @@ impl TransformProject {
         templates: Templates,
         graph: Graph,
         broken: BTreeMap<NodeId, Vec<Diagnostic>>,
+        code_hashes: BTreeMap<NodeId, String>,
     ) -> Self {
-        Self { name: definitions.root_package.clone(), graph: Arc::new(graph), definitions, templates, broken }
+        Self {
+            name: definitions.root_package.clone(),
+            graph: Arc::new(graph),
+            definitions,
+            templates,
+            broken,
+            code_hashes,
+        }
     }
 
     pub(crate) fn empty() -> Self {
         let definitions = Definitions::for_macros(&MacroSet::default());
-        Self::new(Arc::new(definitions), Templates::new(TemplateLimits::default()), Graph::default(), BTreeMap::new())
+        Self::new(
+            Arc::new(definitions),
+            Templates::new(TemplateLimits::default()),
+            Graph::default(),
+            BTreeMap::new(),
+            BTreeMap::new(),
+        )
     }
 
     /// Compiles one node to SQL and a plan. Calls the warehouse, so call it from a thread that may block. What a node depends

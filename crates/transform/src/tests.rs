@@ -2,5 +2,6 @@ mod compiling;
 mod fixtures;
 mod golden;
 mod problems;
+mod projects;
 mod rewriting;
 mod selection;

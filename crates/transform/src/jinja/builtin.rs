@@ -367,6 +367,23 @@ pub(crate) fn add_filters(environment: &mut Environment<'static>) {
         value.as_str().map_or_else(|| value.is_true(), |text| text.eq_ignore_ascii_case("true"))
     });
     environment.add_filter("as_number", as_number);
+    environment.add_filter("int", |value: Value, default: Option<Value>| to_integer(&value, default));
+    environment.add_filter("float", |value: Value, default: Option<Value>| to_float(&value, default));
+}
+
+/// As in Jinja2, what is not a number becomes the default.
+fn to_integer(value: &Value, default: Option<Value>) -> Value {
+    let text = value.to_string();
+    let truncated =
+        || text.trim().parse::<f64>().ok().filter(|number| number.is_finite()).map(|number| number.trunc() as i64);
+    let number =
+        if text == "True" { Some(1) } else { text.trim().replace('_', "").parse::<i64>().ok().or_else(truncated) };
+    number.map_or_else(|| default.unwrap_or_else(|| Value::from(0)), Value::from)
+}
+
+fn to_float(value: &Value, default: Option<Value>) -> Value {
+    let number = value.to_string().trim().parse::<f64>();
+    number.map_or_else(|_| default.unwrap_or_else(|| Value::from(0.0)), Value::from)
 }
 
 fn as_number(value: &Value) -> Result<Value, Error> {

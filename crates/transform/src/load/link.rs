@@ -40,6 +40,8 @@ pub(crate) struct Linker {
     declared: BTreeMap<(String, String), DeclaredSource>,
     /// Models and seeds by package and lower-case name.
     spellings: BTreeMap<(String, String), NodeId>,
+    /// Variables each node read while it was parsed.
+    inputs: BTreeMap<NodeId, BTreeMap<String, String>>,
 }
 
 impl Linker {
@@ -51,6 +53,7 @@ impl Linker {
             broken: BTreeMap::new(),
             declared: BTreeMap::new(),
             spellings: BTreeMap::new(),
+            inputs: BTreeMap::new(),
         }
     }
 
@@ -71,6 +74,7 @@ impl Linker {
         let mut node = draft.node;
         node.config = NodeConfig { values: with_defaults(config, &node) };
         node.macros = collected.macros;
+        self.inputs.insert(node.id.clone(), collected.inputs);
         node.refs = in_order(collected.refs);
         node.sources = in_order(collected.sources);
         node.description = self.render_description(&node, found);
@@ -290,7 +294,8 @@ impl Linker {
         self.report_cycles(found);
         self.report_same_relations(found);
         self.templates.close();
-        TransformProject::new(self.definitions, self.templates, self.graph, self.broken)
+        let code_hashes = crate::code_hash::code_hashes(&self.definitions, &self.graph, &self.inputs);
+        TransformProject::new(self.definitions, self.templates, self.graph, self.broken, code_hashes)
     }
 
     /// Declared sources no properties file speaks of.

@@ -65,6 +65,10 @@ fn templates_render_as_python_renders_them() {
             "{{ adapter.quote('a\"b') }} {{ dbt.type_string() }} {{ dbt.concat(['a', 'b']) }} {{ dbt.safe_cast('x', 'int') }}",
             "\"a\"\"b\" varchar a || b try_cast(x as int)",
         ),
+        (
+            "{{ '12' | int }} {{ 'x' | int }} {{ 'x' | int(7) }} {{ '2.9' | int }} {{ none | int }} {{ '1.5' | float }} {{ 'x' | float }}",
+            "12 0 7 2 0 1.5 0.0",
+        ),
         ("select 1;\n", "select 1"),
         ("{{ log('said', info=true) }}{{ print('too') }}x", "x"),
     ] {

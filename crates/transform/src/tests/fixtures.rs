@@ -86,6 +86,8 @@ impl Fixture {
 pub(super) struct Scripted {
     pub queries: BTreeMap<String, QueryTable>,
     pub relations: BTreeMap<String, RelationInfo>,
+    /// Answers every other query.
+    pub otherwise: Option<QueryTable>,
 }
 
 impl Scripted {
@@ -107,7 +109,7 @@ impl Scripted {
 impl Warehouse for Scripted {
     fn query(&self, sql: &str) -> Result<QueryTable, WarehouseError> {
         let unknown = || Failure::user(format!("no such query: {sql}")).with_hint("Script it.").into();
-        self.queries.get(sql.trim()).cloned().ok_or_else(unknown)
+        self.queries.get(sql.trim()).or(self.otherwise.as_ref()).cloned().ok_or_else(unknown)
     }
 
     fn relation(&self, relation: &RelationName) -> Result<Option<RelationInfo>, WarehouseError> {
