@@ -1,1 +1,43 @@
-//! TODO
+//! Wires the planes together and offers one façade of plain data to the terminal and the server.
+//!
+//! Implements the small traits that planes declare for what they need of each other (a lake table as an ingest sink, the
+//! engine as the warehouse of templates), owns start-up and shut-down, and is the only crate that reads the real clock.
+//!
+//! Must not know: HTTP, terminals, command lines. Must stay thin: adapters and life cycle.
+
+mod build;
+mod clock;
+mod dashboards;
+mod doctor;
+mod examples;
+mod generators;
+mod history;
+mod ingest;
+mod init;
+mod instance;
+mod lock;
+mod paths;
+mod project;
+mod query;
+mod source_file;
+mod text_time;
+mod up;
+pub mod view;
+mod worker;
+
+pub use build::{BuildCommand, BuildRequest};
+pub use clock::{Stopwatch, SystemClock, SystemEntropy};
+pub use dashboards::ShowTarget;
+pub use examples::{example_names, extract_example};
+pub use init::init_project;
+pub use instance::{Access, Instance};
+pub use project::{OpenOptions, Project, Selection};
+pub use query::{Parameter, QueryStream};
+pub use text_time::rfc3339;
+pub use up::{GenerateRequest, Up, UpHandle, UpOptions};
+pub use view::{
+    ColumnSummary, CompiledNode, Diagnosis, Finding, GeneratorStatus, NodeSummary, Observer, PipelineStatus, Place,
+    RunReport, RunSummary, ScheduleStatus, Silent, Status, StepOutcome, StepReport, StepSummary, TableSummary, TileAnswer,
+    TileRows, TopicPartition, TopicRecord, TopicSummary,
+};
+pub use worker::{QueryLimits, WorkerCommand, run_query_worker};

@@ -137,6 +137,24 @@ pub enum TileKind {
 }
 
 impl TileKind {
+    /// The kind as a file writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::Table => "table",
+            Self::Line => "line",
+            Self::Area => "area",
+            Self::Bars => "bars",
+            Self::HorizontalBars => "horizontal_bars",
+            Self::Donut => "donut",
+            Self::HeatMap => "heat_map",
+            Self::Scatter => "scatter",
+            Self::Histogram => "histogram",
+            Self::Map => "map",
+            Self::Text => "text",
+        }
+    }
+
     pub(crate) fn needs_axes(self) -> bool {
         !matches!(self, Self::Number | Self::Table | Self::Text | Self::Histogram)
     }

@@ -11,6 +11,11 @@ use crate::error::Error;
 
 pub type Date = NaiveDate;
 
+/// Days from 1970-01-01 to a date, as engines count dates.
+pub fn days_since_epoch(date: Date) -> i32 {
+    date.num_days_from_ce() - 719_163
+}
+
 /// Date ranges with a name; all are whole days in UTC and end today, except `yesterday` and `last_month`.
 pub const DATE_PRESETS: &[&str] =
     &["today", "yesterday", "last_7_days", "last_30_days", "this_month", "last_month", "all"];
@@ -51,7 +56,8 @@ pub fn resolve_preset(preset: &str, now: Timestamp) -> Option<DateRange> {
         "last_30_days" => (before(29)?, today),
         "this_month" => (first_of_month, today),
         "last_month" => (first_of_month.checked_sub_months(Months::new(1))?, first_of_month.pred_opt()?),
-        "all" => (NaiveDate::from_ymd_opt(1, 1, 1)?, NaiveDate::from_ymd_opt(9999, 12, 31)?),
+        // Wide enough for any data, narrow enough that adding an interval stays within nanoseconds.
+        "all" => (NaiveDate::from_ymd_opt(1900, 1, 1)?, NaiveDate::from_ymd_opt(2199, 12, 31)?),
         _ => return None,
     };
     Some(DateRange { start, end })

@@ -16,6 +16,6 @@ mod tests;
 pub use check::check;
 pub use config::{Dashboard, FilterConfig, FilterKind, NumberFormat, TileConfig, TileKind};
 pub use error::Error;
-pub use filter::{DATE_PRESETS, Date, DateRange, FilterValue, FilterValues, resolve_preset};
+pub use filter::{DATE_PRESETS, Date, DateRange, FilterValue, FilterValues, days_since_epoch, resolve_preset};
 pub use parameters::parameters_in;
 pub use query::{ParameterValue, ParameterizedQuery, cache_key, options_query, tile_query};

@@ -1,1 +1,23 @@
-//! TODO
+//! Runs SQL over the lake: sessions that see fixed versions of tables, bounded memory, and the application of
+//! materialisation plans (replace, append, by partition, by key).
+//!
+//! Must not know: dbt, Jinja, HTTP, schedules. Nothing of DataFusion is visible outside except Arrow batches.
+
+mod apply;
+mod catalog;
+mod csv;
+mod error;
+mod functions;
+mod guard;
+mod parameter;
+mod session;
+mod type_name;
+
+pub use apply::{Applied, OnSchemaChange, Target, Update, Write};
+pub use catalog::{Catalog, PublishedRelation, Relation, TableCache};
+pub use csv::CsvOptions;
+pub use error::{EngineError, Result};
+pub use guard::{Guard, check_untrusted};
+pub use parameter::Parameter;
+pub use session::{Engine, EngineOptions, QueryStream, Session};
+pub use type_name::sql_type_name;

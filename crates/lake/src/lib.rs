@@ -1,1 +1,38 @@
-//! TODO
+//! Owns every byte written to tables: Delta tables on a local disk, in memory or on S3, and the protocol that commits
+//! data together with the position of its source.
+//!
+//! Must not know: what a source is, models, HTTP, schedules.
+//!
+//! Invariants (each has a test that tries to break it):
+//! - A batch and the positions it reaches are one atomic commit (`txn` actions of the Delta log).
+//! - Every commit of a pipeline carries its owner's epoch; an owner whose epoch was passed can never commit again.
+//! - An error from a commit is an unknown outcome: the table is read again and its positions decide.
+//! - On a local disk nothing is acknowledged before file, directory entry and commit are synced.
+//! - A checkpoint is trusted, and older log entries removed, only after the table was opened from it and compared.
+//! - No file is deleted that a live, published or recent version needs.
+
+mod commit;
+mod error;
+mod file;
+mod history;
+pub mod maintain;
+mod name;
+mod pipeline;
+mod provider;
+mod recover;
+mod schema;
+mod stage;
+mod stats;
+mod store;
+mod table;
+
+pub use commit::{Change, Operation};
+pub use error::{LakeError, Result};
+pub use file::DataFile;
+pub use name::TableName;
+pub use pipeline::{CommitReceipt, INGESTED_AT, PipelineWriter, Progress};
+pub use provider::{FILE_COLUMN, LakeTable, STORE_URL};
+pub use schema::{storable_schema, to_storable};
+pub use stage::{Stage, StageOptions};
+pub use store::{Credentials, Location, Storage};
+pub use table::{Lake, TableVersion};

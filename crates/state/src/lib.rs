@@ -19,7 +19,7 @@ mod tests;
 pub use error::{Error, Result};
 pub use memory::MemoryStore;
 pub use record::{
-    BootId, Fingerprint, Lease, NewRun, Publication, Published, Run, RunEnd, RunId, ScheduleRecord, Step, StepChange,
+    BootId, Fingerprint, Lease, NewRun, Publication, Published, PublishedAs, Run, RunEnd, RunId, ScheduleRecord, Step, StepChange,
     StepResult, TestOutcome, TestResult, TestSeverity, Tick, TickOutcome, Trigger,
 };
 pub use sqlite::{SCHEMA_VERSION, SqliteStore};

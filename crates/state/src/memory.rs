@@ -10,7 +10,7 @@ use headwater_project::Timestamp;
 
 use crate::error::{Error, Result};
 use crate::record::{
-    BootId, Fingerprint, Lease, NewRun, Published, Run, RunEnd, RunId, ScheduleRecord, Step, StepChange, StepResult,
+    BootId, Fingerprint, Lease, NewRun, Publication, Published, Run, RunEnd, RunId, ScheduleRecord, Step, StepChange, StepResult,
     TestResult, Tick, TickOutcome,
 };
 use crate::status::{RunStatus, StepStatus, check_run_change, check_step_change};
@@ -253,8 +253,8 @@ impl StateStore for MemoryStore {
             tables.close_steps(id, StepStatus::Cancelled, at);
             if let RunEnd::Succeeded { publications, fingerprints } = end {
                 for publication in publications {
-                    let (name, table) = (publication.name.clone(), publication.table.clone());
-                    let published = Published { name, table, version: publication.version, run: id, at };
+                    let Publication { name, relation } = publication.clone();
+                    let published = Published { name, relation, run: id, at };
                     tables.published.insert(publication.name.clone(), published);
                 }
                 let fingerprints = fingerprints.iter().map(|found| (found.node.clone(), found.clone()));

@@ -152,20 +152,26 @@ pub struct TestResult {
     pub at: Timestamp,
 }
 
-/// Makes a model name stand for one version of one table.
+/// What a published name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublishedAs {
+    /// This version of the table of that name.
+    Table { version: i64 },
+    /// The result of this query.
+    View { sql: String },
+}
+
+/// Makes a name (`schema.table`) stand for something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
     pub name: String,
-    /// Where the table is, relative to the lake.
-    pub table: String,
-    pub version: i64,
+    pub relation: PublishedAs,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     pub name: String,
-    pub table: String,
-    pub version: i64,
+    pub relation: PublishedAs,
     pub run: RunId,
     pub at: Timestamp,
 }

@@ -10,7 +10,7 @@ use crate::definitions::{Definitions, MacroSet};
 use crate::error::TransformError;
 use crate::graph::Graph;
 use crate::jinja::render::{TemplateLimits, Templates, on_deep_stack};
-use crate::node::NodeId;
+use crate::node::{Node, NodeId};
 use crate::run::RunContext;
 use crate::warehouse::Warehouse;
 
@@ -80,6 +80,20 @@ impl TransformProject {
         on_deep_stack(|| compiler.compile_inline(sql)).unwrap_or_else(|error| {
             Err(vec![Diagnostic::error("the query could not be compiled").detail(format!("{error}."))])
         })
+    }
+
+    /// Changes when anything the node's SQL is made of changes; the same as [`Compiled::raw_sql_hash`], without rendering.
+    pub fn code_hash(&self, node: &NodeId) -> Option<&str> {
+        self.code_hashes.get(node).map(String::as_str)
+    }
+
+    /// Nodes with everything a node depends on before it. Nodes on a cycle are left out.
+    pub fn ordered(&self) -> impl Iterator<Item = &Node> {
+        self.graph.order().into_iter().filter_map(|id| self.graph.nodes.get(&id))
+    }
+
+    pub fn node(&self, id: &NodeId) -> Option<&Node> {
+        self.graph.nodes.get(id)
     }
 
     /// The nodes chosen by `--select` and `--exclude`; all when nothing is selected.

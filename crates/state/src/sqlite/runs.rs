@@ -4,7 +4,7 @@ use headwater_project::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::error::{Error, Result};
-use crate::record::{BootId, Fingerprint, NewRun, Publication, Published, Run, RunEnd, RunId, Trigger};
+use crate::record::{BootId, Fingerprint, NewRun, Publication, Published, PublishedAs, Run, RunEnd, RunId, Trigger};
 use crate::status::{RunStatus, check_run_change};
 
 const RUN_COLUMNS: &str = "id, job, command, trigger, selection, attempt, owner, status, queued_at, started_at, \
@@ -125,12 +125,16 @@ pub(super) fn expect_running(transaction: &Transaction<'_>, run: RunId, owner: &
 
 fn publish(transaction: &Transaction<'_>, run: RunId, publications: &[Publication], at: Timestamp) -> Result<()> {
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO published (name, table_path, version, run, at) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (name) DO UPDATE SET table_path = excluded.table_path, version = excluded.version,
+        "INSERT INTO published (name, version, view_sql, run, at) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (name) DO UPDATE SET version = excluded.version, view_sql = excluded.view_sql,
              run = excluded.run, at = excluded.at",
     )?;
     for publication in publications {
-        statement.execute(params![publication.name, publication.table, publication.version, run.0, at.as_micros()])?;
+        let (version, sql) = match &publication.relation {
+            PublishedAs::Table { version } => (Some(version), None),
+            PublishedAs::View { sql } => (None, Some(sql)),
+        };
+        statement.execute(params![publication.name, version, sql, run.0, at.as_micros()])?;
     }
     Ok(())
 }
@@ -154,12 +158,16 @@ fn keep_fingerprints(transaction: &Transaction<'_>, fingerprints: &[Fingerprint]
 
 pub(super) fn published(transaction: &Transaction<'_>) -> Result<Vec<Published>> {
     let mut statement =
-        transaction.prepare_cached("SELECT name, table_path, version, run, at FROM published ORDER BY name")?;
+        transaction.prepare_cached("SELECT name, version, view_sql, run, at FROM published ORDER BY name")?;
     let rows = statement.query_map([], |row| {
+        let sql: Option<String> = row.get(2)?;
+        let relation = match sql {
+            Some(sql) => PublishedAs::View { sql },
+            None => PublishedAs::Table { version: row.get(1)? },
+        };
         Ok(Published {
             name: row.get(0)?,
-            table: row.get(1)?,
-            version: row.get(2)?,
+            relation,
             run: RunId(row.get(3)?),
             at: Timestamp(row.get(4)?),
         })

@@ -60,13 +60,14 @@ CREATE TABLE test_result (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX test_result_by_run ON test_result (run);
 
--- What a model name stands for. The table is relative to the lake.
+-- What a name (schema.table) stands for: one version of the table, or the result of a query.
 CREATE TABLE published (
-    name       TEXT PRIMARY KEY,
-    table_path TEXT NOT NULL,
-    version    INTEGER NOT NULL CHECK (version >= 0),
-    run        INTEGER NOT NULL REFERENCES run (id),
-    at         INTEGER NOT NULL
+    name     TEXT PRIMARY KEY,
+    version  INTEGER CHECK (version >= 0),
+    view_sql TEXT,
+    run      INTEGER NOT NULL REFERENCES run (id),
+    at       INTEGER NOT NULL,
+    CHECK ((version IS NULL) <> (view_sql IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX published_by_run ON published (run);
 

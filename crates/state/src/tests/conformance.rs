@@ -5,7 +5,7 @@ use std::time::Duration;
 use headwater_project::{Classify, Kind, Timestamp};
 
 use crate::{
-    BootId, Error, Fingerprint, MemoryStore, NewRun, Publication, RunEnd, RunId, RunStatus, SqliteStore, StateStore,
+    BootId, Error, Fingerprint, MemoryStore, NewRun, Publication, PublishedAs, RunEnd, RunId, RunStatus, SqliteStore, StateStore,
     StepChange, StepResult, StepStatus, TestOutcome, TestResult, TestSeverity, TickOutcome, Trigger,
 };
 
@@ -34,7 +34,7 @@ fn step(node: &str, from: Option<StepStatus>, to: StepStatus, micros: i64) -> St
 }
 
 fn publication(name: &str, version: i64) -> Publication {
-    Publication { name: name.to_owned(), table: format!("models/{name}"), version }
+    Publication { name: name.to_owned(), relation: PublishedAs::Table { version } }
 }
 
 fn success(publications: Vec<Publication>) -> RunEnd {
@@ -170,12 +170,12 @@ fn publications_move_with_the_success_and_only_then(store: &dyn StateStore) {
     store.finish_run(failed, &boot("me"), &RunEnd::Failed { message: String::from("test") }, at(11)).unwrap();
     let published = store.published().unwrap();
     assert_eq!(
-        published.iter().map(|row| (row.name.as_str(), row.version, row.run)).collect::<Vec<_>>(),
-        [("a", 3, first), ("b", 3, first)]
+        published.iter().map(|row| (row.name.as_str(), row.relation.clone(), row.run)).collect::<Vec<_>>(),
+        ["a", "b"].map(|name| (name, PublishedAs::Table { version: 3 }, first))
     );
     let second = running(store, "me");
     store.finish_run(second, &boot("me"), &end(4), at(12)).unwrap();
-    assert!(store.published().unwrap().iter().all(|row| row.version == 4 && row.run == second && row.at == at(12)));
+    assert!(store.published().unwrap().iter().all(|row| row.relation == PublishedAs::Table { version: 4 } && row.run == second && row.at == at(12)));
     assert_eq!(store.fingerprints().unwrap(), [fingerprint(4)]);
     store.forget_fingerprints(&[String::from("model.a"), String::from("model.unknown")]).unwrap();
     assert!(store.fingerprints().unwrap().is_empty());

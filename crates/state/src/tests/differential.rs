@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::conformance::{at, boot, new_run};
 use crate::{
-    MemoryStore, Publication, RunEnd, RunId, RunStatus, SqliteStore, StateStore, StepChange, StepResult, StepStatus,
+    MemoryStore, Publication, PublishedAs, RunEnd, RunId, RunStatus, SqliteStore, StateStore, StepChange, StepResult, StepStatus,
 };
 
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ fn apply(store: &dyn StateStore, call: &Call, time: i64) -> String {
         Call::Start(run, who) => format!("{:?}", store.start_run(RunId(run), &boot(&owner(who)), now)),
         Call::Cancel(run) => format!("{:?}", store.cancel_queued_run(RunId(run), now)),
         Call::Succeed(run, who, version) => {
-            let publication = Publication { name: String::from("a"), table: String::from("t"), version };
+            let publication = Publication { name: String::from("a"), relation: PublishedAs::Table { version } };
             let end = RunEnd::Succeeded { publications: vec![publication], fingerprints: Vec::new() };
             format!("{:?}", store.finish_run(RunId(run), &boot(&owner(who)), &end, now))
         }

@@ -1,0 +1,291 @@
+//! Running models, seeds and tests: what `build`, `run`, `test` and `seed` do.
+//!
+//! A run pins the versions of everything it reads when it starts. Each step sees what earlier steps of the same run built;
+//! everybody else sees none of it until the run has succeeded, and then all of it at once. A run that failed leaves
+//! published names where they were.
+
+mod artifacts;
+mod fingerprint;
+mod plan;
+mod step;
+mod warehouse;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use headwater_engine::{Relation, Session};
+use headwater_lake::TableName;
+use headwater_orchestrate::{Outcome, RunMachine};
+use headwater_project::{Classify, Failure, fault};
+use headwater_state::{Fingerprint, NewRun, Publication, PublishedAs, RunEnd, RunId, Trigger};
+use headwater_transform::RunContext;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::instance::Instance;
+use crate::project::Selection;
+use crate::view::{Observer, RunReport, StepOutcome, StepReport};
+
+pub(crate) use step::diagnostics_failure;
+pub(crate) use warehouse::SessionWarehouse;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BuildCommand {
+    /// Builds nodes and tests each before what stands on it.
+    #[default]
+    Build,
+    /// Builds without testing.
+    Run,
+    /// Tests without building.
+    Test,
+    /// Loads seeds.
+    Seed,
+}
+
+impl BuildCommand {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Run => "run",
+            Self::Test => "test",
+            Self::Seed => "seed",
+        }
+    }
+
+    /// Whether nodes of this resource type are part of the command.
+    fn takes(self, resource_type: &str) -> bool {
+        match self {
+            Self::Build => matches!(resource_type, "model" | "seed" | "test"),
+            Self::Run => resource_type == "model",
+            Self::Test => resource_type == "test",
+            Self::Seed => resource_type == "seed",
+        }
+    }
+}
+
+/// A run that is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct BuildRequest {
+    pub command: BuildCommand,
+    pub selection: Selection,
+    /// Incremental models are built from nothing.
+    pub full_refresh: bool,
+    /// Also build what did not change since it was built last.
+    pub force: bool,
+    pub threads: Option<usize>,
+    /// `manual`, `schedule`, `start`, `retry`.
+    pub trigger: &'static str,
+}
+
+/// A run under way.
+struct Run {
+    instance: Instance,
+    request: BuildRequest,
+    id: RunId,
+    session: Session,
+    context: RunContext,
+    fingerprints: BTreeMap<String, Fingerprint>,
+    observer: Arc<dyn Observer>,
+}
+
+/// What a step left for the end of the run.
+struct StepResult {
+    report: StepReport,
+    publication: Option<Publication>,
+    fingerprint: Option<Fingerprint>,
+}
+
+impl Instance {
+    /// Runs a build to its end. `Err` when it could not even begin; steps that failed are in the report. One build at a
+    /// time: a second waits.
+    pub async fn build(
+        &self,
+        request: BuildRequest,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
+    ) -> Result<RunReport, Failure> {
+        self.require_writer()?;
+        self.project().require_sound()?;
+        let id = self.record_run(&request)?;
+        self.execute(id, request, observer, cancel).await
+    }
+
+    fn record_run(&self, request: &BuildRequest) -> Result<RunId, Failure> {
+        let new = self.new_run(request, None, 1);
+        self.state.create_run(&new, self.now()).map_err(|error| error.failure())
+    }
+
+    pub(crate) fn new_run(&self, request: &BuildRequest, job: Option<String>, attempt: u32) -> NewRun {
+        NewRun {
+            job,
+            command: request.command.as_str().to_owned(),
+            trigger: match request.trigger {
+                "schedule" => Trigger::Schedule,
+                "start" => Trigger::Start,
+                "retry" => Trigger::Retry,
+                _ => Trigger::Manual,
+            },
+            selection: request.selection.select.join(" "),
+            attempt,
+            owner: self.boot.clone(),
+        }
+    }
+
+    /// Runs a queued run.
+    pub(crate) async fn execute(
+        &self,
+        id: RunId,
+        request: BuildRequest,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
+    ) -> Result<RunReport, Failure> {
+        let _one_at_a_time = self.building.lock().await;
+        let started = self.clock.monotonic();
+        self.state.start_run(id, &self.boot, self.now()).map_err(|error| error.failure())?;
+        let command = request.command.as_str().to_owned();
+        let results = match self.run_steps(id, request, observer, &cancel).await {
+            Ok(results) => results,
+            Err(failure) => {
+                let end = RunEnd::Failed { message: failure.message.clone() };
+                self.state.finish_run(id, &self.boot, &end, self.now()).map_err(|error| error.failure())?;
+                return Err(failure);
+            }
+        };
+        let steps: Vec<StepReport> = results.iter().map(|result| result.report.clone()).collect();
+        let succeeded = !cancel.is_cancelled() && !steps.iter().any(|step| step.outcome.is_bad());
+        let published = self.finish(id, results, succeeded, cancel.is_cancelled())?;
+        let seconds = self.clock.monotonic().saturating_sub(started).as_secs_f64();
+        let report = RunReport { run: id.0, command, succeeded, seconds, steps, published };
+        artifacts::write_run_results(self, &report)?;
+        Ok(report)
+    }
+
+    async fn run_steps(
+        &self,
+        id: RunId,
+        request: BuildRequest,
+        observer: Arc<dyn Observer>,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<StepResult>, Failure> {
+        let plan = plan::plan(self.project(), &request)?;
+        let session = self.session()?;
+        pin_sources(self, &session).await?;
+        fault::point("m.pinned").map_err(|error| Failure::internal(error.to_string()))?;
+        let known = self.state.fingerprints().map_err(|error| error.failure())?;
+        let threads = request.threads.unwrap_or(self.threads);
+        let mut machine = RunMachine::new(&plan.needs, threads).map_err(|error| error.failure())?;
+        let run = Arc::new(Run {
+            instance: self.clone(),
+            context: RunContext {
+                started_at: self.now(),
+                invocation_id: format!("{}-{}", self.boot.0, id.0),
+                full_refresh: request.full_refresh,
+                command: request.command.as_str().to_owned(),
+            },
+            request,
+            id,
+            session,
+            fingerprints: known.into_iter().map(|known| (known.node.clone(), known)).collect(),
+            observer,
+        });
+        run.observer.planned(plan.needs.len());
+        run.record_pending(&plan)?;
+        let mut results = Vec::with_capacity(plan.needs.len());
+        let mut tasks: JoinSet<StepResult> = JoinSet::new();
+        while !machine.is_done() {
+            if cancel.is_cancelled() {
+                machine.cancel();
+            }
+            for step in machine.ready() {
+                machine.started(&step).map_err(|error| error.failure())?;
+                let run = Arc::clone(&run);
+                tasks.spawn(async move { run.step(&step).await });
+            }
+            let Some(finished) = tasks.join_next().await else { break };
+            let result = finished.map_err(|error| {
+                Failure::internal("a step of the run panicked").with_detail(error.to_string())
+            })?;
+            let outcome = if result.report.outcome.is_bad() { Outcome::Failed } else { Outcome::Succeeded };
+            let skipped = machine.finished(&result.report.id, outcome).map_err(|error| error.failure())?;
+            run.record(&result)?;
+            run.observer.finished(&result.report);
+            results.push(result);
+            for step in skipped {
+                let result = run.skipped(&step);
+                run.record(&result)?;
+                run.observer.finished(&result.report);
+                results.push(result);
+            }
+        }
+        Ok(results)
+    }
+
+    /// Ends the run; a success moves all its names in the same transaction.
+    fn finish(
+        &self,
+        id: RunId,
+        results: Vec<StepResult>,
+        succeeded: bool,
+        cancelled: bool,
+    ) -> Result<Vec<String>, Failure> {
+        let point = |name| fault::point(name).map_err(|error| Failure::internal(error.to_string()));
+        let bad = results.iter().filter(|result| result.report.outcome.is_bad()).count();
+        let mut publications = Vec::new();
+        let mut fingerprints = Vec::new();
+        for result in results {
+            publications.extend(result.publication);
+            fingerprints.extend(result.fingerprint);
+        }
+        let names: Vec<String> = publications.iter().map(|publication: &Publication| publication.name.clone()).collect();
+        let end = if cancelled {
+            RunEnd::Cancelled { message: None }
+        } else if succeeded {
+            RunEnd::Succeeded { publications, fingerprints }
+        } else {
+            point("m.tests_failed")?;
+            RunEnd::Failed { message: format!("{bad} step(s) did not succeed") }
+        };
+        point("p.before_publish")?;
+        self.state.finish_run(id, &self.boot, &end, self.now()).map_err(|error| error.failure())?;
+        point("p.after_publish")?;
+        Ok(if succeeded { names } else { Vec::new() })
+    }
+}
+
+/// Fixes the version of every source before the first step reads one.
+async fn pin_sources(instance: &Instance, session: &Session) -> Result<(), Failure> {
+    for node in instance.project().transform.ordered() {
+        if node.resource_type == headwater_transform::ResourceType::Source {
+            let name = TableName::new(node.relation.schema.clone(), node.relation.identifier.clone());
+            session.catalog().relation(&name).await.map_err(|error| error.failure())?;
+        }
+    }
+    Ok(())
+}
+
+/// What a relation is published as.
+fn published_as(relation: &Relation) -> PublishedAs {
+    match relation {
+        Relation::Table(table) => {
+            PublishedAs::Table { version: i64::try_from(table.table().version()).unwrap_or(i64::MAX) }
+        }
+        Relation::View { sql } => PublishedAs::View { sql: sql.clone() },
+    }
+}
+
+impl Run {
+    fn skipped(&self, step: &str) -> StepResult {
+        let (name, kind) = self.name_and_kind(step);
+        let report = StepReport {
+            id: step.to_owned(),
+            name,
+            kind,
+            outcome: StepOutcome::Skipped,
+            started_at: self.instance.now(),
+            seconds: 0.0,
+            rows: None,
+            failure: None,
+        };
+        StepResult { report, publication: None, fingerprint: None }
+    }
+}

@@ -1,0 +1,63 @@
+//! What a node was made from: enough to tell that making it again would give the same.
+//!
+//! A fingerprint is the hash of the node's own code (macros and configuration included) and the version of every relation
+//! it reads. A view stands for its own fingerprint, since it has no version.
+
+use std::collections::BTreeMap;
+
+use headwater_engine::Relation;
+use headwater_lake::TableName;
+use headwater_project::{Classify, Failure};
+use headwater_state::Fingerprint;
+use headwater_transform::{Node, NodeId};
+
+use super::Run;
+
+pub(super) struct Inputs {
+    pub(super) code_hash: String,
+    /// JSON object: relation to version, in order of names.
+    pub(super) versions: String,
+}
+
+impl Inputs {
+    pub(super) fn fingerprint(&self, node: &Node, output_version: i64) -> Fingerprint {
+        Fingerprint {
+            node: node.id.to_string(),
+            code_hash: self.code_hash.clone(),
+            inputs: self.versions.clone(),
+            output_version,
+        }
+    }
+}
+
+pub(super) async fn inputs(run: &Run, node: &Node) -> Result<Inputs, Failure> {
+    let transform = &run.instance.project().transform;
+    let mut versions = BTreeMap::new();
+    let mut waiting: Vec<NodeId> = node.depends_on.iter().cloned().collect();
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(id) = waiting.pop() {
+        if !seen.insert(id.clone()) {
+            continue;
+        }
+        let Some(upstream) = transform.node(&id) else { continue };
+        if upstream.is_ephemeral() {
+            versions.insert(id.to_string(), transform.code_hash(&id).unwrap_or_default().to_owned());
+            waiting.extend(upstream.depends_on.iter().cloned());
+            continue;
+        }
+        let name = TableName::new(upstream.relation.schema.clone(), upstream.relation.identifier.clone());
+        let relation = run.session.catalog().relation(&name).await.map_err(|error| error.failure())?;
+        let version = match relation {
+            Some(Relation::Table(table)) => table.table().version().to_string(),
+            Some(Relation::View { sql }) => {
+                waiting.extend(upstream.depends_on.iter().cloned());
+                format!("view {:08x}", crc32c::crc32c(sql.as_bytes()))
+            }
+            None => String::from("absent"),
+        };
+        versions.insert(name.to_string(), version);
+    }
+    let versions = serde_json::to_string(&versions).map_err(|error| Failure::internal(error.to_string()))?;
+    let code_hash = transform.code_hash(&node.id).unwrap_or_default().to_owned();
+    Ok(Inputs { code_hash, versions })
+}

@@ -1,0 +1,403 @@
+//! One step: compile, then build, load or test.
+
+use std::sync::Arc;
+
+use headwater_engine::{Applied, CsvOptions, OnSchemaChange, Relation, Target, Update, Write};
+use headwater_lake::TableName;
+use headwater_project::{Classify, Failure, Files};
+use headwater_state::{Fingerprint, Publication, StepChange, StepStatus, TestOutcome, TestResult, TestSeverity};
+use headwater_transform::{
+    Compiled, IncrementalStrategy, MessageLevel, Node, NodeId, Partition, Plan as Materialization, ResourceType, TestPlan,
+    TestSeverity as Severity, Warehouse,
+};
+
+use super::fingerprint::{self, Inputs};
+use super::plan::Plan;
+use super::warehouse::SessionWarehouse;
+use super::{Run, StepResult, artifacts, published_as};
+use crate::view::{StepOutcome, StepReport};
+
+/// What a step came to, before it is timed and recorded.
+struct Done {
+    outcome: StepOutcome,
+    rows: Option<u64>,
+    failure: Option<Failure>,
+    relation: Option<Relation>,
+}
+
+impl Done {
+    fn failed(outcome: StepOutcome, failure: Failure) -> Self {
+        Self { outcome, rows: None, failure: Some(failure), relation: None }
+    }
+}
+
+impl Run {
+    pub(super) fn name_and_kind(&self, step: &str) -> (String, String) {
+        self.instance.project().transform.node(&NodeId::new(step)).map_or_else(
+            || (step.to_owned(), String::from("node")),
+            |node| (node.name.clone(), node.resource_type.as_str().to_owned()),
+        )
+    }
+
+    /// Runs a step to its end; whatever goes wrong is in the result.
+    pub(super) async fn step(&self, step: &str) -> StepResult {
+        let (name, kind) = self.name_and_kind(step);
+        let started_at = self.instance.now();
+        let started = self.instance.clock.monotonic();
+        self.observer.started(step, &name, &kind);
+        let (done, fingerprint) = match self.instance.project().transform.node(&NodeId::new(step)) {
+            Some(node) => self.node(node).await,
+            None => (Done::failed(StepOutcome::Error, Failure::internal("a step has no node")), None),
+        };
+        let seconds = self.instance.clock.monotonic().saturating_sub(started).as_secs_f64();
+        let publication = done.relation.as_ref().map(|relation| Publication {
+            name: self.table_name(step).map_or_else(String::new, |name| name.to_string()),
+            relation: published_as(relation),
+        });
+        let report = StepReport {
+            id: step.to_owned(),
+            name,
+            kind,
+            outcome: done.outcome,
+            started_at,
+            seconds,
+            rows: done.rows,
+            failure: done.failure,
+        };
+        StepResult { report, publication, fingerprint }
+    }
+
+    fn table_name(&self, step: &str) -> Option<TableName> {
+        let node = self.instance.project().transform.node(&NodeId::new(step))?;
+        Some(TableName::new(node.relation.schema.clone(), node.relation.identifier.clone()))
+    }
+
+    async fn node(&self, node: &Node) -> (Done, Option<Fingerprint>) {
+        let inputs = match fingerprint::inputs(self, node).await {
+            Ok(inputs) => inputs,
+            Err(failure) => return (Done::failed(StepOutcome::Error, failure), None),
+        };
+        if let Some(rows) = self.unchanged(node, &inputs).await {
+            return (Done { outcome: StepOutcome::Unchanged, rows, failure: None, relation: None }, None);
+        }
+        let compiled = match self.compile(node).await {
+            Ok(compiled) => compiled,
+            Err(failure) => return (Done::failed(StepOutcome::Error, failure), None),
+        };
+        if let Err(failure) = artifacts::write_compiled(&self.instance, node, &compiled.sql) {
+            return (Done::failed(StepOutcome::Error, failure), None);
+        }
+        let done = match self.carry_out(node, &compiled, &inputs).await {
+            Ok(done) => done,
+            Err(failure) => Done::failed(StepOutcome::Error, located(&self.instance.project().files, node, failure)),
+        };
+        let version = match &done.relation {
+            Some(Relation::Table(table)) => i64::try_from(table.table().version()).unwrap_or(i64::MAX),
+            _ => 0,
+        };
+        // A warning is told again each time; only what was right is not looked at twice.
+        let keep = matches!(done.outcome, StepOutcome::Success) && !compiled.volatile;
+        let fingerprint = keep.then(|| inputs.fingerprint(node, version));
+        (done, fingerprint)
+    }
+
+    /// `Some(rows)` when nothing the node depends on changed since its published version was made.
+    async fn unchanged(&self, node: &Node, inputs: &Inputs) -> Option<Option<u64>> {
+        if self.request.force || self.request.full_refresh {
+            return None;
+        }
+        let known = self.fingerprints.get(node.id.as_str())?;
+        if known.code_hash != inputs.code_hash || known.inputs != inputs.versions {
+            return None;
+        }
+        if node.resource_type == ResourceType::Test {
+            return Some(None);
+        }
+        let name = TableName::new(node.relation.schema.clone(), node.relation.identifier.clone());
+        match self.session.catalog().relation(&name).await {
+            Ok(Some(Relation::Table(table))) if i64::try_from(table.table().version()) == Ok(known.output_version) => {
+                Some(table.table().rows())
+            }
+            Ok(Some(Relation::View { .. })) => Some(None),
+            _ => None,
+        }
+    }
+
+    /// Renders the node; its templates may query the warehouse, so this happens on a blocking thread.
+    async fn compile(&self, node: &Node) -> Result<Compiled, Failure> {
+        let warehouse: Arc<dyn Warehouse> = Arc::new(SessionWarehouse::new(self.session.clone()));
+        let (instance, id, context) = (self.instance.clone(), node.id.clone(), self.context.clone());
+        let render = tokio::task::spawn_blocking(move || {
+            let project = instance.project();
+            project
+                .transform
+                .compile(&id, &warehouse, &context)
+                .map_err(|found| diagnostics_failure(&project.files, &found))
+        });
+        let compiled = render.await.map_err(|error| Failure::internal(error.to_string()))??;
+        for message in compiled.messages.iter().filter(|message| message.level != MessageLevel::Debug) {
+            self.observer.message(&message.text);
+        }
+        Ok(compiled)
+    }
+
+    async fn carry_out(&self, node: &Node, compiled: &Compiled, inputs: &Inputs) -> Result<Done, Failure> {
+        let name = TableName::new(node.relation.schema.clone(), node.relation.identifier.clone());
+        match &compiled.plan {
+            Materialization::View => {
+                self.session.describe(&compiled.sql).await.map_err(|error| error.failure())?;
+                Ok(self.built(name, Relation::View { sql: compiled.sql.clone() }, None))
+            }
+            Materialization::Table { partition_by, .. } => {
+                let write = Write::Replace { partition_by: columns(partition_by) };
+                self.apply(compiled, name, write, OnSchemaChange::Ignore, inputs).await
+            }
+            Materialization::Incremental { strategy, first_run, on_schema_change, partition_by, .. } => {
+                let partition_by = columns(partition_by);
+                let write =
+                    if *first_run { Write::Replace { partition_by } } else { write_of(strategy, partition_by)? };
+                self.apply(compiled, name, write, schema_change(*on_schema_change), inputs).await
+            }
+            Materialization::Seed(seed) => {
+                let file = &seed.file;
+                let path = self.instance.project().root.join(file);
+                let text = std::fs::read_to_string(&path).map_err(|error| {
+                    Failure::user(format!("the seed {} could not be read", file.display()))
+                        .with_detail(error.to_string())
+                })?;
+                let delimiter = u8::try_from(seed.delimiter)
+                    .map_err(|_| Failure::user(format!("`{}` cannot separate columns", seed.delimiter)))?;
+                let column_types = seed.column_types.clone().into_iter().collect();
+                let options = CsvOptions { delimiter, column_types };
+                let target = self.target(name.clone(), Write::Replace { partition_by: Vec::new() }, OnSchemaChange::Ignore, inputs);
+                let applied =
+                    self.session.load_csv(&text, &options, &target).await.map_err(|error| error.failure())?;
+                self.built_table(name, &applied).await
+            }
+            Materialization::Test(test) => self.test(&compiled.sql, test).await,
+            Materialization::Ephemeral | Materialization::Analysis => {
+                Err(Failure::internal("a node that is not built is not a step"))
+            }
+        }
+    }
+
+    async fn apply(
+        &self,
+        compiled: &Compiled,
+        name: TableName,
+        write: Write,
+        on_schema_change: OnSchemaChange,
+        inputs: &Inputs,
+    ) -> Result<Done, Failure> {
+        let target = self.target(name.clone(), write, on_schema_change, inputs);
+        let applied = self.session.apply(&compiled.sql, &target).await.map_err(|error| error.failure())?;
+        self.built_table(name, &applied).await
+    }
+
+    fn target(&self, name: TableName, write: Write, on_schema_change: OnSchemaChange, inputs: &Inputs) -> Target {
+        let base = self.instance.published().ok().and_then(|published| match published.get(&name) {
+            Some(headwater_engine::PublishedRelation::Version(version)) => Some(*version),
+            _ => None,
+        });
+        let info = serde_json::json!({
+            "run": self.id.0, "code": inputs.code_hash, "inputs": inputs.versions, "full_refresh": self.request.full_refresh,
+        });
+        Target { name, base, write, on_schema_change, info }
+    }
+
+    async fn built_table(&self, name: TableName, applied: &Applied) -> Result<Done, Failure> {
+        let table = self.session.catalog().at(&name, applied.version).await.map_err(|error| error.failure())?;
+        Ok(self.built(name, Relation::Table(table), Some(applied.rows)))
+    }
+
+    /// From here on the run's later steps read the new relation.
+    fn built(&self, name: TableName, relation: Relation, rows: Option<u64>) -> Done {
+        self.session.catalog().pin(name, relation.clone());
+        Done { outcome: StepOutcome::Success, rows, failure: None, relation: Some(relation) }
+    }
+
+    async fn test(&self, sql: &str, test: &TestPlan) -> Result<Done, Failure> {
+        let stream = self.session.query(sql, &[]).await.map_err(|error| error.failure())?;
+        let batches = stream.collect().await.map_err(|error| error.failure())?;
+        let counted = Counted::read(&batches)?;
+        let outcome = match test.severity {
+            Severity::Error if counted.should_error => StepOutcome::Fail,
+            Severity::Error | Severity::Warn if counted.should_warn => StepOutcome::Warn,
+            _ => StepOutcome::Success,
+        };
+        let failure = (outcome != StepOutcome::Success).then(|| {
+            let condition = if outcome == StepOutcome::Fail { &test.error_if } else { &test.warn_if };
+            let verb = if outcome == StepOutcome::Fail { "fail" } else { "warn" };
+            Failure::user(format!("got {} result(s), configured to {verb} if {condition}", counted.failures))
+                .with_detail("The rows are what the test's compiled SQL returns.")
+        });
+        Ok(Done { outcome, rows: Some(counted.failures), failure, relation: None })
+    }
+
+    /// All steps of the run as waiting, so that a crash shows what was still to come.
+    pub(super) fn record_pending(&self, plan: &Plan) -> Result<(), Failure> {
+        let changes: Vec<StepChange> = plan
+            .needs
+            .keys()
+            .map(|step| StepChange {
+                node: step.clone(),
+                kind: self.name_and_kind(step).1,
+                from: None,
+                to: StepStatus::Pending,
+                at: self.context.started_at,
+                result: headwater_state::StepResult::default(),
+            })
+            .collect();
+        self.instance.state.change_steps(self.id, &self.instance.boot, &changes).map_err(|error| error.failure())
+    }
+
+    /// Puts a finished step on record, with its test result when it is one.
+    pub(super) fn record(&self, result: &StepResult) -> Result<(), Failure> {
+        let report = &result.report;
+        let kind = report.kind.clone();
+        let change = |from, to, at, result| StepChange { node: report.id.clone(), kind: kind.clone(), from: Some(from), to, at, result };
+        let left = headwater_state::StepResult {
+            rows: report.rows.and_then(|rows| i64::try_from(rows).ok()),
+            message: report.failure.as_ref().map(|failure| failure.message.clone()),
+            compiled_path: None,
+            table_version: result.fingerprint.as_ref().map(|fingerprint| fingerprint.output_version),
+        };
+        let now = self.instance.now();
+        let mut changes = Vec::new();
+        let last = match report.outcome {
+            StepOutcome::Success => StepStatus::Succeeded,
+            StepOutcome::Warn => StepStatus::Warn,
+            StepOutcome::Fail | StepOutcome::Error => StepStatus::Failed,
+            StepOutcome::Unchanged => StepStatus::Unchanged,
+            StepOutcome::Skipped => StepStatus::Skipped,
+        };
+        if matches!(report.outcome, StepOutcome::Skipped | StepOutcome::Unchanged) {
+            changes.push(change(StepStatus::Pending, last, now, left));
+        } else {
+            changes.push(change(StepStatus::Pending, StepStatus::Running, report.started_at, headwater_state::StepResult::default()));
+            changes.push(change(StepStatus::Running, last, now, left));
+        }
+        let (state, boot) = (&self.instance.state, &self.instance.boot);
+        state.change_steps(self.id, boot, &changes).map_err(|error| error.failure())?;
+        match test_result(report, now) {
+            Some(test) => state.record_tests(self.id, boot, &[test]).map_err(|error| error.failure()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn test_result(report: &StepReport, at: headwater_project::Timestamp) -> Option<TestResult> {
+    if report.kind != "test" {
+        return None;
+    }
+    let outcome = match report.outcome {
+        StepOutcome::Success => TestOutcome::Pass,
+        StepOutcome::Warn => TestOutcome::Warn,
+        StepOutcome::Fail => TestOutcome::Fail,
+        StepOutcome::Error => TestOutcome::Error,
+        StepOutcome::Unchanged | StepOutcome::Skipped => return None,
+    };
+    Some(TestResult {
+        node: report.id.clone(),
+        tested: None,
+        outcome,
+        severity: if report.outcome == StepOutcome::Warn { TestSeverity::Warn } else { TestSeverity::Error },
+        failures: report.rows.and_then(|rows| i64::try_from(rows).ok()).unwrap_or(0),
+        message: report.failure.as_ref().map(|failure| failure.message.clone()),
+        at,
+    })
+}
+
+fn columns(partition_by: &[Partition]) -> Vec<String> {
+    partition_by.iter().map(|partition| partition.column.clone()).collect()
+}
+
+fn write_of(strategy: &IncrementalStrategy, partition_by: Vec<String>) -> Result<Write, Failure> {
+    let no_predicates = |predicates: &[String]| match predicates {
+        [] => Ok(()),
+        _ => Err(Failure::user("incremental_predicates are not supported yet")
+            .with_hint("Leave them out: files that hold no key of the new rows are skipped by their statistics anyway.")),
+    };
+    Ok(match strategy {
+        IncrementalStrategy::Append => Write::Append,
+        IncrementalStrategy::Merge { unique_key, .. } if unique_key.is_empty() => Write::Append,
+        IncrementalStrategy::Merge { unique_key, update_columns, exclude_columns, predicates } => {
+            no_predicates(predicates)?;
+            Write::ReplaceByKey {
+                unique_key: unique_key.clone(),
+                update: match (update_columns.as_slice(), exclude_columns.as_slice()) {
+                    ([], []) => Update::All,
+                    ([], excluded) => Update::AllBut(excluded.to_vec()),
+                    (columns, _) => Update::Only(columns.to_vec()),
+                },
+                allow_duplicates: false,
+            }
+        }
+        IncrementalStrategy::DeleteInsert { unique_key, .. } if unique_key.is_empty() => Write::Append,
+        IncrementalStrategy::DeleteInsert { unique_key, predicates } => {
+            no_predicates(predicates)?;
+            Write::ReplaceByKey { unique_key: unique_key.clone(), update: Update::All, allow_duplicates: true }
+        }
+        IncrementalStrategy::InsertOverwrite => Write::ReplacePartitions { partition_by },
+    })
+}
+
+fn schema_change(policy: headwater_transform::OnSchemaChange) -> OnSchemaChange {
+    match policy {
+        headwater_transform::OnSchemaChange::Ignore => OnSchemaChange::Ignore,
+        headwater_transform::OnSchemaChange::Fail => OnSchemaChange::Fail,
+        headwater_transform::OnSchemaChange::AppendNewColumns => OnSchemaChange::Append,
+        headwater_transform::OnSchemaChange::SyncAllColumns => OnSchemaChange::Sync,
+    }
+}
+
+/// The one row a test's query returns.
+struct Counted {
+    failures: u64,
+    should_warn: bool,
+    should_error: bool,
+}
+
+impl Counted {
+    fn read(batches: &[arrow::record_batch::RecordBatch]) -> Result<Self, Failure> {
+        use arrow::array::{Array, AsArray};
+        use arrow::datatypes::{DataType, Int64Type};
+        let internal = |error: arrow::error::ArrowError| Failure::internal(error.to_string());
+        let Some(batch) = batches.iter().find(|batch| batch.num_rows() > 0) else {
+            return Err(Failure::user("the test's query returned no row"));
+        };
+        let [failures, should_warn, should_error] = batch.columns() else {
+            return Err(Failure::internal("a test returned other columns than it should"));
+        };
+        let failures = arrow::compute::cast(failures, &DataType::Int64).map_err(internal)?;
+        let failures = failures.as_primitive::<Int64Type>();
+        let flag = |column: &arrow::array::ArrayRef| column.as_boolean_opt().is_some_and(|flag| !flag.is_null(0) && flag.value(0));
+        let count = if failures.is_null(0) { 0 } else { failures.value(0) };
+        Ok(Self {
+            failures: u64::try_from(count).unwrap_or(0),
+            should_warn: flag(should_warn),
+            should_error: flag(should_error),
+        })
+    }
+}
+
+/// Several findings of one node as one failure.
+pub(crate) fn diagnostics_failure(files: &Files, found: &[headwater_project::Diagnostic]) -> Failure {
+    let Some(first) = found.first() else { return Failure::internal("a template failed without a reason") };
+    let place = first.span.map(|span| files.locate(span));
+    let mut details: Vec<String> = place.into_iter().map(|place| format!("At {place}.")).collect();
+    details.extend(first.detail.clone());
+    details.extend(found.iter().skip(1).map(|other| format!("Also: {}.", other.message)));
+    let mut failure = Failure::user(first.message.clone());
+    failure.detail = (!details.is_empty()).then(|| details.join(" "));
+    failure.hint.clone_from(&first.hint);
+    failure
+}
+
+/// SQL errors name the model's file; the compiled text is where positions would point to.
+fn located(files: &Files, node: &Node, mut failure: Failure) -> Failure {
+    let path = node.span.map_or_else(|| node.path.display().to_string(), |span| files.locate(span));
+    let detail = failure.detail.take().map_or_else(String::new, |detail| format!("{detail}. "));
+    failure.detail = Some(format!("{detail}In {path}; the SQL that ran is in .headwater/target/compiled."));
+    failure
+}

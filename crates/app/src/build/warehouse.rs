@@ -1,0 +1,103 @@
+//! The engine as templates see it while they render.
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use headwater_engine::{EngineError, Relation, Session, sql_type_name};
+use headwater_lake::TableName;
+use headwater_project::{Classify, Failure};
+use headwater_transform::{
+    Cell, ColumnInfo, QueryTable, RelationInfo, RelationKind, RelationName, Warehouse, WarehouseError,
+};
+use tokio::runtime::Handle;
+
+/// Rows a template may fetch: more than this belongs into SQL.
+const MAX_ROWS: usize = 100_000;
+
+/// Answers on the thread that renders, which must be a blocking one.
+#[derive(Debug)]
+pub(crate) struct SessionWarehouse {
+    session: Session,
+    runtime: Handle,
+}
+
+impl SessionWarehouse {
+    /// Call from within the runtime.
+    pub(crate) fn new(session: Session) -> Self {
+        Self { session, runtime: Handle::current() }
+    }
+
+    async fn fetch(&self, sql: &str) -> Result<QueryTable, Failure> {
+        let mut stream = self.session.query(sql, &[]).await.map_err(|error| error.failure())?;
+        let columns = stream.schema.fields().iter().map(|field| column_info(field.name(), field.data_type())).collect();
+        let mut rows = Vec::new();
+        while let Some(batch) = stream.next().await.map_err(|error: EngineError| error.failure())? {
+            rows.extend(cells(&batch).map_err(|error| Failure::internal(error.to_string()))?);
+            if rows.len() > MAX_ROWS {
+                return Err(Failure::user(format!("a query of a template returned more than {MAX_ROWS} rows"))
+                    .with_hint("Aggregate in SQL, or limit the query."));
+            }
+        }
+        Ok(QueryTable { columns, rows })
+    }
+
+    async fn describe(&self, name: &RelationName) -> Result<Option<RelationInfo>, Failure> {
+        let table = TableName::new(name.schema.clone(), name.identifier.clone());
+        let relation = self.session.catalog().relation(&table).await.map_err(|error| error.failure())?;
+        let (kind, schema) = match relation {
+            None => return Ok(None),
+            Some(Relation::Table(table)) => (RelationKind::Table, std::sync::Arc::clone(table.table().schema())),
+            Some(Relation::View { sql }) => {
+                (RelationKind::View, self.session.describe(&sql).await.map_err(|error| error.failure())?.0)
+            }
+        };
+        let columns = schema.fields().iter().map(|field| column_info(field.name(), field.data_type())).collect();
+        Ok(Some(RelationInfo { kind, columns }))
+    }
+}
+
+impl Warehouse for SessionWarehouse {
+    fn query(&self, sql: &str) -> Result<QueryTable, WarehouseError> {
+        self.runtime.block_on(self.fetch(sql)).map_err(WarehouseError::from)
+    }
+
+    fn relation(&self, relation: &RelationName) -> Result<Option<RelationInfo>, WarehouseError> {
+        self.runtime.block_on(self.describe(relation)).map_err(WarehouseError::from)
+    }
+}
+
+fn column_info(name: &str, data_type: &DataType) -> ColumnInfo {
+    ColumnInfo { name: name.to_owned(), data_type: sql_type_name(data_type) }
+}
+
+fn cells(batch: &RecordBatch) -> Result<Vec<Vec<Cell>>, arrow::error::ArrowError> {
+    let columns: Result<Vec<Vec<Cell>>, _> = batch.columns().iter().map(|column| column_cells(column)).collect();
+    let mut columns: Vec<std::vec::IntoIter<Cell>> = columns?.into_iter().map(Vec::into_iter).collect();
+    let row = |_| columns.iter_mut().map(|column| column.next().unwrap_or(Cell::Null)).collect();
+    Ok((0..batch.num_rows()).map(row).collect())
+}
+
+fn column_cells(column: &dyn Array) -> Result<Vec<Cell>, arrow::error::ArrowError> {
+    let rows = 0..column.len();
+    let data_type = column.data_type();
+    if data_type.is_integer() && !matches!(data_type, DataType::UInt64) {
+        let wide = arrow::compute::cast(column, &DataType::Int64)?;
+        let wide = wide.as_primitive::<Int64Type>();
+        return Ok(rows.map(|row| if wide.is_null(row) { Cell::Null } else { Cell::Integer(wide.value(row)) }).collect());
+    }
+    if let Some(values) = column.as_primitive_opt::<Float64Type>() {
+        return Ok(rows.map(|row| if values.is_null(row) { Cell::Null } else { Cell::Float(values.value(row)) }).collect());
+    }
+    if let Some(values) = column.as_primitive_opt::<Float32Type>() {
+        let value = |row| if values.is_null(row) { Cell::Null } else { Cell::Float(f64::from(values.value(row))) };
+        return Ok(rows.map(value).collect());
+    }
+    if let Some(values) = column.as_boolean_opt() {
+        return Ok(rows.map(|row| if values.is_null(row) { Cell::Null } else { Cell::Bool(values.value(row)) }).collect());
+    }
+    // Decimals, dates and times keep their exact text.
+    let options = FormatOptions::default();
+    let formatter = ArrayFormatter::try_new(column, &options)?;
+    let text = |row| if column.is_null(row) { Cell::Null } else { Cell::Text(formatter.value(row).to_string()) };
+    Ok(rows.map(text).collect())
+}

@@ -1,0 +1,148 @@
+//! Dashboards answered: each tile's SQL rendered, bound and run.
+
+use std::sync::Arc;
+
+use headwater_dash::{Dashboard, FilterValues, ParameterValue, TileConfig, TileKind, tile_query};
+use headwater_engine::{Parameter, Session};
+use headwater_project::{Classify, Failure};
+use headwater_transform::{NodeId, RunContext, Warehouse};
+
+use crate::build::{SessionWarehouse, diagnostics_failure};
+use crate::instance::Instance;
+use crate::query::QueryStream;
+use crate::view::{CompiledNode, TileAnswer, TileRows};
+use crate::project::Selection;
+
+/// What `headwater show` is asked for.
+#[derive(Clone, Debug)]
+pub enum ShowTarget {
+    /// A model or test by name.
+    Node(String),
+    /// SQL with templates.
+    Inline(String),
+}
+
+impl Instance {
+    /// Answers of the tiles of a dashboard (of all, without a name), with the filters' defaults. All tiles read the same
+    /// versions.
+    pub async fn dashboard(&self, name: Option<&str>) -> Result<Vec<TileAnswer>, Failure> {
+        let dashboards: Vec<&Dashboard> =
+            self.project().dashboards.iter().filter(|one| name.is_none_or(|name| one.name == name)).collect();
+        if let (Some(name), true) = (name, dashboards.is_empty()) {
+            let known: Vec<&str> = self.project().dashboards.iter().map(|one| one.name.as_str()).collect();
+            return Err(Failure::user(format!("there is no dashboard `{name}`"))
+                .with_hint(format!("Known dashboards: {}.", known.join(", "))));
+        }
+        let session = self.session()?;
+        let mut answers = Vec::new();
+        for dashboard in dashboards {
+            for tile in dashboard.tiles.iter().filter(|tile| tile.kind != TileKind::Text) {
+                answers.push(self.answer(&session, dashboard, tile).await);
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn answer(&self, session: &Session, dashboard: &Dashboard, tile: &TileConfig) -> TileAnswer {
+        let started = self.clock.monotonic();
+        let result = self.tile_rows(session, dashboard, tile).await;
+        TileAnswer {
+            dashboard: dashboard.name.clone(),
+            dashboard_title: dashboard.title.clone().unwrap_or_else(|| dashboard.name.clone()),
+            tile: tile.name.clone(),
+            title: tile.title.clone().unwrap_or_else(|| tile.name.clone()),
+            kind: tile.kind.as_str().to_owned(),
+            unit: tile.unit.clone(),
+            seconds: self.clock.monotonic().saturating_sub(started).as_secs_f64(),
+            result,
+        }
+    }
+
+    async fn tile_rows(&self, session: &Session, dashboard: &Dashboard, tile: &TileConfig) -> Result<TileRows, Failure> {
+        let query = tile_query(dashboard, tile, &FilterValues::default(), self.now()).map_err(|error| error.failure())?;
+        let query = query.ok_or_else(|| Failure::user("this tile has no query"))?;
+        let sql = self.render(session, &query.sql_template).await?;
+        let parameters: Vec<(String, Parameter)> =
+            query.parameters.iter().map(|(name, value)| (name.clone(), parameter(value))).collect();
+        let stream = session.query(&sql, &parameters).await.map_err(|error| error.failure())?;
+        let schema = Arc::clone(&stream.schema);
+        let batches = stream.collect().await.map_err(|error| error.failure())?;
+        Ok(TileRows { schema, batches })
+    }
+
+    /// SQL with templates as SQL, on a blocking thread.
+    pub(crate) async fn render(&self, session: &Session, template: &str) -> Result<String, Failure> {
+        if !template.contains("{{") && !template.contains("{%") {
+            return Ok(template.to_owned());
+        }
+        let warehouse: Arc<dyn Warehouse> = Arc::new(SessionWarehouse::new(session.clone()));
+        let (instance, template, context) = (self.clone(), template.to_owned(), self.run_context("show"));
+        let rendered = tokio::task::spawn_blocking(move || {
+            let project = instance.project();
+            project
+                .transform
+                .compile_inline(&template, &warehouse, &context)
+                .map_err(|found| diagnostics_failure(&project.files, &found))
+        });
+        rendered.await.map_err(|error| Failure::internal(error.to_string()))?
+    }
+
+    fn run_context(&self, command: &str) -> RunContext {
+        RunContext {
+            started_at: self.now(),
+            invocation_id: self.boot.0.clone(),
+            full_refresh: false,
+            command: command.to_owned(),
+        }
+    }
+
+    /// The SQL of the selected models and tests.
+    pub async fn compile(&self, selection: &Selection) -> Result<Vec<CompiledNode>, Failure> {
+        self.project().require_sound()?;
+        let nodes = self.project().nodes(selection)?;
+        let session = self.session()?;
+        let warehouse: Arc<dyn Warehouse> = Arc::new(SessionWarehouse::new(session));
+        let (instance, context) = (self.clone(), self.run_context("compile"));
+        let compile = tokio::task::spawn_blocking(move || {
+            let project = instance.project();
+            let mut compiled = Vec::new();
+            for node in nodes.into_iter().filter(|node| matches!(node.resource_type.as_str(), "model" | "test")) {
+                let id = NodeId::new(&node.id);
+                let found = project
+                    .transform
+                    .compile(&id, &warehouse, &context)
+                    .map_err(|found| diagnostics_failure(&project.files, &found))?;
+                compiled.push(CompiledNode { id: node.id, name: node.name, sql: found.sql });
+            }
+            Ok(compiled)
+        });
+        compile.await.map_err(|error| Failure::internal(error.to_string()))?
+    }
+
+    /// The first rows of a model's or test's query, or of SQL with templates.
+    pub async fn show(&self, what: ShowTarget, limit: usize) -> Result<QueryStream, Failure> {
+        self.project().require_sound()?;
+        let sql = match what {
+            ShowTarget::Inline(template) => self.render(&self.session()?, &template).await?,
+            ShowTarget::Node(name) => {
+                let selection = Selection { select: vec![name.clone()], ..Selection::default() };
+                let compiled = self.compile(&selection).await?;
+                let node = compiled.into_iter().find(|node| node.name == name || node.id == name);
+                let missing = || {
+                    Failure::user(format!("there is no model or test `{name}`")).with_hint("`headwater ls` lists them.")
+                };
+                node.ok_or_else(missing)?.sql
+            }
+        };
+        self.query(&format!("SELECT * FROM (\n{sql}\n) AS shown LIMIT {limit}"), Vec::new()).await
+    }
+}
+
+fn parameter(value: &ParameterValue) -> Parameter {
+    match value {
+        ParameterValue::Date(date) => Parameter::Date(headwater_dash::days_since_epoch(*date)),
+        ParameterValue::Text(text) => Parameter::Text(text.clone()),
+        ParameterValue::Texts(texts) => Parameter::TextList(texts.clone()),
+        ParameterValue::Number(number) => number.map_or(Parameter::Null, Parameter::Float),
+    }
+}

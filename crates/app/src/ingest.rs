@@ -1,0 +1,125 @@
+//! Sources into tables: which pipelines a project has, and running them.
+
+mod lake_sink;
+mod pipelines;
+
+use std::sync::Arc;
+
+use headwater_ingest::pipeline::{Ended, MetricsHandle, Pipeline};
+use headwater_project::Failure;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::generators;
+use crate::instance::Instance;
+use crate::view::{Observer, PipelineStatus};
+
+pub(crate) use pipelines::{Mode, Planned};
+
+/// A pipeline under way, as others see it.
+#[derive(Clone, Debug)]
+pub(crate) struct PipelineHandle {
+    pub(crate) source: String,
+    pub(crate) table: String,
+    pub(crate) metrics: MetricsHandle,
+    pub(crate) ended: Arc<std::sync::Mutex<Option<&'static str>>>,
+}
+
+impl PipelineHandle {
+    pub(crate) fn status(&self) -> PipelineStatus {
+        let metrics = self.metrics.read();
+        let ended = *self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let state = match (ended, &metrics.last_error, metrics.lag) {
+            (Some(ended), _, _) => ended,
+            (None, Some(_), _) => "retrying",
+            (None, None, Some(0)) => "caught up",
+            (None, None, Some(_)) => "running",
+            (None, None, None) => "starting",
+        };
+        PipelineStatus {
+            source: self.source.clone(),
+            table: self.table.clone(),
+            state: state.to_owned(),
+            records_in: metrics.records_in,
+            rows_out: metrics.rows_out,
+            quarantined: metrics.rejected,
+            bytes_in: metrics.bytes_in,
+            commits: metrics.commits,
+            lag: metrics.lag.unwrap_or(0),
+            last_commit_at: metrics.last_commit,
+            error: metrics.last_error,
+        }
+    }
+}
+
+/// Runs a pipeline to its end and remembers how it ended.
+pub(crate) async fn run(mut pipeline: Pipeline, handle: PipelineHandle, stop: CancellationToken) -> Result<(), Failure> {
+    let result = pipeline.run(&stop).await;
+    let ended = match &result {
+        Ok(Ended::SourceEnded) => "finished",
+        Ok(Ended::Stopped) => "stopped",
+        Err(_) => "failed",
+    };
+    *handle.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ended);
+    result.map(|_| ())
+}
+
+impl Instance {
+    /// Takes what the named sources (all, when none is named) have now, then returns.
+    pub async fn ingest(
+        &self,
+        sources: &[String],
+        cancel: CancellationToken,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Vec<PipelineStatus>, Failure> {
+        self.require_writer()?;
+        self.project().require_sound()?;
+        self.require_sources(sources)?;
+        self.land_reference_tables(sources).await?;
+        let planned = pipelines::plan(self, sources, Mode::UntilEnd).await?;
+        let mut tasks = JoinSet::new();
+        let mut handles = Vec::new();
+        for Planned { pipeline, handle } in planned {
+            observer.started(&handle.table, &handle.table, "source");
+            handles.push(handle.clone());
+            tasks.spawn(run(pipeline, handle, cancel.clone()));
+        }
+        let mut first = None;
+        while let Some(ended) = tasks.join_next().await {
+            let ended = ended.map_err(|error| Failure::internal(error.to_string()))?;
+            if let Err(failure) = ended {
+                first.get_or_insert(failure);
+            }
+        }
+        match first {
+            Some(failure) => Err(failure),
+            None => Ok(handles.iter().map(PipelineHandle::status).collect()),
+        }
+    }
+
+    fn require_sources(&self, names: &[String]) -> Result<(), Failure> {
+        let known: Vec<&str> = self.project().sources.iter().map(|source| source.config.name()).collect();
+        match names.iter().find(|name| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(unknown) => {
+                let near = headwater_project::config::suggest(unknown, known.iter().copied());
+                let hint = near.map_or_else(
+                    || format!("Known sources: {}.", known.join(", ")),
+                    |near| format!("Did you mean `{near}`?"),
+                );
+                Err(Failure::user(format!("there is no source `{unknown}`")).with_hint(hint))
+            }
+        }
+    }
+
+    /// The generators' songs and places, once.
+    pub(crate) async fn land_reference_tables(&self, sources: &[String]) -> Result<(), Failure> {
+        for config in generators::configs(self.project()) {
+            if sources.is_empty() || sources.contains(&config.name) {
+                pipelines::land_reference_tables(self, config).await?;
+            }
+        }
+        Ok(())
+    }
+}
+

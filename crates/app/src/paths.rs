@@ -1,0 +1,54 @@
+//! Where an instance keeps what is its own: `.headwater/` in the project folder.
+//!
+//! ```text
+//! .headwater/
+//!   lock          held by the one process that writes
+//!   state.db      runs, publications, ticks (SQLite)
+//!   lake/         tables and raw files, unless the project names another place
+//!   log/          topics
+//!   generators/   snapshots of generators
+//!   spill/        what queries put aside; emptied at start
+//!   target/       compiled SQL, manifest.json, run_results.json
+//! ```
+
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, Debug)]
+pub struct Paths {
+    pub project: PathBuf,
+    pub data: PathBuf,
+}
+
+impl Paths {
+    pub fn new(project: &Path) -> Self {
+        Self { project: project.to_path_buf(), data: project.join(".headwater") }
+    }
+
+    pub fn lock(&self) -> PathBuf {
+        self.data.join("lock")
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.data.join("state.db")
+    }
+
+    pub fn default_lake(&self) -> PathBuf {
+        self.data.join("lake")
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.data.join("log")
+    }
+
+    pub fn generators(&self) -> PathBuf {
+        self.data.join("generators")
+    }
+
+    pub fn spill(&self) -> PathBuf {
+        self.data.join("spill")
+    }
+
+    pub fn target(&self) -> PathBuf {
+        self.data.join("target")
+    }
+}

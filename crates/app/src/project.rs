@@ -1,0 +1,368 @@
+//! A project folder as loaded: configuration, sources, models, jobs and dashboards, with every finding.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use headwater_dash::Dashboard;
+use headwater_orchestrate::{Job, JobConfig};
+use headwater_project::config::{self, PROJECT_FILE, ProjectConfig, Variables};
+use headwater_project::tree::{self, Tree};
+use headwater_project::{Diagnostic, Diagnostics, Failure, FileId, Files, Severity};
+use headwater_transform::{DeclaredSource, LoadOptions, NodeId, ResourceType, Target, TransformProject};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use crate::generators;
+use crate::source_file::SourceConfig;
+use crate::view::{Finding, NodeSummary, Place};
+
+/// How a project is opened.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    pub project_dir: PathBuf,
+    /// Bytes for data; half the machine's memory when absent.
+    pub memory_bytes: Option<u64>,
+    pub threads: Option<usize>,
+    /// YAML or JSON mapping; wins over the project's own variables.
+    pub vars: Option<String>,
+    pub target: Option<String>,
+}
+
+/// Which nodes, in dbt's selection syntax.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    pub select: Vec<String>,
+    pub exclude: Vec<String>,
+    /// `model`, `test`, `seed`, `source`; all when empty.
+    pub resource_types: Vec<String>,
+}
+
+/// A source with the place it was declared at.
+#[derive(Clone, Debug)]
+pub(crate) struct SourceEntry {
+    pub(crate) config: SourceConfig,
+}
+
+/// A project folder, read and checked; nothing is opened yet.
+#[derive(Debug)]
+pub struct Project {
+    pub(crate) options: OpenOptions,
+    pub(crate) root: PathBuf,
+    pub(crate) files: Files,
+    pub(crate) config: ProjectConfig,
+    pub(crate) sources: Vec<SourceEntry>,
+    pub(crate) transform: TransformProject,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) dashboards: Vec<Dashboard>,
+    /// Schema of names written without one.
+    pub(crate) default_schema: String,
+    name: String,
+    diagnostics: Diagnostics,
+}
+
+impl Project {
+    /// Reads a project folder. `Err` only when there is no project; everything else is a finding.
+    pub fn load(options: &OpenOptions) -> Result<Self, Failure> {
+        let root = find_root(&options.project_dir)?;
+        let mut reader = Reader { root: root.clone(), files: Files::default(), diagnostics: Diagnostics::default() };
+        let config: ProjectConfig = reader.file(Path::new(PROJECT_FILE)).map(|(value, _)| value).unwrap_or_default();
+        let sources = read_sources(&mut reader);
+        let jobs = read_jobs(&mut reader);
+        let dashboards = read_dashboards(&mut reader);
+        let vars = vars(options, &config)?;
+        let mut declared = Vec::new();
+        for source in &sources {
+            declared.extend(declared_tables(&root, &source.config));
+        }
+        let mut target = Target::default();
+        target.name = options.target.clone().unwrap_or(target.name);
+        target.schema = config.build.schema.clone().unwrap_or(target.schema);
+        let default_schema = target.schema.clone();
+        let load = LoadOptions {
+            vars: vars.into_iter().collect(),
+            target,
+            env: std::env::vars().collect(),
+            declared_sources: declared,
+            ..LoadOptions::default()
+        };
+        let Reader { mut files, mut diagnostics, .. } = reader;
+        let (transform, found) = headwater_transform::load(&mut files, &root, load);
+        diagnostics.found.extend(found.found);
+        let folder_name = || root.file_name().map_or_else(|| String::from("project"), |name| name.to_string_lossy().into());
+        let name = config.name.clone().unwrap_or_else(|| {
+            if transform.name.is_empty() { folder_name() } else { transform.name.clone() }
+        });
+        let mut project = Self {
+            options: options.clone(),
+            root,
+            files,
+            config,
+            sources,
+            transform,
+            jobs,
+            dashboards,
+            default_schema,
+            name,
+            diagnostics,
+        };
+        project.check_across_files();
+        Ok(project)
+    }
+
+    /// What only the whole project shows: names used twice, references of dashboards and jobs.
+    fn check_across_files(&mut self) {
+        let mut found = Diagnostics::default();
+        let mut seen = BTreeSet::new();
+        for source in &self.sources {
+            if !seen.insert(source.config.name().to_owned()) {
+                found.push(
+                    Diagnostic::error(format!("two sources are called `{}`", source.config.name()))
+                        .hint("Give each source a name of its own."),
+                );
+            }
+        }
+        for job in &self.jobs {
+            if let Err(error) = self.transform.select(&job.select, &job.exclude) {
+                found.push(Diagnostic::error(format!("job `{}` selects nothing that can be run: {error}", job.name)));
+            }
+        }
+        generators::check(self, &mut found);
+        self.diagnostics.found.extend(found.found);
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn default_port(&self) -> u16 {
+        self.config.api.port.unwrap_or(7766)
+    }
+
+    /// All findings, errors first, each with its place.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = self.diagnostics.found.iter().map(|one| finding(&self.files, one)).collect();
+        findings.sort_by_key(|finding| !finding.is_error);
+        findings
+    }
+
+    /// Fails with the findings' count when the project has errors.
+    pub(crate) fn require_sound(&self) -> Result<(), Failure> {
+        let errors: Vec<Finding> = self.findings().into_iter().filter(|finding| finding.is_error).collect();
+        let Some(first) = errors.first() else { return Ok(()) };
+        let place = first.place.as_ref().map_or_else(String::new, |place| {
+            format!(" ({}:{}:{})", place.path, place.line, place.column)
+        });
+        let failure = Failure::user(format!("the project has {} error(s)", errors.len()))
+            .with_detail(format!("First: {}{place}.", first.message));
+        Err(failure.with_hint("`headwater check` shows all of them."))
+    }
+
+    /// Nodes in dependency order.
+    pub fn nodes(&self, selection: &Selection) -> Result<Vec<NodeSummary>, Failure> {
+        let selected = self.select(selection)?;
+        Ok(self
+            .transform
+            .ordered()
+            .filter(|node| selected.contains(&node.id))
+            .map(|node| NodeSummary {
+                id: node.id.to_string(),
+                name: node.name.clone(),
+                resource_type: node.resource_type.as_str().to_owned(),
+                path: node.path.display().to_string(),
+                materialized: (node.resource_type == ResourceType::Model)
+                    .then(|| node.config.materialized().to_owned()),
+                description: node.description.clone(),
+                tags: node.tags(),
+                depends_on: node.depends_on.iter().map(ToString::to_string).collect(),
+                relation: (!matches!(node.resource_type, ResourceType::Test | ResourceType::Analysis)
+                    && !node.is_ephemeral())
+                .then(|| format!("{}.{}", node.relation.schema, node.relation.identifier)),
+            })
+            .collect())
+    }
+
+    pub(crate) fn select(&self, selection: &Selection) -> Result<BTreeSet<NodeId>, Failure> {
+        let selected = self
+            .transform
+            .select(&selection.select, &selection.exclude)
+            .map_err(|error| headwater_project::Classify::failure(&error))?;
+        let wanted = |id: &NodeId| {
+            selection.resource_types.is_empty()
+                || self.transform.node(id).is_some_and(|node| {
+                    selection.resource_types.iter().any(|kind| kind == node.resource_type.as_str())
+                })
+        };
+        Ok(selected.into_iter().filter(wanted).collect())
+    }
+
+    /// Name and title of every dashboard.
+    pub fn dashboards(&self) -> Vec<(String, String)> {
+        self.dashboards.iter().map(|one| (one.name.clone(), one.title.clone().unwrap_or_else(|| one.name.clone()))).collect()
+    }
+
+    /// Findings about the generators' own settings alone.
+    pub fn generator_findings(&self) -> Vec<Finding> {
+        let mut found = Diagnostics::default();
+        generators::lint(self, &mut found);
+        found.found.iter().map(|one| finding(&self.files, one)).collect()
+    }
+
+    /// The JSON Schema of every file kind.
+    pub fn schemas() -> Vec<(&'static str, serde_json::Value)> {
+        vec![
+            ("headwater", config::schema::<ProjectConfig>()),
+            ("source", config::schema::<SourceConfig>()),
+            ("job", config::schema::<JobConfig>()),
+            ("dashboard", config::schema::<Dashboard>()),
+        ]
+    }
+}
+
+/// The nearest folder, from `start` upwards, that is a project.
+fn find_root(start: &Path) -> Result<PathBuf, Failure> {
+    let absolute = std::path::absolute(start).map_err(|error| {
+        Failure::user(format!("`{}` is not a folder", start.display())).with_detail(error.to_string())
+    })?;
+    let is_project = |folder: &&Path| folder.join(PROJECT_FILE).is_file() || folder.join("dbt_project.yml").is_file();
+    absolute.ancestors().find(is_project).map(Path::to_path_buf).ok_or_else(|| {
+        Failure::user(format!("there is no project in `{}`", absolute.display()))
+            .with_detail(format!("A project has a {PROJECT_FILE} or a dbt_project.yml."))
+            .with_hint("Go to a project, name one with --project-dir, or make one with `headwater init`.")
+    })
+}
+
+fn vars(options: &OpenOptions, config: &ProjectConfig) -> Result<BTreeMap<String, serde_json::Value>, Failure> {
+    let mut vars = config.vars.clone();
+    if let Some(text) = &options.vars {
+        let mut files = Files::default();
+        let file = files.add("--vars", text.as_str());
+        let (tree, found) = tree::parse(file, text);
+        match (found.found.first(), tree.to_json()) {
+            (None, serde_json::Value::Object(given)) => vars.extend(given),
+            _ => {
+                return Err(Failure::user("--vars is not a mapping")
+                    .with_hint("Write it as YAML or JSON: --vars '{price: 1.5}'."));
+            }
+        }
+    }
+    Ok(vars)
+}
+
+pub(crate) fn finding(files: &Files, diagnostic: &Diagnostic) -> Finding {
+    let place = diagnostic.span.and_then(|span| {
+        let file = files.get(span.file)?;
+        let at = file.position(span.start);
+        let line = file.text.lines().nth(at.line.saturating_sub(1) as usize).unwrap_or_default();
+        let width = file.text.get(span.start as usize..span.end as usize).unwrap_or_default();
+        let width = width.lines().next().unwrap_or_default().chars().count();
+        Some(Place {
+            path: file.path.display().to_string(),
+            line: at.line,
+            column: at.column,
+            text: line.to_owned(),
+            length: u32::try_from(width.max(1)).unwrap_or(1),
+        })
+    });
+    Finding {
+        is_error: diagnostic.severity == Severity::Error,
+        message: diagnostic.message.clone(),
+        detail: diagnostic.detail.clone(),
+        hint: diagnostic.hint.clone(),
+        place,
+    }
+}
+
+/// Reads files of the project into the snapshot.
+pub(crate) struct Reader {
+    pub(crate) root: PathBuf,
+    pub(crate) files: Files,
+    pub(crate) diagnostics: Diagnostics,
+}
+
+/// Largest project file that is read.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+impl Reader {
+    /// A file that may be absent, parsed and substituted.
+    fn tree(&mut self, path: &Path) -> Option<(Tree, FileId)> {
+        let absolute = self.root.join(path);
+        let size = std::fs::metadata(&absolute).ok()?.len();
+        if size > MAX_FILE_BYTES {
+            self.diagnostics.push(Diagnostic::error(format!("{} is larger than 16 MiB", path.display())));
+            return None;
+        }
+        let text = match std::fs::read_to_string(&absolute) {
+            Ok(text) => text,
+            Err(error) => {
+                self.diagnostics.push(
+                    Diagnostic::error(format!("{} could not be read", path.display())).detail(format!("{error}.")),
+                );
+                return None;
+            }
+        };
+        let file = self.files.add(path, text.as_str());
+        let (mut tree, found) = tree::parse(file, &text);
+        let broken = found.has_errors();
+        self.diagnostics.found.extend(found.found);
+        let environment: Variables<'_> = &|name| std::env::var(name).ok();
+        config::interpolate(&mut tree, environment, &mut self.diagnostics);
+        (!broken).then_some((tree, file))
+    }
+
+    fn file<T: JsonSchema + DeserializeOwned>(&mut self, path: &Path) -> Option<(T, Tree)> {
+        let (tree, _) = self.tree(path)?;
+        let value = config::decode::<T>(&tree, &mut self.diagnostics)?;
+        Some((value, tree))
+    }
+
+    /// The YAML files of a folder, in order of their names.
+    fn folder(&mut self, folder: &str) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.root.join(folder)) else { return Vec::new() };
+        let mut paths: Vec<PathBuf> = entries
+            .filter_map(Result::ok)
+            .map(|entry| Path::new(folder).join(entry.file_name()))
+            .filter(|path| matches!(path.extension().and_then(|end| end.to_str()), Some("yml" | "yaml")))
+            .collect();
+        paths.sort();
+        paths
+    }
+}
+
+fn read_sources(reader: &mut Reader) -> Vec<SourceEntry> {
+    let mut sources = Vec::new();
+    for path in reader.folder("sources") {
+        if let Some((config, _)) = reader.file::<SourceConfig>(&path) {
+            sources.push(SourceEntry { config });
+        }
+    }
+    sources
+}
+
+fn read_jobs(reader: &mut Reader) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    for path in reader.folder("jobs") {
+        if let Some((config, tree)) = reader.file::<JobConfig>(&path) {
+            jobs.extend(Job::from_config(config, &tree, &mut reader.diagnostics));
+        }
+    }
+    jobs
+}
+
+fn read_dashboards(reader: &mut Reader) -> Vec<Dashboard> {
+    let mut dashboards = Vec::new();
+    for path in reader.folder("dashboards") {
+        if let Some((dashboard, tree)) = reader.file::<Dashboard>(&path) {
+            headwater_dash::check(&dashboard, &tree, &mut reader.diagnostics);
+            dashboards.push(dashboard);
+        }
+    }
+    dashboards
+}
+
+/// The tables a source makes, for `source()` in models.
+fn declared_tables(root: &Path, source: &SourceConfig) -> Vec<DeclaredSource> {
+    match source {
+        SourceConfig::Generator(config) => generators::declared_tables(root, config),
+        SourceConfig::Files(config) => vec![generators::declared(&config.name, config.table(), Vec::new())],
+    }
+}

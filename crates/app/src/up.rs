@@ -1,0 +1,279 @@
+//! Everything in one process: generators, ingestion, scheduled builds, maintenance.
+//!
+//! Each part is a task this module owns. A stop is passed to all of them and waited for: generators snapshot, pipelines
+//! commit what they took, a running build ends, and only then does the process exit.
+
+mod maintenance;
+mod scheduler;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use headwater_project::Failure;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::generators::{self, Driver, DriverStatus, Pin, Settings, Until, parse_speed};
+use crate::ingest::{self, Mode, PipelineHandle, Planned};
+use crate::instance::Instance;
+use crate::source_file::GeneratorConfig;
+use crate::view::{GeneratorStatus, Observer, Status};
+
+/// How the process runs.
+#[derive(Clone, Debug, Default)]
+pub struct UpOptions {
+    /// Builds everything this often, besides the project's schedules.
+    pub build_every: Option<Duration>,
+    /// How fast time passes for generators, instead of what the sources say.
+    pub speed: Option<f64>,
+}
+
+/// What a generator is asked to make by itself.
+#[derive(Clone, Debug, Default)]
+pub struct GenerateRequest {
+    /// All when empty.
+    pub sources: Vec<String>,
+    pub users: Option<u64>,
+    pub seed: Option<u64>,
+    pub start: Option<String>,
+    pub end: Option<String>,
+    /// Stop after about so many records.
+    pub max_events: Option<u64>,
+    /// Make the records and throw them away.
+    pub null_sink: bool,
+}
+
+struct GeneratorHandle {
+    source: String,
+    topics: Vec<String>,
+    status: Arc<Mutex<DriverStatus>>,
+}
+
+impl GeneratorHandle {
+    fn status(&self) -> GeneratorStatus {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let total = |pick: fn(&headwater_sim::TopicCounts) -> u64| status.counts.topics.iter().map(pick).sum();
+        GeneratorStatus {
+            source: self.source.clone(),
+            state: status.state.to_owned(),
+            delivered: total(|counts| counts.delivered),
+            late: total(|counts| counts.late),
+            duplicates: total(|counts| counts.duplicates),
+            malformed: total(|counts| counts.malformed),
+            reached: status.reached,
+            by_topic: self
+                .topics
+                .iter()
+                .zip(&status.counts.topics)
+                .map(|(topic, counts)| (topic.clone(), counts.delivered))
+                .collect(),
+        }
+    }
+}
+
+struct Shared {
+    instance: Instance,
+    generators: Vec<GeneratorHandle>,
+    pipelines: Vec<PipelineHandle>,
+    schedules: scheduler::Schedules,
+    failure: Mutex<Option<Failure>>,
+    failed: Notify,
+}
+
+/// A running process. Dropping it stops everything without waiting; [`Up::shutdown`] waits.
+pub struct Up {
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+/// Looks at a running process. Cheap to clone.
+#[derive(Clone)]
+pub struct UpHandle(Arc<Shared>);
+
+impl Instance {
+    /// Starts everything the project names.
+    pub async fn up(&self, options: UpOptions) -> Result<Up, Failure> {
+        self.require_writer()?;
+        self.project().require_sound()?;
+        self.land_reference_tables(&[]).await?;
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let mut generators = Vec::new();
+        let mut drivers = Vec::new();
+        for config in generators::configs(self.project()) {
+            let speed = options.speed.or_else(|| parse_speed(config.speed.as_deref()?)).unwrap_or(1.0);
+            let (driver, handle) = self.driver(config, &GenerateRequest::default(), Until::Live { speed })?;
+            generators.push(handle);
+            drivers.push(driver);
+        }
+        let planned = ingest::plan(self, &[], Mode::Forever).await?;
+        let shared = Arc::new(Shared {
+            instance: self.clone(),
+            generators,
+            pipelines: planned.iter().map(|planned| planned.handle.clone()).collect(),
+            schedules: scheduler::Schedules::new(self, options.build_every)?,
+            failure: Mutex::new(None),
+            failed: Notify::new(),
+        });
+        for driver in drivers {
+            let (shared, stop) = (Arc::clone(&shared), stop.clone());
+            tasks.spawn_blocking(move || shared.note(driver.run(&stop)));
+        }
+        for Planned { pipeline, handle } in planned {
+            let (shared, stop) = (Arc::clone(&shared), stop.clone());
+            tasks.spawn(async move { shared.note(ingest::run(pipeline, handle, stop).await) });
+        }
+        let (scheduling, token) = (Arc::clone(&shared), stop.clone());
+        tasks.spawn(async move { scheduling.note(scheduler::run(&scheduling, token).await) });
+        let (looking_after, token) = (Arc::clone(&shared), stop.clone());
+        tasks.spawn(async move { maintenance::run(&looking_after.instance, token).await });
+        Ok(Up { shared, stop, tasks })
+    }
+
+    /// A generator ready to run, and how to look at it.
+    fn driver(
+        &self,
+        config: &GeneratorConfig,
+        request: &GenerateRequest,
+        until: Until,
+    ) -> Result<(Driver, GeneratorHandle), Failure> {
+        let settings = Settings::read(&self.project().root, config)?;
+        let mut overrides = generators::overrides_of(config);
+        overrides.seed = request.seed.or(overrides.seed);
+        overrides.start = request.start.clone().or(overrides.start);
+        overrides.end = request.end.clone().or(overrides.end);
+        overrides.n_users = request.users.and_then(|users| u32::try_from(users).ok()).or(overrides.n_users);
+        let folder = self.paths.generators();
+        let pin = Pin::take(&folder, &config.name, &settings.identity(), self.now(), &overrides)?;
+        let status = Arc::new(Mutex::new(DriverStatus::default()));
+        let driver = Driver {
+            source: config.name.clone(),
+            config: settings.config(&pin)?,
+            generator: settings.begin(&pin)?,
+            log: Arc::clone(&self.log) as Arc<dyn headwater_ingest::log::EventLog>,
+            clock: Arc::clone(&self.clock),
+            partitions: usize::from(config.partitions),
+            retention_bytes: config.retention.map(|size| size.0),
+            snapshot: generators::snapshot_path(&folder, &config.name),
+            until,
+            max_records: request.max_events,
+            status: Arc::clone(&status),
+        };
+        let topics = settings.topics().into_iter().map(|topic| topic.name).collect();
+        Ok((driver, GeneratorHandle { source: config.name.clone(), topics, status }))
+    }
+
+    /// Makes the past of generators, up to now or to a number of records.
+    pub async fn generate(
+        &self,
+        request: GenerateRequest,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
+    ) -> Result<Vec<GeneratorStatus>, Failure> {
+        self.require_writer()?;
+        let mut tasks = JoinSet::new();
+        let mut handles = Vec::new();
+        for config in generators::configs(self.project()) {
+            if !request.sources.is_empty() && !request.sources.contains(&config.name) {
+                continue;
+            }
+            observer.started(&config.name, &config.name, "generator");
+            let (mut driver, handle) = self.driver(config, &request, Until::BacklogDone)?;
+            if request.null_sink {
+                driver.log = Arc::new(generators::NullLog::new(usize::from(config.partitions)));
+                driver.snapshot = self.paths.spill().join("null.snapshot");
+            }
+            let cancel = cancel.clone();
+            tasks.spawn_blocking(move || driver.run(&cancel));
+            handles.push(handle);
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.map_err(|error| Failure::internal(error.to_string()))??;
+        }
+        Ok(handles.iter().map(GeneratorHandle::status).collect())
+    }
+}
+
+impl Shared {
+    /// Keeps the first failure, for [`Up::failed`].
+    fn note(&self, result: Result<(), Failure>) {
+        if let Err(failure) = result {
+            tracing::error!(detail = failure.detail.as_deref(), "a part of the process failed: {failure}");
+            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+            self.failed.notify_one();
+        }
+    }
+}
+
+impl Up {
+    pub fn handle(&self) -> UpHandle {
+        UpHandle(Arc::clone(&self.shared))
+    }
+
+    pub fn status(&self) -> Status {
+        self.handle().status()
+    }
+
+    /// Waits until a part fails for good. The others go on.
+    pub async fn failed(&self) -> Failure {
+        loop {
+            let notified = self.shared.failed.notified();
+            if let Some(failure) = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+                return failure;
+            }
+            notified.await;
+        }
+    }
+
+    /// Stops taking work, commits what was taken, and waits for all parts to end.
+    pub async fn shutdown(mut self) -> Result<(), Failure> {
+        self.stop.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                self.shared.note(Err(Failure::internal("a part of the process panicked").with_detail(error.to_string())));
+            }
+        }
+        match self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl UpHandle {
+    pub fn status(&self) -> Status {
+        let instance = &self.0.instance;
+        let running = instance.state.runs_in(headwater_state::RunStatus::Running).unwrap_or_default();
+        let last = instance.state.runs(None, 1).unwrap_or_default();
+        Status {
+            project: instance.project().name().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: instance.started_at,
+            now: instance.now(),
+            generators: self.0.generators.iter().map(GeneratorHandle::status).collect(),
+            pipelines: self.0.pipelines.iter().map(PipelineHandle::status).collect(),
+            running_runs: running.iter().map(|run| run.id.0).collect(),
+            last_run: last.first().map(crate::history::run_summary),
+            schedules: self.0.schedules.status(instance),
+            memory_bytes: resident_bytes(),
+        }
+    }
+}
+
+/// Resident memory of this process, in bytes.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
+        .map_or(0, |kib| kib << 10)
+}

@@ -1,0 +1,72 @@
+//! Compaction, checkpoints and clean-up in the background.
+
+use headwater_lake::maintain::Policy;
+use headwater_lake::{LakeError, TableName};
+use headwater_project::{Classify, Failure};
+use tokio_util::sync::CancellationToken;
+
+use crate::instance::Instance;
+
+/// The shortest time files of older versions are kept, unless a project says otherwise.
+const SHORTEST_RETENTION: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);
+
+fn policy(instance: &Instance) -> Policy {
+    let config = &instance.project().config.lake.maintenance;
+    let retention =
+        if config.allow_short_retention { config.retention.0 } else { config.retention.0.max(SHORTEST_RETENTION) };
+    Policy { target_file_bytes: config.target_file_size.0, retention, ..Policy::default() }
+}
+
+/// Looks after every table again and again until the stop.
+pub(super) async fn run(instance: &Instance, stop: CancellationToken) {
+    let every = instance.project().config.lake.maintenance.every.0;
+    while tokio::time::timeout(every, stop.cancelled()).await.is_err() {
+        if let Err(failure) = instance.maintain().await {
+            tracing::warn!(detail = failure.detail.as_deref(), "maintenance failed: {failure}");
+        }
+    }
+}
+
+impl Instance {
+    /// One round over all tables; returns what was done, a line each.
+    pub async fn maintain(&self) -> Result<Vec<String>, Failure> {
+        self.require_writer()?;
+        let policy = policy(self);
+        let mut done = Vec::new();
+        for name in self.lake.tables().await.map_err(|error| error.failure())? {
+            match self.maintain_table(&name, policy).await {
+                Ok(lines) => done.extend(lines),
+                // The table went away or another writer was faster; there is a next round.
+                Err(LakeError::Conflict(_) | LakeError::NoSuchTable(_)) => {}
+                Err(error) => return Err(error.failure()),
+            }
+        }
+        Ok(done)
+    }
+
+    async fn maintain_table(&self, name: &TableName, policy: Policy) -> Result<Vec<String>, LakeError> {
+        let published = self.published().unwrap_or_default();
+        let keep: Vec<u64> = match published.get(name) {
+            Some(headwater_engine::PublishedRelation::Version(version)) => vec![*version],
+            _ => Vec::new(),
+        };
+        // A built table is replaced by its builds; merging its files would only move its version away from readers.
+        let policy = if published.contains_key(name) || self.built_names().contains(name) {
+            Policy { small_files: usize::MAX, ..policy }
+        } else {
+            policy
+        };
+        let maintained = self.lake.maintain(name, policy, &keep).await?;
+        let mut lines = Vec::new();
+        if let Some(compacted) = maintained.compacted {
+            lines.push(format!("{name}: {} files merged into {}", compacted.files_before, compacted.files_after));
+        }
+        if let Some(checkpointed) = maintained.checkpointed {
+            lines.push(format!("{name}: checkpoint of version {}", checkpointed.version));
+        }
+        if maintained.vacuumed.files > 0 {
+            lines.push(format!("{name}: {} files deleted", maintained.vacuumed.files));
+        }
+        Ok(lines)
+    }
+}

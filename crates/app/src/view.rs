@@ -1,0 +1,285 @@
+//! Plain data that crosses the façade: what the terminal and HTTP show.
+//!
+//! Public fields, no behaviour, no types of the planes below. `server` and `cli` convert these to their own wire shapes.
+
+use std::collections::BTreeMap;
+
+use headwater_project::{Failure, Timestamp};
+
+/// One finding of `headwater check`, rendered with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub is_error: bool,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+    /// Path relative to the project, line and column, all from 1.
+    pub place: Option<Place>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub path: String,
+    pub line: u32,
+    pub column: u32,
+    /// The line's text, for showing it with a marker.
+    pub text: String,
+    /// Characters from `column` on that the finding is about; at least 1.
+    pub length: u32,
+}
+
+/// A node of the project: model, seed, test, source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSummary {
+    pub id: String,
+    pub name: String,
+    /// `model`, `seed`, `test`, `source`.
+    pub resource_type: String,
+    pub path: String,
+    pub materialized: Option<String>,
+    pub description: String,
+    pub tags: Vec<String>,
+    pub depends_on: Vec<String>,
+    /// `schema.table` for what is stored.
+    pub relation: Option<String>,
+}
+
+/// A node with its compiled SQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompiledNode {
+    pub id: String,
+    pub name: String,
+    pub sql: String,
+}
+
+/// What is known of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableSummary {
+    /// `schema.table`.
+    pub name: String,
+    pub is_view: bool,
+    /// Version readers see; zero for a view.
+    pub version: u64,
+    pub rows: Option<u64>,
+    pub bytes: u64,
+    pub files: u64,
+    pub columns: Vec<ColumnSummary>,
+    pub partition_columns: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnSummary {
+    pub name: String,
+    pub data_type: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepOutcome {
+    Success,
+    /// Nothing changed since it was built last.
+    Unchanged,
+    Warn,
+    /// A test found rows it should not.
+    Fail,
+    Error,
+    /// Something it needs did not succeed.
+    Skipped,
+}
+
+impl StepOutcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Unchanged => "unchanged",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+            Self::Error => "error",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    pub fn is_bad(self) -> bool {
+        matches!(self, Self::Fail | Self::Error | Self::Skipped)
+    }
+}
+
+/// How one step of a run went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepReport {
+    pub id: String,
+    pub name: String,
+    /// `model`, `seed`, `test`.
+    pub kind: String,
+    pub outcome: StepOutcome,
+    pub started_at: Timestamp,
+    pub seconds: f64,
+    /// Rows written by a model, or failures found by a test.
+    pub rows: Option<u64>,
+    pub failure: Option<Failure>,
+}
+
+/// How a whole run went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunReport {
+    pub run: i64,
+    pub command: String,
+    pub succeeded: bool,
+    pub seconds: f64,
+    pub steps: Vec<StepReport>,
+    /// `schema.table` of everything readers now see in a new version.
+    pub published: Vec<String>,
+}
+
+/// Told while a run goes on; called from any thread.
+pub trait Observer: Send + Sync {
+    /// The run will have this many steps.
+    fn planned(&self, _steps: usize) {}
+    fn started(&self, _id: &str, _name: &str, _kind: &str) {}
+    fn finished(&self, _step: &StepReport) {}
+    /// A `log(..., info=true)` or `print` of a template.
+    fn message(&self, _text: &str) {}
+}
+
+/// Nobody watches.
+#[derive(Clone, Copy, Debug)]
+pub struct Silent;
+
+impl Observer for Silent {}
+
+/// A past or running run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunSummary {
+    pub id: i64,
+    pub job: Option<String>,
+    pub command: String,
+    pub trigger: String,
+    pub selection: String,
+    /// `queued`, `running`, `succeeded`, `failed`, `cancelled`, `crashed`.
+    pub status: String,
+    pub queued_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    pub message: Option<String>,
+}
+
+/// A step of a past run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepSummary {
+    pub id: String,
+    pub kind: String,
+    pub status: String,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    pub rows: Option<i64>,
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicSummary {
+    pub name: String,
+    pub partitions: Vec<TopicPartition>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicPartition {
+    pub partition: i32,
+    pub start_offset: i64,
+    pub end_offset: i64,
+    pub bytes: u64,
+}
+
+/// A record of a topic as `headwater topics tail` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicRecord {
+    pub partition: i32,
+    pub offset: i64,
+    pub timestamp: Timestamp,
+    pub payload: Vec<u8>,
+}
+
+/// How one ingested table is doing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PipelineStatus {
+    pub source: String,
+    /// `schema.table`.
+    pub table: String,
+    /// `starting`, `running`, `caught up`, `retrying`, `failed`, `finished`.
+    pub state: String,
+    pub records_in: u64,
+    pub rows_out: u64,
+    pub quarantined: u64,
+    pub bytes_in: u64,
+    pub commits: u64,
+    /// Records of the source not committed yet.
+    pub lag: u64,
+    pub last_commit_at: Option<Timestamp>,
+    pub error: Option<Failure>,
+}
+
+/// How one generator is doing. Counts are since its first start, over all topics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GeneratorStatus {
+    pub source: String,
+    /// `backlog`, `live`, `finished`, `failed`.
+    pub state: String,
+    pub delivered: u64,
+    pub late: u64,
+    pub duplicates: u64,
+    pub malformed: u64,
+    /// Event time reached.
+    pub reached: Option<Timestamp>,
+    pub by_topic: BTreeMap<String, u64>,
+}
+
+/// What the process is doing now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    pub project: String,
+    pub version: String,
+    pub started_at: Timestamp,
+    pub now: Timestamp,
+    pub generators: Vec<GeneratorStatus>,
+    pub pipelines: Vec<PipelineStatus>,
+    pub running_runs: Vec<i64>,
+    pub last_run: Option<RunSummary>,
+    pub schedules: Vec<ScheduleStatus>,
+    /// Resident memory of the process.
+    pub memory_bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleStatus {
+    pub job: String,
+    pub schedule: String,
+    pub last_tick: Option<Timestamp>,
+    pub next_tick: Option<Timestamp>,
+}
+
+/// One check of `headwater doctor`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    pub check: String,
+    /// `ok`, `warning`, `error`.
+    pub verdict: &'static str,
+    pub detail: String,
+    pub hint: Option<String>,
+}
+
+/// The answer of one dashboard tile.
+#[derive(Clone, Debug)]
+pub struct TileAnswer {
+    pub dashboard: String,
+    pub dashboard_title: String,
+    pub tile: String,
+    pub title: String,
+    pub kind: String,
+    pub unit: Option<String>,
+    pub seconds: f64,
+    pub result: Result<TileRows, Failure>,
+}
+
+#[derive(Clone, Debug)]
+pub struct TileRows {
+    pub schema: arrow::datatypes::SchemaRef,
+    pub batches: Vec<arrow::record_batch::RecordBatch>,
+}

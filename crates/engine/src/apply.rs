@@ -1,0 +1,235 @@
+//! Making a table from a query: the write strategies behind materialisations.
+//!
+//! A write is planned against the *base* version, the one readers see, and committed over the newest. When the two differ,
+//! because an earlier build was committed and never published, the commit also takes back what that build did. So a build
+//! always continues from what was published, whatever failed in between.
+
+mod by_key;
+mod staging;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::prelude::DataFrame;
+use headwater_lake::{Change, DataFile, Operation, TableName, TableVersion, storable_schema};
+use headwater_project::fault;
+
+use crate::error::{EngineError, Result};
+use crate::session::Session;
+
+/// How the result of a query changes a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// The table becomes the result.
+    Replace { partition_by: Vec<String> },
+    /// Rows are added.
+    Append,
+    /// Partitions that appear in the result are replaced by it.
+    ReplacePartitions { partition_by: Vec<String> },
+    /// Rows whose key appears in the result are replaced by it, others added.
+    ReplaceByKey {
+        unique_key: Vec<String>,
+        update: Update,
+        /// Whether a key may appear several times in the result.
+        allow_duplicates: bool,
+    },
+}
+
+/// Columns taken over from the result for rows that exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    All,
+    Only(Vec<String>),
+    AllBut(Vec<String>),
+}
+
+impl Update {
+    fn takes(&self, column: &str) -> bool {
+        let is = |name: &String| name.eq_ignore_ascii_case(column);
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.iter().any(is),
+            Self::AllBut(names) => !names.iter().any(is),
+        }
+    }
+}
+
+impl Write {
+    fn partition_by(&self) -> &[String] {
+        match self {
+            Self::Replace { partition_by } | Self::ReplacePartitions { partition_by } => partition_by,
+            Self::Append | Self::ReplaceByKey { .. } => &[],
+        }
+    }
+}
+
+/// What happens when the result has other columns than the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnSchemaChange {
+    /// The table's columns stay; new ones are left out.
+    #[default]
+    Ignore,
+    Fail,
+    /// New columns are added to the table.
+    Append,
+    /// The table gets exactly the result's columns.
+    Sync,
+}
+
+/// The table a query makes.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub name: TableName,
+    /// The version readers see; `None` builds on the newest.
+    pub base: Option<u64>,
+    pub write: Write,
+    pub on_schema_change: OnSchemaChange,
+    /// Kept in the log entry of the commit: run, code, inputs.
+    pub info: serde_json::Value,
+}
+
+/// What a write did.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    pub version: u64,
+    /// Rows the query gave.
+    pub rows: u64,
+    pub inputs: BTreeMap<TableName, u64>,
+}
+
+impl Session {
+    /// Runs `sql` and writes its result to a table, in one commit.
+    pub async fn apply(&self, sql: &str, target: &Target) -> Result<Applied> {
+        let planned = self.plan(sql, &[]).await?;
+        let inputs = planned.inputs.clone();
+        let frame = staging::with_plain_names(planned.frame())?;
+        self.apply_frame(frame, target, inputs).await
+    }
+
+    pub(crate) async fn apply_frame(
+        &self,
+        frame: DataFrame,
+        target: &Target,
+        inputs: BTreeMap<TableName, u64>,
+    ) -> Result<Applied> {
+        let result = storable_schema(frame.schema().as_arrow())?;
+        require_columns(&result, target.write.partition_by())?;
+        let newest = self.open_target(&result, target).await?;
+        let base = match target.base {
+            Some(version) if version != newest.version() => {
+                self.catalog().at(&target.name, version).await?.table().clone()
+            }
+            _ => newest.clone(),
+        };
+        let replaces = matches!(target.write, Write::Replace { .. });
+        let schema = if replaces { Arc::clone(&result) } else { evolved(&base, &result, target)? };
+        let partition_by =
+            if replaces { target.write.partition_by().to_vec() } else { base.partition_columns().to_vec() };
+        let staged = staging::stage(self, frame, &target.name, &schema, &partition_by).await?;
+        fault::point("m.staged").map_err(headwater_lake::LakeError::from)?;
+        let rows = staged.iter().filter_map(|file| file.rows).sum();
+        let written = self.files_after(&base, &schema, staged, target).await?;
+        let version = self.commit(&newest, &schema, partition_by, written, target).await?;
+        Ok(Applied { version, rows, inputs })
+    }
+
+    async fn open_target(&self, result: &Schema, target: &Target) -> Result<TableVersion> {
+        let lake = self.engine.lake();
+        match lake.load(&target.name).await? {
+            Some(table) => Ok(table),
+            None => Ok(lake.create(&target.name, result, target.write.partition_by()).await?),
+        }
+    }
+
+    /// The files the table shall have, given those of its base and the staged ones.
+    async fn files_after(
+        &self,
+        base: &TableVersion,
+        schema: &SchemaRef,
+        staged: Vec<DataFile>,
+        target: &Target,
+    ) -> Result<Vec<DataFile>> {
+        match &target.write {
+            Write::Replace { .. } => Ok(staged),
+            Write::Append => Ok(base.files().iter().cloned().chain(staged).collect()),
+            Write::ReplacePartitions { partition_by } => {
+                if base.partition_columns() != partition_by.as_slice() {
+                    return Err(EngineError::SchemaChanged {
+                        added: partition_by.clone(),
+                        removed: base.partition_columns().to_vec(),
+                    });
+                }
+                let replaced: HashSet<_> = staged.iter().map(|file| file.partition.clone()).collect();
+                let kept = base.files().iter().filter(|file| !replaced.contains(&file.partition)).cloned();
+                Ok(kept.chain(staged).collect())
+            }
+            Write::ReplaceByKey { unique_key, update, allow_duplicates } => {
+                let keys = by_key::Keys { columns: unique_key, update, allow_duplicates: *allow_duplicates };
+                by_key::replace(self, base, schema, staged, &keys).await
+            }
+        }
+    }
+
+    async fn commit(
+        &self,
+        newest: &TableVersion,
+        schema: &SchemaRef,
+        partition_by: Vec<String>,
+        wanted: Vec<DataFile>,
+        target: &Target,
+    ) -> Result<u64> {
+        let has: HashSet<&str> = newest.files().iter().map(|file| file.path.as_str()).collect();
+        let wants: HashSet<&str> = wanted.iter().map(|file| file.path.as_str()).collect();
+        let mut change = Change::new(Operation::Replace);
+        change.remove = newest.files().iter().filter(|file| !wants.contains(file.path.as_str())).cloned().collect();
+        change.add = wanted.iter().filter(|file| !has.contains(file.path.as_str())).cloned().collect();
+        if schema != newest.schema() || partition_by != newest.partition_columns() {
+            change.schema = Some(Arc::clone(schema));
+            change.partition_columns = Some(partition_by);
+        }
+        change.info.insert(String::from("headwater"), target.info.clone());
+        let committed = self.engine.lake().commit(newest, change).await?;
+        fault::point("m.committed_before_result_row").map_err(headwater_lake::LakeError::from)?;
+        Ok(committed.version())
+    }
+}
+
+fn require_columns(schema: &Schema, columns: &[String]) -> Result<()> {
+    for column in columns {
+        if schema.field_with_name(column).is_err() {
+            let known = schema.fields().iter().map(|field| field.name().clone()).collect();
+            return Err(EngineError::NoSuchColumn { column: column.clone(), known });
+        }
+    }
+    Ok(())
+}
+
+/// The table's columns after an incremental build.
+fn evolved(base: &TableVersion, result: &SchemaRef, target: &Target) -> Result<SchemaRef> {
+    let table = base.schema();
+    let absent_from = |one: &Schema, other: &Schema| -> Vec<String> {
+        let missing = one.fields().iter().filter(|field| other.field_with_name(field.name()).is_err());
+        missing.map(|field| field.name().clone()).collect()
+    };
+    let added = absent_from(result, table);
+    let removed = absent_from(table, result);
+    if added.is_empty() && removed.is_empty() {
+        return Ok(Arc::clone(table));
+    }
+    let with_added = || {
+        let new = result.fields().iter().filter(|field| added.contains(field.name()));
+        Schema::new(table.fields().iter().chain(new).cloned().collect::<Vec<_>>())
+    };
+    match target.on_schema_change {
+        OnSchemaChange::Fail => Err(EngineError::SchemaChanged { added, removed }),
+        OnSchemaChange::Ignore if removed.is_empty() => Ok(Arc::clone(table)),
+        OnSchemaChange::Ignore => Err(EngineError::SchemaChanged { added, removed }),
+        OnSchemaChange::Append => Ok(Arc::new(with_added())),
+        OnSchemaChange::Sync => {
+            let kept = with_added();
+            let fields: Vec<_> = kept.fields().iter().filter(|field| !removed.contains(field.name())).cloned().collect();
+            Ok(Arc::new(Schema::new(fields)))
+        }
+    }
+}

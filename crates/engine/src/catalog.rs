@@ -1,0 +1,139 @@
+//! Which version of which table a session sees.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use headwater_lake::{Lake, LakeTable, TableName};
+
+use crate::error::Result;
+
+/// What a name stands for.
+#[derive(Clone, Debug)]
+pub enum Relation {
+    Table(Arc<LakeTable>),
+    View { sql: String },
+}
+
+/// What was published under a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublishedRelation {
+    /// This version of the table, whatever was committed since.
+    Version(u64),
+    View { sql: String },
+}
+
+/// Table versions read so far. A version never changes, so an entry is never wrong; the least recently used go first.
+#[derive(Debug, Default)]
+pub struct TableCache {
+    entries: Mutex<(u64, HashMap<(TableName, u64), (u64, Arc<LakeTable>)>)>,
+}
+
+/// Versions kept in the cache.
+const CACHED_VERSIONS: usize = 512;
+
+impl TableCache {
+    fn get(&self, name: &TableName, version: u64) -> Option<Arc<LakeTable>> {
+        let mut guard = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let (tick, entries) = &mut *guard;
+        *tick += 1;
+        let (used, table) = entries.get_mut(&(name.clone(), version))?;
+        *used = *tick;
+        Some(Arc::clone(table))
+    }
+
+    fn put(&self, table: &Arc<LakeTable>) {
+        let mut guard = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let (tick, entries) = &mut *guard;
+        *tick += 1;
+        if entries.len() >= CACHED_VERSIONS {
+            let oldest = entries.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| key.clone());
+            if let Some(key) = oldest {
+                entries.remove(&key);
+            }
+        }
+        let key = (table.table().name().clone(), table.table().version());
+        entries.insert(key, (*tick, Arc::clone(table)));
+    }
+}
+
+/// The tables one session sees: published names at their published version, others at the newest, and each name at the same
+/// version for the session's whole life.
+#[derive(Debug)]
+pub struct Catalog {
+    lake: Lake,
+    cache: Arc<TableCache>,
+    published: BTreeMap<TableName, PublishedRelation>,
+    /// Names that exist only once they were published.
+    built: BTreeSet<TableName>,
+    pinned: Mutex<HashMap<TableName, Option<Relation>>>,
+}
+
+impl Catalog {
+    pub fn new(
+        lake: Lake,
+        cache: Arc<TableCache>,
+        published: BTreeMap<TableName, PublishedRelation>,
+        built: BTreeSet<TableName>,
+    ) -> Self {
+        Self { lake, cache, published, built, pinned: Mutex::new(HashMap::new()) }
+    }
+
+    /// The relation of a name; `None` when there is none.
+    pub async fn relation(&self, name: &TableName) -> Result<Option<Relation>> {
+        if let Some(known) = self.pins().get(name) {
+            return Ok(known.clone());
+        }
+        let relation = self.find(name).await?;
+        // Two tasks may have looked at once: the first answer stands.
+        Ok(self.pins().entry(name.clone()).or_insert(relation).clone())
+    }
+
+    fn pins(&self) -> std::sync::MutexGuard<'_, HashMap<TableName, Option<Relation>>> {
+        self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn find(&self, name: &TableName) -> Result<Option<Relation>> {
+        match self.published.get(name) {
+            Some(PublishedRelation::View { sql }) => Ok(Some(Relation::View { sql: sql.clone() })),
+            Some(PublishedRelation::Version(version)) => Ok(Some(Relation::Table(self.at(name, *version).await?))),
+            None if self.built.contains(name) => Ok(None),
+            None => Ok(self.newest(name).await?.map(Relation::Table)),
+        }
+    }
+
+    /// A table at one version, from the cache when it was read before.
+    pub async fn at(&self, name: &TableName, version: u64) -> Result<Arc<LakeTable>> {
+        if let Some(table) = self.cache.get(name, version) {
+            return Ok(table);
+        }
+        let table = Arc::new(LakeTable::new(self.lake.load_at(name, version).await?));
+        self.cache.put(&table);
+        Ok(table)
+    }
+
+    async fn newest(&self, name: &TableName) -> Result<Option<Arc<LakeTable>>> {
+        let Some(table) = self.lake.load(name).await? else { return Ok(None) };
+        if let Some(known) = self.cache.get(name, table.version()) {
+            return Ok(Some(known));
+        }
+        let table = Arc::new(LakeTable::new(table));
+        self.cache.put(&table);
+        Ok(Some(table))
+    }
+
+    /// From now on the name stands for this relation in this session: what a run built is what its later steps read.
+    pub fn pin(&self, name: TableName, relation: Relation) {
+        self.pins().insert(name, Some(relation));
+    }
+
+    /// Names of everything that can be read.
+    pub async fn names(&self) -> Result<Vec<TableName>> {
+        let mut names = self.lake.tables().await?;
+        names.retain(|name| !self.built.contains(name));
+        names.extend(self.published.keys().cloned());
+        names.extend(self.pins().iter().filter(|(_, relation)| relation.is_some()).map(|(name, _)| name.clone()));
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+}

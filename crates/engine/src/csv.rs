@@ -1,0 +1,58 @@
+//! Seeds: small CSV files of a project as tables.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use arrow::csv::ReaderBuilder;
+use arrow::csv::reader::Format;
+use arrow::datatypes::{DataType, Field, Schema};
+
+use crate::apply::{Applied, Target};
+use crate::error::{EngineError, Result};
+use crate::session::Session;
+
+/// How a seed file is read.
+#[derive(Clone, Debug)]
+pub struct CsvOptions {
+    pub delimiter: u8,
+    /// SQL types by column; the others are inferred from all rows.
+    pub column_types: Vec<(String, String)>,
+}
+
+impl Session {
+    /// Loads a CSV text with a header into a table.
+    pub async fn load_csv(&self, text: &str, options: &CsvOptions, target: &Target) -> Result<Applied> {
+        let format = Format::default().with_header(true).with_delimiter(options.delimiter);
+        let (inferred, _) = format.infer_schema(Cursor::new(text), None).map_err(EngineError::Csv)?;
+        let typed = |field: &Field| options.column_types.iter().any(|(name, _)| name == field.name());
+        // A column with a declared type is read as text and cast by SQL, so that `007` stays `007` for VARCHAR.
+        let fields: Vec<Field> = inferred
+            .fields()
+            .iter()
+            .map(|field| {
+                let text = typed(field) || field.data_type() == &DataType::Null;
+                Field::new(field.name(), if text { DataType::Utf8 } else { field.data_type().clone() }, true)
+            })
+            .collect();
+        let schema = Arc::new(Schema::new(fields));
+        let reader = ReaderBuilder::new(Arc::clone(&schema))
+            .with_format(format)
+            .build(Cursor::new(text))
+            .map_err(EngineError::Csv)?;
+        let batches: std::result::Result<Vec<_>, _> = reader.collect();
+        let context = self.engine.bare_context();
+        let table = datafusion::datasource::MemTable::try_new(Arc::clone(&schema), vec![batches.map_err(EngineError::Csv)?])?;
+        context.register_table("seed", Arc::new(table))?;
+        let columns: Vec<String> = schema.fields().iter().map(|field| cast_column(field.name(), options)).collect();
+        let frame = context.sql(&format!("SELECT {} FROM seed", columns.join(", "))).await?;
+        self.apply_frame(frame, target, std::collections::BTreeMap::new()).await
+    }
+}
+
+fn cast_column(name: &str, options: &CsvOptions) -> String {
+    let quoted = format!("\"{}\"", name.replace('"', "\"\""));
+    match options.column_types.iter().find(|(column, _)| column == name) {
+        Some((_, sql_type)) => format!("CAST({quoted} AS {sql_type}) AS {quoted}"),
+        None => quoted,
+    }
+}

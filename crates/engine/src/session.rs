@@ -1,0 +1,313 @@
+//! Sessions: SQL over one fixed set of table versions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
+    TableProvider, ViewTable,
+};
+use datafusion::common::{ParamValues, TableReference};
+use datafusion::execution::disk_manager::DiskManagerBuilder;
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use futures::TryStreamExt;
+use futures::future::BoxFuture;
+use headwater_lake::{Lake, STORE_URL, TableName};
+use url::Url;
+
+use crate::catalog::{Catalog, PublishedRelation, Relation, TableCache};
+use crate::error::{EngineError, Result};
+use crate::functions;
+use crate::parameter::{self, Parameter};
+
+/// Name of the one catalog.
+pub(crate) const CATALOG: &str = "lake";
+
+/// Views may stand on views this deep.
+const VIEW_DEPTH: usize = 32;
+
+/// Consumers named in the message when memory runs out.
+const NAMED_CONSUMERS: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN;
+
+/// Bounds of an engine.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Bytes that sorts, joins and aggregates may hold together; above it they spill or fail.
+    pub memory_bytes: usize,
+    /// Where spilled data goes; the system's temporary folder when not given.
+    pub spill_folder: Option<PathBuf>,
+    /// Parallel partitions of one query.
+    pub partitions: usize,
+    /// Schema of names written without one.
+    pub default_schema: String,
+}
+
+/// Plans and runs SQL over one lake. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    lake: Lake,
+    base: SessionState,
+    cache: Arc<TableCache>,
+    default_schema: String,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Engine").field("lake", &self.lake).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    pub fn new(lake: Lake, options: &EngineOptions) -> Result<Self> {
+        let runtime = runtime(&lake, options)?;
+        let mut config = SessionConfig::new()
+            .with_target_partitions(options.partitions)
+            .with_default_catalog_and_schema(CATALOG, &options.default_schema)
+            .with_create_default_catalog_and_schema(true)
+            .with_information_schema(true);
+        config.options_mut().sql_parser.recursion_limit = 64;
+        let mut base = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .build();
+        functions::register(&mut base);
+        let default_schema = options.default_schema.clone();
+        Ok(Self { lake, base, cache: Arc::new(TableCache::default()), default_schema })
+    }
+
+    pub fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
+    /// Parallel partitions of one query.
+    pub(crate) fn partitions(&self) -> usize {
+        self.base.config().target_partitions()
+    }
+
+    /// A context with our functions, memory and store, and no tables.
+    pub(crate) fn bare_context(&self) -> SessionContext {
+        let state = SessionStateBuilder::new_from_existing(self.base.clone())
+            .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
+            .with_create_default_catalog_and_schema(true)
+            .build();
+        SessionContext::new_with_state(state)
+    }
+
+    /// A session that sees `published` names at their published version and all others at the newest.
+    /// Of the `built` names only published ones exist.
+    pub fn session(
+        &self,
+        published: BTreeMap<TableName, PublishedRelation>,
+        built: BTreeSet<TableName>,
+    ) -> Session {
+        let catalog = Catalog::new(self.lake.clone(), Arc::clone(&self.cache), published, built);
+        Session { engine: self.clone(), catalog: Arc::new(catalog) }
+    }
+}
+
+fn runtime(lake: &Lake, options: &EngineOptions) -> Result<Arc<RuntimeEnv>> {
+    let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_bytes), NAMED_CONSUMERS);
+    let mut builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool));
+    if let Some(folder) = &options.spill_folder {
+        let mode = datafusion::execution::disk_manager::DiskManagerMode::Directories(vec![folder.clone()]);
+        builder = builder.with_disk_manager_builder(DiskManagerBuilder::default().with_mode(mode));
+    }
+    let runtime = builder.build_arc()?;
+    let url = Url::parse(STORE_URL).map_err(|error| EngineError::Internal(error.to_string()))?;
+    runtime.register_object_store(&url, lake.object_store());
+    Ok(runtime)
+}
+
+/// SQL over one fixed set of table versions. Cheap to clone; clones share the set.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub(crate) engine: Engine,
+    catalog: Arc<Catalog>,
+}
+
+/// A running query: batches as they come, and which versions it reads.
+pub struct QueryStream {
+    pub schema: SchemaRef,
+    /// Version of every table read.
+    pub inputs: BTreeMap<TableName, u64>,
+    stream: SendableRecordBatchStream,
+}
+
+impl QueryStream {
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        Ok(self.stream.try_next().await?)
+    }
+
+    pub async fn collect(mut self) -> Result<Vec<RecordBatch>> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.next().await? {
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+}
+
+/// A planned statement in the context that can run it.
+pub(crate) struct Planned {
+    pub(crate) context: SessionContext,
+    pub(crate) plan: LogicalPlan,
+    pub(crate) inputs: BTreeMap<TableName, u64>,
+}
+
+impl Planned {
+    pub(crate) fn frame(self) -> DataFrame {
+        DataFrame::new(self.context.state(), self.plan)
+    }
+}
+
+impl Session {
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Starts a reading statement. `$name` in the text is bound to the parameter of that name.
+    pub async fn query(&self, sql: &str, parameters: &[(String, Parameter)]) -> Result<QueryStream> {
+        let planned = self.plan(sql, parameters).await?;
+        let inputs = planned.inputs.clone();
+        let stream = Box::pin(planned.frame().execute_stream()).await?;
+        Ok(QueryStream { schema: stream.schema(), inputs, stream })
+    }
+
+    /// Columns of a statement's result, and the versions it would read.
+    pub async fn describe(&self, sql: &str) -> Result<(SchemaRef, BTreeMap<TableName, u64>)> {
+        let planned = self.plan(sql, &[]).await?;
+        Ok((Arc::clone(planned.plan.schema().inner()), planned.inputs))
+    }
+
+    pub(crate) async fn plan(&self, sql: &str, parameters: &[(String, Parameter)]) -> Result<Planned> {
+        let mut scope = Scope::new(self);
+        let statement = scope.parse(sql)?;
+        scope.load(&statement, 0).await?;
+        let plan = scope.context.state().statement_to_plan(statement).await?;
+        read_only().verify_plan(&plan)?;
+        let plan = if parameters.is_empty() {
+            plan
+        } else {
+            plan.with_param_values(ParamValues::Map(parameter::bound(parameters)))?
+        };
+        Ok(Planned { context: scope.context, plan, inputs: scope.inputs })
+    }
+
+    /// The table behind a name written as in SQL: one, two or three parts.
+    pub fn table_name(&self, reference: &TableReference) -> TableName {
+        let schema = reference.schema().unwrap_or(&self.engine.default_schema);
+        TableName::new(schema, reference.table())
+    }
+}
+
+fn read_only() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+}
+
+/// One statement's context: only the relations it names, each looked up once.
+struct Scope<'a> {
+    session: &'a Session,
+    context: SessionContext,
+    inputs: BTreeMap<TableName, u64>,
+    seen: BTreeSet<String>,
+}
+
+impl<'a> Scope<'a> {
+    fn new(session: &'a Session) -> Self {
+        let context = session.engine.bare_context();
+        Self { session, context, inputs: BTreeMap::new(), seen: BTreeSet::new() }
+    }
+
+    fn parse(&self, sql: &str) -> Result<Statement> {
+        let state = self.context.state();
+        let dialect = state.config().options().sql_parser.dialect;
+        Ok(state.sql_to_statement(sql.trim().trim_end_matches(';'), &dialect)?)
+    }
+
+    /// Makes every relation the statement names known to the context, views after what they stand on.
+    fn load<'b>(&'b mut self, statement: &'b Statement, depth: usize) -> BoxFuture<'b, Result<()>> {
+        Box::pin(async move {
+            if depth > VIEW_DEPTH {
+                return Err(EngineError::ViewDepth(VIEW_DEPTH));
+            }
+            for reference in self.context.state().resolve_table_references(statement)? {
+                if reference.schema() == Some("information_schema") {
+                    self.load_everything(depth).await?;
+                } else {
+                    self.load_reference(&reference, depth).await?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    async fn load_everything(&mut self, depth: usize) -> Result<()> {
+        for name in self.session.catalog.names().await? {
+            let reference = TableReference::partial(name.schema, name.table);
+            self.load_reference(&reference, depth).await?;
+        }
+        Ok(())
+    }
+
+    async fn load_reference(&mut self, reference: &TableReference, depth: usize) -> Result<()> {
+        if !self.seen.insert(reference.to_string()) {
+            return Ok(());
+        }
+        let name = self.session.table_name(reference);
+        let Some(relation) = self.session.catalog.relation(&name).await? else {
+            return Err(self.missing(&name).await);
+        };
+        let provider: Arc<dyn TableProvider> = match relation {
+            Relation::Table(table) => {
+                self.inputs.insert(name.clone(), table.table().version());
+                table
+            }
+            Relation::View { sql } => {
+                let statement = self.parse(&sql)?;
+                self.load(&statement, depth + 1).await?;
+                let plan = self.context.state().statement_to_plan(statement).await?;
+                read_only().verify_plan(&plan)?;
+                Arc::new(ViewTable::new(plan, Some(sql)))
+            }
+        };
+        self.register(reference, &name, provider)
+    }
+
+    fn register(&self, reference: &TableReference, name: &TableName, provider: Arc<dyn TableProvider>) -> Result<()> {
+        let catalog_name = reference.catalog().unwrap_or(CATALOG);
+        let catalog: Arc<dyn CatalogProvider> = self.context.catalog(catalog_name).unwrap_or_else(|| {
+            let catalog = Arc::new(MemoryCatalogProvider::new());
+            self.context.register_catalog(catalog_name, Arc::clone(&catalog) as Arc<dyn CatalogProvider>);
+            catalog
+        });
+        let schema: Arc<dyn SchemaProvider> = match catalog.schema(&name.schema) {
+            Some(schema) => schema,
+            None => {
+                let schema = Arc::new(MemorySchemaProvider::new());
+                catalog.register_schema(&name.schema, Arc::clone(&schema) as Arc<dyn SchemaProvider>)?;
+                schema
+            }
+        };
+        if !schema.table_exist(&name.table) {
+            schema.register_table(name.table.clone(), provider)?;
+        }
+        Ok(())
+    }
+
+    async fn missing(&self, name: &TableName) -> EngineError {
+        let known = self.session.catalog.names().await.unwrap_or_default();
+        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+        let near = headwater_project::config::suggest(&name.to_string(), known.iter().map(String::as_str));
+        EngineError::NoSuchTable(name.to_string(), near.map(str::to_owned))
+    }
+}

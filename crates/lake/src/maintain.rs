@@ -1,0 +1,65 @@
+//! Looking after tables: compaction, verified checkpoints, removal of what no version needs.
+//!
+//! Everything here may run beside writers and readers, may be killed at any point, and may be run again.
+
+mod checkpoint;
+mod compact;
+mod vacuum;
+
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::name::TableName;
+use crate::recover;
+use crate::table::Lake;
+
+pub use checkpoint::Checkpointed;
+pub use compact::Compacted;
+pub use vacuum::Vacuumed;
+
+/// When and how far to clean up.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Files below this size are merged, up to about this size.
+    pub target_file_bytes: u64,
+    /// A table is compacted once it has this many small files.
+    pub small_files: usize,
+    /// A checkpoint is written after this many commits.
+    pub checkpoint_every: u64,
+    /// Files that left the table longer ago than this are deleted.
+    pub retention: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            target_file_bytes: 128 << 20,
+            small_files: 16,
+            checkpoint_every: 50,
+            retention: Duration::from_secs(7 * 24 * 3600),
+        }
+    }
+}
+
+/// What one look at one table did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Maintained {
+    pub compacted: Option<Compacted>,
+    pub checkpointed: Option<Checkpointed>,
+    pub vacuumed: Vacuumed,
+}
+
+impl Lake {
+    /// One round of maintenance. `keep` are versions somebody still reads: published, pinned.
+    pub async fn maintain(&self, name: &TableName, policy: Policy, keep: &[u64]) -> Result<Maintained> {
+        let compacted = compact::compact(self, name, policy).await?;
+        let checkpointed = checkpoint::checkpoint(self, name, policy).await?;
+        let vacuumed = vacuum::vacuum(self, name, policy, keep).await?;
+        Ok(Maintained { compacted, checkpointed, vacuumed })
+    }
+
+    /// Log objects that were set aside because they did not read.
+    pub async fn quarantined(&self, name: &TableName) -> Result<Vec<String>> {
+        recover::quarantined(self, name).await
+    }
+}

@@ -1,0 +1,65 @@
+//! Deleting data files that no version anybody may read still needs.
+//!
+//! A file goes only when it is in none of the versions to keep, and either left the table before the horizon (its
+//! tombstone says when) or never was in it and was written before the horizon. The horizon is measured against the
+//! store's own times and ours, whichever is earlier, so a clock that jumps deletes nothing early.
+
+use std::collections::{HashMap, HashSet};
+
+use deltalake_core::kernel::TombstoneView;
+use futures::TryStreamExt;
+use headwater_project::fault;
+use object_store::{ObjectMeta, ObjectStoreExt};
+
+use super::Policy;
+use crate::error::Result;
+use crate::name::TableName;
+use crate::table::{Lake, TableVersion};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vacuumed {
+    pub files: usize,
+    pub bytes: u64,
+}
+
+pub(super) async fn vacuum(lake: &Lake, name: &TableName, policy: Policy, keep: &[u64]) -> Result<Vacuumed> {
+    let table = lake.require(name).await?;
+    let mut needed: HashSet<String> = table.files().iter().map(|file| file.path.clone()).collect();
+    for version in keep {
+        needed.extend(lake.load_at(name, *version).await?.files().iter().map(|file| file.path.clone()));
+    }
+    let tombstones = tombstones(&table).await?;
+    let objects: Vec<ObjectMeta> = lake.object_store().list(Some(&name.path())).try_collect().await?;
+    let newest = objects.iter().map(|object| object.last_modified.timestamp_millis()).max().unwrap_or(i64::MIN);
+    let horizon = lake.now().as_millis().min(newest) - i64::try_from(policy.retention.as_millis()).unwrap_or(i64::MAX);
+    let mut done = Vacuumed::default();
+    for object in objects {
+        let Some(path) = data_path(name, &object) else { continue };
+        let left_at = tombstones.get(&path).copied().unwrap_or_else(|| object.last_modified.timestamp_millis());
+        if needed.contains(&path) || left_at >= horizon || object.last_modified.timestamp_millis() >= horizon {
+            continue;
+        }
+        fault::point("mt.vacuum_mid_delete")?;
+        lake.object_store().delete(&object.location).await?;
+        done.files += 1;
+        done.bytes += object.size;
+    }
+    Ok(done)
+}
+
+/// Path of a data file relative to its table; nothing for the log and foreign files.
+fn data_path(name: &TableName, object: &ObjectMeta) -> Option<String> {
+    let folder = format!("{}/", name.path());
+    let path = object.location.as_ref().strip_prefix(&folder)?;
+    (!path.starts_with("_delta_log/") && path.ends_with(".parquet")).then(|| path.to_owned())
+}
+
+async fn tombstones(table: &TableVersion) -> Result<HashMap<String, i64>> {
+    let log_store = table.delta().log_store();
+    let state = table.delta().snapshot()?;
+    let removed: Vec<TombstoneView> = state.all_tombstones(log_store.as_ref()).try_collect().await?;
+    Ok(removed
+        .into_iter()
+        .map(|file| (file.path().into_owned(), file.deletion_timestamp().unwrap_or(i64::MAX)))
+        .collect())
+}

@@ -1,0 +1,310 @@
+//! The one writer of an ingested table: data and source positions in one commit, fenced.
+//!
+//! Application ids of the Delta log that a pipeline uses:
+//! - `fence/<pipeline>`: the owner's epoch. Every commit carries it.
+//! - position keys such as `k/<pipeline>/<topic>/<partition>`: how far that part of the source was taken.
+//! - `clock/<pipeline>`: the greatest value of [`INGESTED_AT`] committed, in microseconds. All rows of a commit share one
+//!   value, and it grows strictly from commit to commit, whatever the clock does. So `> the greatest value seen` finds
+//!   exactly the rows of later commits.
+//!
+//! Opening takes the table over: a commit with a greater epoch goes in first, then positions are read. By then every commit
+//! the old owner had in flight is refused, and one it starts later sees the epoch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use headwater_project::fault;
+
+use crate::commit::{Change, Operation};
+use crate::error::{LakeError, Result};
+use crate::file::DataFile;
+use crate::name::TableName;
+use crate::schema::{merged_schema, storable_schema, utc_micros};
+use crate::stage::{Stage, StageOptions};
+use crate::table::{Lake, TableVersion};
+
+/// Column with the time of the commit that brought a row: microseconds, UTC, strictly increasing over commits.
+pub const INGESTED_AT: &str = "_ingested_at";
+
+/// Commits after which the table is opened anew: a handle that is only ever updated grows.
+const COMMITS_PER_HANDLE: u32 = 256;
+
+/// Times a commit of unknown outcome is looked up and tried again before the caller is told.
+const COMMIT_TRIES: u32 = 4;
+
+/// Positions by key; a value is the last offset (or batch number) taken.
+pub type Progress = BTreeMap<String, i64>;
+
+/// What a commit did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitReceipt {
+    pub version: u64,
+    pub rows: u64,
+    pub bytes: u64,
+    pub files: usize,
+}
+
+/// Writes one table for one pipeline. One caller at a time; after an error the writer must be opened anew.
+pub struct PipelineWriter {
+    lake: Lake,
+    pipeline: String,
+    epoch: i64,
+    table: TableVersion,
+    positions: Progress,
+    clock: i64,
+    options: StageOptions,
+    stage: Option<Stage>,
+    /// Files of the next commit that were finished before the table gained columns.
+    finished: Vec<DataFile>,
+    staged_rows: u64,
+    /// The next commit's [`INGESTED_AT`], once something was staged for it.
+    ingested_at: Option<i64>,
+    commits: u32,
+}
+
+impl PipelineWriter {
+    /// Takes the table over with an epoch greater than any before, creating the table when it is not there.
+    /// `keys` are the positions to read; `schema` the columns known beforehand, without [`INGESTED_AT`].
+    pub async fn open(
+        lake: &Lake,
+        name: &TableName,
+        pipeline: &str,
+        schema: &Schema,
+        keys: &[String],
+        options: StageOptions,
+    ) -> Result<Self> {
+        let schema = with_ingested_at(&*storable_schema(schema)?);
+        let table = match lake.load(name).await? {
+            Some(table) => table,
+            None => lake.create(name, &schema, &[]).await?,
+        };
+        let (table, epoch) = fence(lake, table, pipeline).await?;
+        fault::point("dl.fence_committed_before_read_positions")?;
+        let mut positions = Progress::new();
+        for key in keys {
+            if let Some(position) = table.transaction(key).await? {
+                positions.insert(key.clone(), position);
+            }
+        }
+        let clock = table.transaction(&clock_id(pipeline)).await?.unwrap_or(i64::MIN);
+        let mut writer = Self {
+            lake: lake.clone(),
+            pipeline: pipeline.to_owned(),
+            epoch,
+            table,
+            positions,
+            clock,
+            options,
+            stage: None,
+            finished: Vec::new(),
+            staged_rows: 0,
+            ingested_at: None,
+            commits: 0,
+        };
+        writer.evolve(&schema).await?;
+        Ok(writer)
+    }
+
+    pub fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
+    /// Positions of the last commit.
+    pub fn positions(&self) -> &Progress {
+        &self.positions
+    }
+
+    /// Columns of the table, [`INGESTED_AT`] included.
+    pub fn schema(&self) -> &SchemaRef {
+        self.table.schema()
+    }
+
+    pub fn table(&self) -> &TableVersion {
+        &self.table
+    }
+
+    /// Bytes staged in memory.
+    pub fn buffered_bytes(&self) -> usize {
+        self.stage.as_ref().map_or(0, Stage::buffered_bytes)
+    }
+
+    /// Rows staged for the next commit.
+    pub fn staged_rows(&self) -> u64 {
+        self.staged_rows
+    }
+
+    /// Adds columns the table does not have yet; what is staged keeps its files, in which the new columns are NULL.
+    pub async fn evolve(&mut self, schema: &Schema) -> Result<()> {
+        let merged = merged_schema(self.table.schema(), &*storable_schema(schema)?)?;
+        if merged.fields().len() == self.table.schema().fields().len() {
+            return Ok(());
+        }
+        if let Some(stage) = self.stage.take() {
+            self.finished.extend(stage.finish().await?);
+        }
+        let mut change = Change::new(Operation::Positions);
+        change.schema = Some(merged);
+        change.transactions = self.fence_transactions();
+        self.table = self.lake.commit(&self.table, change).await?;
+        Ok(())
+    }
+
+    /// Stages rows for the next commit.
+    pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let next = self.lake.now().as_micros().max(self.clock.saturating_add(1));
+        let ingested_at = *self.ingested_at.get_or_insert(next);
+        let stage = match &mut self.stage {
+            Some(stage) => stage,
+            None => {
+                let schema = Arc::clone(self.table.schema());
+                let stage = self.lake.stage(self.table.name(), schema, self.table.partition_columns(), self.options)?;
+                self.stage.insert(stage)
+            }
+        };
+        stage.write(&stamped(batch, ingested_at)?).await?;
+        self.staged_rows += batch.num_rows() as u64;
+        Ok(())
+    }
+
+    /// Forgets what is staged; its files become orphans.
+    pub fn abandon(&mut self) {
+        self.stage = None;
+        self.finished.clear();
+        self.staged_rows = 0;
+        self.ingested_at = None;
+    }
+
+    /// Commits what is staged together with `positions`, in one atomic step. Idempotent: positions the table already has
+    /// are a success without a second copy. After an `Err` the outcome is unknown and the writer must be opened anew.
+    pub async fn commit(&mut self, positions: &Progress, info: &serde_json::Value) -> Result<CommitReceipt> {
+        let mut files = std::mem::take(&mut self.finished);
+        if let Some(stage) = self.stage.take() {
+            files.extend(stage.finish().await?);
+        }
+        let rows = std::mem::take(&mut self.staged_rows);
+        let clock = self.ingested_at.take().unwrap_or(self.clock);
+        let receipt = CommitReceipt {
+            version: 0,
+            rows,
+            bytes: files.iter().map(|file| file.size).sum(),
+            files: files.len(),
+        };
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.lake.commit(&self.table, self.change(&files, positions, clock, info)).await {
+                Ok(table) => self.table = table,
+                Err(error) => {
+                    tracing::warn!(pipeline = self.pipeline, %error, tries, "commit outcome unknown, reading it back");
+                    let previous = self.positions.clone();
+                    if !self.resolve(positions, &previous).await? {
+                        if tries < COMMIT_TRIES {
+                            continue;
+                        }
+                        return Err(error);
+                    }
+                }
+            }
+            break;
+        }
+        self.positions.extend(positions.iter().map(|(key, position)| (key.clone(), *position)));
+        self.clock = clock;
+        self.renew_handle().await?;
+        Ok(CommitReceipt { version: self.table.version(), ..receipt })
+    }
+
+    fn change(&self, files: &[DataFile], positions: &Progress, clock: i64, info: &serde_json::Value) -> Change {
+        let mut change = Change::new(if files.is_empty() { Operation::Positions } else { Operation::Append });
+        change.add = files.to_vec();
+        change.transactions = self.fence_transactions();
+        change.transactions.extend(positions.iter().map(|(key, position)| (key.clone(), *position)));
+        if clock > i64::MIN {
+            change.transactions.push((clock_id(&self.pipeline), clock));
+        }
+        change.info.insert(String::from("headwater"), info.clone());
+        change
+    }
+
+    fn fence_transactions(&self) -> Vec<(String, i64)> {
+        vec![(fence_id(&self.pipeline), self.epoch)]
+    }
+
+    /// Reads the table back after an error. `true`: our positions are in. `false`: nothing happened, try again on the
+    /// fresh snapshot. `Err`: another owner took over, or somebody moved the positions.
+    async fn resolve(&mut self, wanted: &Progress, previous: &Progress) -> Result<bool> {
+        let table = self.lake.require(self.table.name()).await?;
+        let current = table.transaction(&fence_id(&self.pipeline)).await?.unwrap_or(0);
+        if current > self.epoch {
+            return Err(LakeError::Fenced { pipeline: self.pipeline.clone(), ours: self.epoch, current });
+        }
+        let mut committed = true;
+        for (key, position) in wanted {
+            let stored = table.transaction(key).await?;
+            if stored.is_some_and(|stored| stored >= *position) {
+                continue;
+            }
+            committed = false;
+            if stored != previous.get(key).copied() {
+                return Err(LakeError::PositionMoved { pipeline: self.pipeline.clone() });
+            }
+        }
+        self.table = table;
+        Ok(committed && !wanted.is_empty())
+    }
+
+    async fn renew_handle(&mut self) -> Result<()> {
+        self.commits += 1;
+        if self.commits.is_multiple_of(COMMITS_PER_HANDLE) {
+            let name = self.table.name().clone();
+            let table = self.lake.require(&name).await?;
+            let current = table.transaction(&fence_id(&self.pipeline)).await?.unwrap_or(0);
+            if current > self.epoch {
+                return Err(LakeError::Fenced { pipeline: self.pipeline.clone(), ours: self.epoch, current });
+            }
+            self.table = table;
+        }
+        Ok(())
+    }
+}
+
+fn fence_id(pipeline: &str) -> String {
+    format!("fence/{pipeline}")
+}
+
+fn clock_id(pipeline: &str) -> String {
+    format!("clock/{pipeline}")
+}
+
+/// Commits an epoch one greater than any before; an error is resolved by trying on a fresh snapshot.
+async fn fence(lake: &Lake, table: TableVersion, pipeline: &str) -> Result<(TableVersion, i64)> {
+    fault::point("dl.fence_lease_taken_before_fence_commit")?;
+    let mut table = table;
+    let mut last = None;
+    for _ in 0..COMMIT_TRIES {
+        let epoch = table.transaction(&fence_id(pipeline)).await?.unwrap_or(0) + 1;
+        let mut change = Change::new(Operation::Positions);
+        change.transactions = vec![(fence_id(pipeline), epoch)];
+        match lake.commit(&table, change).await {
+            Ok(fenced) => return Ok((fenced, epoch)),
+            Err(error) => last = Some(error),
+        }
+        table = lake.require(table.name()).await?;
+    }
+    Err(last.unwrap_or_else(|| LakeError::Internal(String::from("a table could not be taken over"))))
+}
+
+fn with_ingested_at(schema: &Schema) -> Schema {
+    let mut fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+    fields.retain(|field| field.name() != INGESTED_AT);
+    fields.push(Field::new(INGESTED_AT, utc_micros(), true));
+    Schema::new(fields)
+}
+
+fn stamped(batch: &RecordBatch, ingested_at: i64) -> Result<RecordBatch> {
+    let times = TimestampMicrosecondArray::from_value(ingested_at, batch.num_rows()).with_timezone("UTC");
+    let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+    columns.push(Arc::new(times));
+    Ok(RecordBatch::try_new(Arc::new(with_ingested_at(batch.schema().as_ref())), columns)?)
+}
