@@ -12,9 +12,11 @@ use axum::response::{IntoResponse, Response};
 use headwater_app::{Instance, UpHandle};
 use headwater_project::{Failure, Kind};
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::query_api::MAX_STATEMENTS;
 use crate::wire;
 
 /// Shared by all requests.
@@ -24,6 +26,8 @@ pub(crate) struct Api {
     pub(crate) allowed_hosts: BTreeSet<String>,
     /// Runs started over HTTP; they outlive the connection that asked for them.
     pub(crate) runs: TaskTracker,
+    /// Turns of untrusted statements.
+    pub(crate) statements: Arc<Semaphore>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -36,7 +40,8 @@ impl Api {
         allowed_hosts: BTreeSet<String>,
         stop: CancellationToken,
     ) -> Self {
-        Self { instance, up, allowed_hosts, runs: TaskTracker::new(), stop }
+        let statements = Arc::new(Semaphore::new(MAX_STATEMENTS));
+        Self { instance, up, allowed_hosts, runs: TaskTracker::new(), statements, stop }
     }
 }
 

@@ -3,10 +3,10 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::Html;
+use headwater_app::rfc3339;
 use headwater_app::view::{RunSummary, Status, TableSummary};
 
 use crate::api::{ApiError, SharedApi};
-use crate::wire::time::rfc3339;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;\
 color:#1a1a1a;background:#fff}table{border-collapse:collapse}td,th{padding:.2rem 1rem .2rem 0;text-align:left;\

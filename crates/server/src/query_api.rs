@@ -3,27 +3,27 @@
 mod accept;
 mod stream;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use headwater_app::QueryLimits;
-use headwater_project::Failure;
+use headwater_project::{Failure, Kind};
 use serde::Deserialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::api::{ApiError, SharedApi};
 use crate::rows::RowFormat;
 use crate::wire;
 
-/// Rows of one answer; `?limit=` may lower it.
-const MAX_ROWS: usize = 1_000_000;
-/// Bytes of one answer, as the engine counts them.
-const MAX_BYTES: usize = 256 << 20;
-/// Seconds one statement may run.
-const MAX_SECONDS: u64 = 60;
-/// Memory of one statement.
-const MAX_MEMORY: u64 = 512 << 20;
+/// Statements run at once: each is a process with memory of its own.
+pub(crate) const MAX_STATEMENTS: usize = 4;
+/// How long a statement waits for others to end.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// How many rows are sent.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,8 @@ struct RowLimit {
 
 impl RowLimit {
     fn new(asked: Option<usize>) -> Self {
-        Self { rows: asked.unwrap_or(MAX_ROWS).min(MAX_ROWS), is_asked: asked.is_some_and(|rows| rows <= MAX_ROWS) }
+        let most = QueryLimits::default().rows;
+        Self { rows: asked.unwrap_or(most).min(most), is_asked: asked.is_some_and(|rows| rows <= most) }
     }
 }
 
@@ -58,10 +59,20 @@ pub(crate) async fn query(
     let row_limit = RowLimit::new(parameters.limit);
     // One row more than is sent tells whether the answer is cut.
     let rows = row_limit.rows.saturating_add(1);
-    let limits = QueryLimits { rows, bytes: MAX_BYTES, seconds: MAX_SECONDS, memory_bytes: MAX_MEMORY };
+    let limits = QueryLimits { rows, ..QueryLimits::default() };
+    let turn = turn(&api.statements).await?;
     let stream = api.instance.query_untrusted(&sql, limits).await?;
-    let body = stream::start(stream, format, row_limit).await?;
+    let body = stream::start(stream, turn, format, row_limit).await?;
     Ok(response(format, body))
+}
+
+/// Held while the statement runs and its rows are sent.
+async fn turn(statements: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+    let busy = || {
+        Failure::new(Kind::Exhausted, "too many statements run at once").with_hint("Try again when others have ended.")
+    };
+    let waited = tokio::time::timeout(MAX_WAIT, Arc::clone(statements).acquire_owned()).await.map_err(|_| busy())?;
+    waited.map_err(|_| busy())
 }
 
 fn response(format: RowFormat, body: Body) -> Response {

@@ -7,7 +7,6 @@ mod dashboards;
 mod findings;
 mod runs;
 mod status;
-pub(crate) mod time;
 mod topics;
 
 pub use assets::{Asset, Assets, Column, CompiledNode, Node, Table};
@@ -15,7 +14,6 @@ pub use dashboards::{Dashboard, RowColumn, Tile, TileRows, columns};
 pub use findings::{Diagnosis, Finding};
 pub use runs::{Run, RunReport, RunWithSteps, StartRun, Step, StepReport};
 pub use status::{Generator, Health, Pipeline, Schedule, Status};
-pub use time::rfc3339;
 pub use topics::{Topic, TopicPartition, TopicRecord};
 
 use headwater_project::{Failure, Kind};

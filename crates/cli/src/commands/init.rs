@@ -16,6 +16,8 @@ pub(super) fn init(context: &Context, init: &Init) -> Result<(), Stop> {
         context.printer.line(&file.display().to_string())?;
     }
     let folder = folder.display();
-    context.printer.words(&format!("\nNext: headwater -C {folder} build, then headwater -C {folder} tables"));
+    context
+        .printer
+        .words(&format!("\nNext: cd {folder}, then headwater ingest, headwater build, headwater dashboards --all"));
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `headwater runs`.
 
+use headwater_app::rfc3339;
 use headwater_app::view::{RunSummary, StepSummary};
 use headwater_project::Timestamp;
 use headwater_server::wire;
@@ -40,7 +41,7 @@ fn list(context: &Context, runs: Vec<RunSummary>) -> Result<(), Stop> {
             run.job.unwrap_or_default(),
             run.trigger,
             run.status,
-            wire::rfc3339(run.queued_at),
+            rfc3339(run.queued_at),
             took(run.started_at, run.finished_at),
             run.message.unwrap_or_default(),
         ]);
@@ -53,7 +54,7 @@ fn one(context: &Context, run: RunSummary, steps: Vec<StepSummary>) -> Result<()
         let steps = steps.into_iter().map(Into::into).collect();
         return context.printer.json(&wire::RunWithSteps { run: run.into(), steps });
     }
-    let queued = wire::rfc3339(run.queued_at);
+    let queued = rfc3339(run.queued_at);
     context.printer.words(&format!("Run {}: {} {}, queued {queued}", run.id, run.command, run.status));
     let mut table = Table::new(&[
         ("step", Align::Left),

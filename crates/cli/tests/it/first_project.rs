@@ -4,7 +4,8 @@ use crate::invocation::Sandbox;
 
 fn project() -> Sandbox {
     let sandbox = Sandbox::new();
-    sandbox.run(&["init", "first", "--name", "first"]).expect_code(0);
+    sandbox.run(&["init", "first"]).expect_code(0);
+    sandbox.run(&["-C", "first", "ingest"]).expect_code(0);
     sandbox
 }
 
@@ -30,9 +31,29 @@ fn the_first_project_is_sound_and_builds_twice() {
     insta::assert_snapshot!("ls", sandbox.run(&["-C", "first", "ls"]).expect_code(0).transcript());
     let first = sandbox.run(&["-C", "first", "build", "--threads", "1"]).expect_code(0);
     insta::assert_snapshot!("build", first.transcript());
+    insta::assert_snapshot!(
+        "dashboards",
+        sandbox.run(&["-C", "first", "dashboards", "--all"]).expect_code(0).transcript()
+    );
     let again = sandbox.run(&["-C", "first", "build"]).expect_code(0);
     assert!(again.stderr().contains(" 0 failed"), "{}", again.stderr());
     insta::assert_snapshot!("tables", sandbox.run(&["-C", "first", "tables"]).expect_code(0).transcript());
+}
+
+#[test]
+fn ingesting_twice_adds_nothing_and_a_new_file_is_picked_up() {
+    let sandbox = project();
+    let rows = |expected: &str| {
+        let answer = sandbox.run(&["-C", "first", "query", "select count(*) as n from site.visits", "--format", "csv"]);
+        assert_eq!(answer.expect_code(0).stdout(), format!("n\n{expected}\n"));
+    };
+    rows("5");
+    sandbox.run(&["-C", "first", "ingest"]).expect_code(0);
+    rows("5");
+    let visit = r#"{"visit": 6, "at": "2024-05-03T08:00:00Z", "page": "/", "seconds": 1.5, "country": "BR"}"#;
+    sandbox.write("first/data/visits-2.jsonl", visit);
+    sandbox.run(&["-C", "first", "ingest"]).expect_code(0);
+    rows("6");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use axum::body::{Body, Bytes};
 use futures::stream;
 use headwater_app::QueryStream;
 use headwater_project::{Failure, Kind};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::RowLimit;
 use crate::api::ApiError;
@@ -17,6 +18,7 @@ struct Rows {
     format: RowFormat,
     left: usize,
     may_truncate: bool,
+    _turn: OwnedSemaphorePermit,
     is_done: bool,
 }
 
@@ -26,13 +28,19 @@ struct Rows {
 struct BrokenOff(#[source] Failure);
 
 /// Waits for the first rows, so that a statement that fails at once gets the status it deserves.
-pub(super) async fn start(stream: QueryStream, format: RowFormat, limit: RowLimit) -> Result<Body, ApiError> {
+pub(super) async fn start(
+    stream: QueryStream,
+    turn: OwnedSemaphorePermit,
+    format: RowFormat,
+    limit: RowLimit,
+) -> Result<Body, ApiError> {
     let encoder = format.encoder(&stream.schema).map_err(|error| encoding_failed(&error))?;
     let mut rows = Rows {
         stream,
         encoder,
         format,
         left: limit.rows,
+        _turn: turn,
         may_truncate: limit.is_asked || format.tells_its_end(),
         is_done: false,
     };

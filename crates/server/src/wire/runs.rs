@@ -1,10 +1,9 @@
 //! Runs and their steps.
 
-use headwater_app::view;
+use headwater_app::{rfc3339, view};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::time::rfc3339;
 
 /// The body of `POST /api/runs`. Everything may be left out: that builds the whole project.
 #[derive(Debug, Default, Deserialize)]

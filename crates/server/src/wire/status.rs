@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use headwater_app::view;
+use headwater_app::{rfc3339, view};
 use serde::Serialize;
 
-use super::time::rfc3339;
 use super::{Error, Run};
 
 #[derive(Debug, Serialize)]

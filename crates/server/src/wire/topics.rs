@@ -1,9 +1,7 @@
 //! Topics of the local log.
 
-use headwater_app::view;
+use headwater_app::{rfc3339, view};
 use serde::Serialize;
-
-use super::time::rfc3339;
 
 #[derive(Debug, Serialize)]
 pub struct Topic {
