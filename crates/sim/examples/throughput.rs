@@ -1,6 +1,6 @@
 //! Measures the session generator into a sink that throws everything away.
 //!
-//! `throughput [users] [growth per year] [days] [most records]`, peak memory from `/proc/self/status`.
+//! `throughput SETTINGS.json [users] [growth per year] [days] [most records]`, peak memory from `/proc/self/status`.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark prints what it measured")]
 
 use std::error::Error;
@@ -20,11 +20,10 @@ impl RecordSink for Nowhere {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::var("SESSIONS_CONFIG").unwrap_or_else(|_| {
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/eventsim/example-config.json").into()
-    });
+    let mut words = std::env::args().skip(1);
+    let path = words.next().ok_or("name the file with the generator's settings")?;
     let value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
-    let arguments: Vec<f64> = std::env::args().skip(1).map(|text| text.parse()).collect::<Result<_, _>>()?;
+    let arguments: Vec<f64> = words.map(|text| text.parse()).collect::<Result<_, _>>()?;
     let argument = |index: usize, default: f64| arguments.get(index).copied().unwrap_or(default);
     let overrides = Overrides {
         start: Some("2018-11-01".into()),

@@ -33,10 +33,12 @@ arrow_cast(null, 'Timestamp(Microsecond, Some("UTC"))')
 cast({{ amount }} as decimal(12, 4))
 {%- endmacro %}
 
-{# Condition: the day is one of the latest that the tests against the raw events look at. #}
+{# Condition: the day is one of the latest that the tests against the raw events look at. The reference stands on a line of
+   its own: parsing does not execute, and would not see it inside the condition. #}
 {% macro is_reconciled(day) -%}
+{%- set kpis = ref('daily_ad_revenue') -%}
 {%- set first = run_query('select cast(max(event_date) - interval \'' ~ (var('reconciled_days') - 1) ~ ' days\' as varchar) from '
-    ~ ref('daily_ad_revenue')).rows[0][0] if execute else none -%}
+    ~ kpis).rows[0][0] if execute else none -%}
 {%- if first -%}
 {{ day }} >= cast(timestamp '{{ first }}' as date)
 {%- else -%}
