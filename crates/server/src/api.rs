@@ -24,8 +24,8 @@ pub(crate) struct Api {
     pub(crate) instance: Instance,
     pub(crate) up: UpHandle,
     pub(crate) allowed_hosts: BTreeSet<String>,
-    /// Runs started over HTTP; they outlive the connection that asked for them.
-    pub(crate) runs: TaskTracker,
+    /// Runs started over HTTP, which outlive the connection that asked for them, and statements being answered.
+    pub(crate) tasks: TaskTracker,
     /// Turns of untrusted statements.
     pub(crate) statements: Arc<Semaphore>,
     pub(crate) stop: CancellationToken,
@@ -41,7 +41,7 @@ impl Api {
         stop: CancellationToken,
     ) -> Self {
         let statements = Arc::new(Semaphore::new(MAX_STATEMENTS));
-        Self { instance, up, allowed_hosts, runs: TaskTracker::new(), statements, stop }
+        Self { instance, up, allowed_hosts, tasks: TaskTracker::new(), statements, stop }
     }
 }
 

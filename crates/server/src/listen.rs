@@ -75,8 +75,8 @@ impl Server {
             tracing::warn!(open = connections.len(), "closing connections that did not finish in time");
             connections.shutdown().await;
         }
-        api.runs.close();
-        api.runs.wait().await;
+        api.tasks.close();
+        api.tasks.wait().await;
         outcome
     }
 }

@@ -1,6 +1,7 @@
 //! `POST /api/sql`: a statement of the caller, answered row by row.
 
 mod accept;
+mod pump;
 mod stream;
 
 use std::sync::Arc;
@@ -62,7 +63,7 @@ pub(crate) async fn query(
     let limits = QueryLimits { rows, ..QueryLimits::default() };
     let turn = turn(&api.statements).await?;
     let stream = api.instance.query_untrusted(&sql, limits).await?;
-    let body = stream::start(stream, turn, format, row_limit).await?;
+    let body = stream::start(&api.tasks, stream, turn, format, row_limit).await?;
     Ok(response(format, body))
 }
 

@@ -43,7 +43,7 @@ pub(crate) async fn one(State(api): SharedApi, Path(id): Path<String>) -> Answer
 pub(crate) async fn start(State(api): SharedApi, body: Result<Bytes, BytesRejection>) -> Answer<wire::RunReport> {
     let request = build_request(start_run(&body?)?)?;
     let (instance, cancel) = (api.instance.clone(), api.stop.child_token());
-    let build = api.runs.spawn(async move { instance.build(request, Arc::new(Silent), cancel).await });
+    let build = api.tasks.spawn(async move { instance.build(request, Arc::new(Silent), cancel).await });
     let report =
         build.await.map_err(|error| Failure::internal("the run ended unexpectedly").with_detail(error.to_string()))?;
     Ok(Json(report?.into()))

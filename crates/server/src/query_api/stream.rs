@@ -1,13 +1,15 @@
-//! A query's rows as a response body. The next batch is asked for when the client has taken the last one.
+//! A query's rows as a response body. At most two chunks are made ahead of the client.
 
 use arrow::error::ArrowError;
 use axum::body::{Body, Bytes};
-use futures::stream;
+use futures::stream::{self, StreamExt};
 use headwater_app::QueryStream;
 use headwater_project::{Failure, Kind};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::task::TaskTracker;
 
 use super::RowLimit;
+use super::pump::{self, BrokenOff, PATIENCE};
 use crate::api::ApiError;
 use crate::rows::{End, RowEncoder, RowFormat};
 
@@ -22,13 +24,9 @@ struct Rows {
     is_done: bool,
 }
 
-/// What breaks a response off: the client sees a body cut short, never one that looks whole.
-#[derive(Debug, thiserror::Error)]
-#[error("the answer broke off")]
-struct BrokenOff(#[source] Failure);
-
 /// Waits for the first rows, so that a statement that fails at once gets the status it deserves.
 pub(super) async fn start(
+    tasks: &TaskTracker,
     stream: QueryStream,
     turn: OwnedSemaphorePermit,
     format: RowFormat,
@@ -48,8 +46,9 @@ pub(super) async fn start(
     rows.encoder.start(&mut head).map_err(|error| encoding_failed(&error))?;
     rows.step(&mut head).await?;
     let rest = stream::unfold(rows, |mut rows| async move { rows.next().await.map(|chunk| (chunk, rows)) });
-    let body = stream::StreamExt::chain(stream::iter([Ok(Bytes::from(head))]), rest);
-    Ok(Body::from_stream(body))
+    let (queue, body) = pump::queue();
+    tasks.spawn(pump::pump(stream::iter([Ok(Bytes::from(head))]).chain(rest), queue, PATIENCE));
+    Ok(body)
 }
 
 impl Rows {
