@@ -4,9 +4,8 @@
     python site_log.py --binary PATH [--data FOLDER]
 
 FOLDER holds the thirty daily logs of November 2018, `2018-11-DD-events.json.gz`; when not given, they are looked for in a
-folder `shared` beside the checkout. Counts per page must be those the logs are
-known to have; a second run must add nothing; a new file must be taken; a line that does not read must be set aside with its
-file and line number. Says `skipped` when the folder is not there. Standard library only.
+folder `shared` beside the checkout. Counts per page must be those the logs are known to have; a second run must add nothing; a
+new file must be taken; a line that does not read must be set aside with its file and line number. Says `skipped` when the folder is not there. Standard library only.
 """
 
 import argparse
