@@ -12,12 +12,15 @@ mod warehouse;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use headwater_engine::{Relation, Session};
 use headwater_lake::TableName;
 use headwater_orchestrate::{Outcome, RunMachine};
 use headwater_project::{Classify, Failure, fault};
-use headwater_state::{Fingerprint, NewRun, Publication, PublishedAs, RunEnd, RunId, Trigger};
+use headwater_state::{
+    Fingerprint, NewRun, Publication, PublishedAs, RunEnd, RunId, StepChange, TestResult, Trigger,
+};
 use headwater_transform::RunContext;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -191,6 +194,7 @@ impl Instance {
         run.observer.planned(plan.needs.len());
         run.record_pending(&plan)?;
         let mut results = Vec::with_capacity(plan.needs.len());
+        let mut recorder = Recorder::new(&run);
         let mut tasks: JoinSet<StepResult> = JoinSet::new();
         while !machine.is_done() {
             if cancel.is_cancelled() {
@@ -207,16 +211,13 @@ impl Instance {
             })?;
             let outcome = if result.report.outcome.is_bad() { Outcome::Failed } else { Outcome::Succeeded };
             let skipped = machine.finished(&result.report.id, outcome).map_err(|error| error.failure())?;
-            run.record(&result)?;
-            run.observer.finished(&result.report);
-            results.push(result);
-            for step in skipped {
-                let result = run.skipped(&step);
-                run.record(&result)?;
+            for result in std::iter::once(result).chain(skipped.iter().map(|step| run.skipped(step))) {
+                recorder.add(&run, &result)?;
                 run.observer.finished(&result.report);
                 results.push(result);
             }
         }
+        recorder.flush(&run)?;
         Ok(results)
     }
 
@@ -249,6 +250,45 @@ impl Instance {
         self.state.finish_run(id, &self.boot, &end, self.now()).map_err(|error| error.failure())?;
         point("p.after_publish")?;
         Ok(if succeeded { names } else { Vec::new() })
+    }
+}
+
+/// Puts steps on record, several in one transaction: a run of a hundred steps that had nothing to do shall not wait for a
+/// hundred disk flushes.
+struct Recorder {
+    changes: Vec<StepChange>,
+    tests: Vec<TestResult>,
+    flushed: Duration,
+}
+
+/// How long a finished step may wait to be on record.
+const RECORD_EVERY: Duration = Duration::from_millis(200);
+
+impl Recorder {
+    fn new(run: &Run) -> Self {
+        Self { changes: Vec::new(), tests: Vec::new(), flushed: run.instance.clock.monotonic() }
+    }
+
+    fn add(&mut self, run: &Run, result: &StepResult) -> Result<(), Failure> {
+        let (changes, test) = run.record_of(result);
+        self.changes.extend(changes);
+        self.tests.extend(test);
+        let waited = run.instance.clock.monotonic().saturating_sub(self.flushed);
+        if waited >= RECORD_EVERY { self.flush(run) } else { Ok(()) }
+    }
+
+    fn flush(&mut self, run: &Run) -> Result<(), Failure> {
+        let (state, boot) = (&run.instance.state, &run.instance.boot);
+        let changes = std::mem::take(&mut self.changes);
+        let tests = std::mem::take(&mut self.tests);
+        if !changes.is_empty() {
+            state.change_steps(run.id, boot, &changes).map_err(|error| error.failure())?;
+        }
+        if !tests.is_empty() {
+            state.record_tests(run.id, boot, &tests).map_err(|error| error.failure())?;
+        }
+        self.flushed = run.instance.clock.monotonic();
+        Ok(())
     }
 }
 

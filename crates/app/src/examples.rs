@@ -7,7 +7,6 @@ use rust_embed::RustEmbed;
 
 #[derive(RustEmbed)]
 #[folder = "../../projects"]
-#[exclude = "*/.headwater/*"]
 struct Examples;
 
 /// Names of the reference projects, in order.
@@ -31,6 +30,10 @@ pub fn extract_example(name: &str, folder: &Path) -> Result<PathBuf, Failure> {
     };
     for path in Examples::iter() {
         let Some(inner) = path.strip_prefix(name).and_then(|rest| rest.strip_prefix('/')) else { continue };
+        // What a project made in its own folder is not part of the example.
+        if inner.starts_with(".headwater") {
+            continue;
+        }
         let Some(file) = Examples::get(&path) else { continue };
         let target = folder.join(inner);
         if let Some(parent) = target.parent() {

@@ -14,7 +14,7 @@ use crate::generators;
 use crate::instance::Instance;
 use crate::view::{Observer, PipelineStatus};
 
-pub(crate) use pipelines::{Mode, Planned};
+pub(crate) use pipelines::{Mode, Planned, plan};
 
 /// A pipeline under way, as others see it.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! What can go wrong when SQL runs, whose fault it is, and whether trying again helps.
 
-use datafusion::error::{DataFusionError, SchemaError};
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
 use headwater_lake::LakeError;
 use headwater_project::{Classify, Kind};
 

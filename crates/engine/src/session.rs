@@ -8,9 +8,10 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
-    TableProvider, ViewTable,
+    TableProvider,
 };
 use datafusion::common::{ParamValues, TableReference};
+use datafusion::datasource::ViewTable;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -69,12 +70,11 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     pub fn new(lake: Lake, options: &EngineOptions) -> Result<Self> {
         let runtime = runtime(&lake, options)?;
-        let mut config = SessionConfig::new()
+        let config = SessionConfig::new()
             .with_target_partitions(options.partitions)
             .with_default_catalog_and_schema(CATALOG, &options.default_schema)
             .with_create_default_catalog_and_schema(true)
             .with_information_schema(true);
-        config.options_mut().sql_parser.recursion_limit = 64;
         let mut base = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
@@ -98,9 +98,10 @@ impl Engine {
     pub(crate) fn bare_context(&self) -> SessionContext {
         let state = SessionStateBuilder::new_from_existing(self.base.clone())
             .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
-            .with_create_default_catalog_and_schema(true)
             .build();
-        SessionContext::new_with_state(state)
+        let context = SessionContext::new_with_state(state);
+        context.register_catalog(CATALOG, Arc::new(MemoryCatalogProvider::new()));
+        context
     }
 
     /// A session that sees `published` names at their published version and all others at the newest.

@@ -96,7 +96,7 @@ impl Lake {
         let snapshot = base.delta().snapshot().map_err(LakeError::from)?.snapshot().clone();
         let mut actions = Vec::with_capacity(change.add.len() + change.remove.len() + 1);
         if let Some(schema) = &change.schema {
-            let metadata = snapshot.metadata().clone().with_schema(&to_delta(schema)?)?;
+            let metadata = snapshot.metadata().clone().with_schema(&to_delta(schema)?).map_err(DeltaTableError::from)?;
             actions.push(Action::Metadata(partitioned(metadata, change.partition_columns.as_deref())?));
         }
         actions.extend(change.remove.iter().map(|file| Action::Remove(file.remove(data_change, now))));

@@ -21,7 +21,7 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
@@ -79,7 +79,9 @@ impl LakeTable {
         let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(all()) };
         let schema = self.table_schema.table_schema();
         let predicate = state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(schema))?)?;
-        let Ok(predicate) = PruningPredicate::try_new(predicate, Arc::clone(schema)) else { return Ok(all()) };
+        // A long list of days or keys is worth checking one by one: it decides which files are opened.
+        let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).with_max_in_list_size(1_000);
+        let Some(predicate) = builder.build(predicate) else { return Ok(all()) };
         let containers = self.statistics_of_files().iter().map(|file| Arc::new(file.pruning.clone())).collect();
         let kept = predicate.prune(&PrunableStatistics::new(containers, Arc::clone(schema)))?;
         Ok(kept.iter().enumerate().filter(|(_, keep)| **keep).map(|(index, _)| index).collect())
@@ -120,7 +122,7 @@ fn table_schema(table: &TableVersion, with_file_column: bool) -> TableSchema {
     if with_file_column {
         constants.push(Arc::new(Field::new(FILE_COLUMN, DataType::Utf8, false)));
     }
-    TableSchema::new(Arc::new(Schema::new(columns)), constants)
+    TableSchema::builder(Arc::new(Schema::new(columns))).with_table_partition_cols(constants).build()
 }
 
 fn viewed(field: &Field) -> Field {

@@ -12,9 +12,9 @@ use arrow::compute::{SortColumn, lexsort_to_indices, partition, take_record_batc
 use arrow::datatypes::{Schema, SchemaRef};
 use headwater_project::{Clock, Entropy, fault};
 use object_store::ObjectStore;
+use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::arrow::AsyncArrowWriter;
-use parquet::arrow::async_writer::ParquetObjectWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 
@@ -45,7 +45,7 @@ impl Default for StageOptions {
 type PartitionValues = Vec<Option<String>>;
 
 struct OpenFile {
-    writer: AsyncArrowWriter<ParquetObjectWriter>,
+    writer: AsyncArrowWriter<BufWriter>,
     path: String,
     partition: PartitionValues,
 }
@@ -220,7 +220,7 @@ impl Stage {
         let name = format!("part-{:016x}{:016x}.parquet", self.entropy.next_u64(), self.entropy.next_u64());
         let path = format!("{folder}{name}");
         let location = Path::from_iter(self.table_path.parts().chain(Path::from(path.as_str()).parts()));
-        let target = ParquetObjectWriter::new(Arc::clone(&self.store), location);
+        let target = BufWriter::new(Arc::clone(&self.store), location);
         let writer = AsyncArrowWriter::try_new(target, Arc::clone(&self.file_schema), Some(self.properties.clone()))?;
         Ok(OpenFile { writer, path, partition: values.clone() })
     }

@@ -76,7 +76,8 @@ fn hold_back_until_tested(
         .filter(|node| node.resource_type != ResourceType::Test)
         .map(|node| (node.id.to_string(), stored_upstream(project, node)))
         .collect();
-    let behind = ancestors(needs);
+    let before = needs.clone();
+    let behind = ancestors(&before);
     for (node, upstream) in &built {
         for (test, tested) in &tests {
             // A test of several models holds back only what is behind all of them; waiting for less could never end.

@@ -251,8 +251,8 @@ impl Run {
         self.instance.state.change_steps(self.id, &self.instance.boot, &changes).map_err(|error| error.failure())
     }
 
-    /// Puts a finished step on record, with its test result when it is one.
-    pub(super) fn record(&self, result: &StepResult) -> Result<(), Failure> {
+    /// What to put on record of a finished step.
+    pub(super) fn record_of(&self, result: &StepResult) -> (Vec<StepChange>, Option<TestResult>) {
         let report = &result.report;
         let kind = report.kind.clone();
         let change = |from, to, at, result| StepChange { node: report.id.clone(), kind: kind.clone(), from: Some(from), to, at, result };
@@ -277,12 +277,7 @@ impl Run {
             changes.push(change(StepStatus::Pending, StepStatus::Running, report.started_at, headwater_state::StepResult::default()));
             changes.push(change(StepStatus::Running, last, now, left));
         }
-        let (state, boot) = (&self.instance.state, &self.instance.boot);
-        state.change_steps(self.id, boot, &changes).map_err(|error| error.failure())?;
-        match test_result(report, now) {
-            Some(test) => state.record_tests(self.id, boot, &[test]).map_err(|error| error.failure()),
-            None => Ok(()),
-        }
+        (changes, test_result(report, now))
     }
 }
 

@@ -33,6 +33,23 @@ pub(crate) struct LakeSink {
     rejected: Vec<Rejected>,
 }
 
+/// Everything that opening a table takes, apart from the sink: a sink with files in the making cannot be shared between
+/// threads, which a borrow across an await would need.
+struct Opening {
+    lake: Lake,
+    table: TableName,
+    pipeline: String,
+    keys: Vec<String>,
+    schema: Schema,
+}
+
+impl Opening {
+    async fn run(self) -> Result<PipelineWriter, LakeError> {
+        let Self { lake, table, pipeline, keys, schema } = self;
+        PipelineWriter::open(&lake, &table, &pipeline, &schema, &keys, stage_options()).await
+    }
+}
+
 /// Rows are staged in files of this size at most; memory for it is what one row group takes.
 fn stage_options() -> StageOptions {
     StageOptions { row_group_rows: 128 << 10, buffered_bytes: 48 << 20, ..StageOptions::default() }
@@ -50,14 +67,14 @@ impl LakeSink {
         Self { lake, table, pipeline, keys, declared, writer: None, quarantine: None, rejected: Vec::new() }
     }
 
-    async fn open_writer(&self, table: &TableName, schema: &Schema) -> Result<PipelineWriter, LakeError> {
-        PipelineWriter::open(&self.lake, table, &self.pipeline, schema, &self.keys, stage_options()).await
+    fn opening(&self, table: TableName, schema: Schema) -> Opening {
+        Opening { lake: self.lake.clone(), table, pipeline: self.pipeline.clone(), keys: self.keys.clone(), schema }
     }
 
     async fn open_quarantine(&mut self) -> Result<&mut PipelineWriter, LakeError> {
         let writer = match self.quarantine.take() {
             Some(writer) => writer,
-            None => self.open_writer(&quarantine_of(&self.table), &quarantine_schema()).await?,
+            None => self.opening(quarantine_of(&self.table), quarantine_schema()).run().await?,
         };
         Ok(self.quarantine.insert(writer))
     }
@@ -153,7 +170,8 @@ impl TableSink for LakeSink {
             (None, true) => Schema::empty(),
             (None, false) => return Ok(Positions::default()),
         };
-        let writer = self.open_writer(&self.table, &schema).await.map_err(|error| error.failure())?;
+        let opening = self.opening(self.table.clone(), schema);
+        let writer = opening.run().await.map_err(|error| error.failure())?;
         let positions = Positions(writer.positions().clone());
         self.writer = Some(writer);
         if self.lake.load(&quarantine_of(&self.table)).await.map_err(|error| error.failure())?.is_some() {
@@ -171,13 +189,10 @@ impl TableSink for LakeSink {
     async fn evolve(&mut self, schema: SchemaRef) -> Result<(), Failure> {
         match &mut self.writer {
             Some(writer) => writer.evolve(&schema).await,
-            None => match self.open_writer(&self.table, &schema).await {
-                Ok(writer) => {
-                    self.writer = Some(writer);
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            },
+            None => {
+                let opening = self.opening(self.table.clone(), schema.as_ref().clone());
+                opening.run().await.map(|writer| self.writer = Some(writer))
+            }
         }
         .map_err(|error| error.failure())
     }
@@ -199,8 +214,8 @@ impl TableSink for LakeSink {
         if self.writer.is_none() {
             // Every record so far was bad: the table still has to remember how far the source was read.
             let schema = self.declared.as_ref().map_or_else(Schema::empty, |schema| schema.as_ref().clone());
-            let writer = self.open_writer(&self.table, &schema).await.map_err(|error| error.failure())?;
-            self.writer = Some(writer);
+            let opening = self.opening(self.table.clone(), schema);
+            self.writer = Some(opening.run().await.map_err(|error| error.failure())?);
         }
         let Some(writer) = &mut self.writer else {
             return Err(Failure::internal("a pipeline has no table to commit to"));

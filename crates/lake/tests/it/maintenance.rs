@@ -1,0 +1,80 @@
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use headwater_lake::maintain::Policy;
+use object_store::ObjectStore;
+
+use crate::world::{World, expected, key, name};
+
+const DAY: i64 = 24 * 3_600 * 1_000_000;
+
+async fn data_files(world: &World) -> usize {
+    let all: Vec<_> = world.store.list(None).try_collect().await.unwrap();
+    all.iter().filter(|object| object.location.as_ref().contains("/part-")).count()
+}
+
+async fn now(world: &World) -> i64 {
+    let all: Vec<_> = world.store.list(None).try_collect().await.unwrap();
+    all.iter().map(|object| object.last_modified.timestamp_micros()).max().unwrap()
+}
+
+#[tokio::test]
+async fn compaction_keeps_rows_and_positions_beside_a_writer() {
+    let world = World::in_folder();
+    let mut writer = world.writer().await;
+    for n in 0..20 {
+        world.commit(&mut writer, n).await.unwrap();
+    }
+    let policy = Policy { small_files: 16, checkpoint_every: u64::MAX / 2, ..Policy::default() };
+    let done = world.lake.maintain(&name(), policy, &[]).await.unwrap();
+    assert_eq!(done.compacted.map(|compacted| (compacted.files_before, compacted.files_after)), Some((20, 1)));
+    // The writer's handle is older than the compaction; its next commit goes on top of it.
+    world.commit(&mut writer, 20).await.unwrap();
+    assert_eq!(world.ids().await, expected(21));
+    assert_eq!(world.lake.require(&name()).await.unwrap().files().len(), 2);
+    assert_eq!(world.writer().await.positions().get(&key()), Some(&20));
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_verified_and_old_log_entries_go_only_behind_an_older_one() {
+    let world = World::in_folder();
+    let mut writer = world.writer().await;
+    let policy = Policy { small_files: usize::MAX, checkpoint_every: 5, ..Policy::default() };
+    let mut removed = Vec::new();
+    for n in 0..30 {
+        world.commit(&mut writer, n).await.unwrap();
+        if let Some(done) = world.lake.maintain(&name(), policy, &[]).await.unwrap().checkpointed {
+            removed.push(done.log_entries_removed);
+        }
+    }
+    assert_eq!(removed.first(), Some(&0));
+    assert!(removed.iter().skip(2).all(|count| *count > 0), "{removed:?}");
+    assert_eq!(world.ids().await, expected(30));
+    assert_eq!(world.writer().await.positions().get(&key()), Some(&29));
+}
+
+#[tokio::test]
+async fn files_are_deleted_only_when_no_version_needs_them_and_the_horizon_has_passed() {
+    let world = World::in_folder();
+    let mut writer = world.writer().await;
+    for n in 0..20 {
+        world.commit(&mut writer, n).await.unwrap();
+    }
+    let before = world.lake.require(&name()).await.unwrap().version();
+    let policy = Policy { small_files: 16, checkpoint_every: u64::MAX / 2, retention: Duration::from_secs(7 * 24 * 3_600), ..Policy::default() };
+    world.clock.0.store(now(&world).await, Ordering::SeqCst);
+    world.lake.maintain(&name(), policy, &[]).await.unwrap();
+    assert_eq!(data_files(&world).await, 21);
+    // Our clock jumps ahead by a month: the store's own times say that nothing is old.
+    world.clock.0.fetch_add(30 * DAY, Ordering::SeqCst);
+    assert_eq!(world.lake.maintain(&name(), policy, &[]).await.unwrap().vacuumed.files, 0);
+    // Somebody still reads the version before the compaction.
+    let no_retention = Policy { retention: Duration::ZERO, ..policy };
+    world.clock.0.store(now(&world).await + DAY, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    world.commit(&mut writer, 20).await.unwrap();
+    assert_eq!(world.lake.maintain(&name(), no_retention, &[before]).await.unwrap().vacuumed.files, 0);
+    assert_eq!(world.lake.maintain(&name(), no_retention, &[]).await.unwrap().vacuumed.files, 20);
+    assert_eq!(world.ids().await, expected(21));
+}
