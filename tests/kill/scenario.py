@@ -148,8 +148,8 @@ class Project:
             yield log.parent
 
 
-def tail(text: str, lines: int = 6) -> str:
-    return " | ".join(line for line in text.strip().splitlines()[-lines:])
+def tail(text: str, lines: int = 6, width: int = 240) -> str:
+    return " | ".join(line[:width] for line in text.strip().splitlines()[-lines:])
 
 
 class Up:
