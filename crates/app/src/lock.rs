@@ -9,13 +9,13 @@ use rustix::fs::{FlockOperation, flock};
 
 /// Held for the life of the process; the system frees it when the process dies, however it dies.
 #[derive(Debug)]
-pub struct ProjectLock {
+pub(crate) struct ProjectLock {
     _file: File,
 }
 
 impl ProjectLock {
     /// Takes the lock, or says who holds it.
-    pub fn take(path: &Path, boot: &str) -> Result<Self, Failure> {
+    pub(crate) fn take(path: &Path, boot: &str) -> Result<Self, Failure> {
         let cannot = |error: std::io::Error| {
             Failure::user("the project's data folder cannot be written")
                 .with_detail(format!("{}: {error}", path.display()))

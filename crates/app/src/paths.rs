@@ -14,41 +14,41 @@
 use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug)]
-pub struct Paths {
-    pub project: PathBuf,
-    pub data: PathBuf,
+pub(crate) struct Paths {
+    pub(crate) project: PathBuf,
+    pub(crate) data: PathBuf,
 }
 
 impl Paths {
-    pub fn new(project: &Path) -> Self {
+    pub(crate) fn new(project: &Path) -> Self {
         Self { project: project.to_path_buf(), data: project.join(".headwater") }
     }
 
-    pub fn lock(&self) -> PathBuf {
+    pub(crate) fn lock(&self) -> PathBuf {
         self.data.join("lock")
     }
 
-    pub fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.data.join("state.db")
     }
 
-    pub fn default_lake(&self) -> PathBuf {
+    pub(crate) fn default_lake(&self) -> PathBuf {
         self.data.join("lake")
     }
 
-    pub fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.data.join("log")
     }
 
-    pub fn generators(&self) -> PathBuf {
+    pub(crate) fn generators(&self) -> PathBuf {
         self.data.join("generators")
     }
 
-    pub fn spill(&self) -> PathBuf {
+    pub(crate) fn spill(&self) -> PathBuf {
         self.data.join("spill")
     }
 
-    pub fn target(&self) -> PathBuf {
+    pub(crate) fn target(&self) -> PathBuf {
         self.data.join("target")
     }
 }

@@ -35,16 +35,21 @@ pub(crate) fn commit_version(path: &Path) -> Option<u64> {
     (stem.len() == 20).then(|| stem.parse().ok())?
 }
 
-pub(crate) async fn set_aside_unfinished_commit(lake: &Lake, name: &TableName) -> Result<()> {
-    let Ok(objects) = log_objects(lake, name).await else { return Ok(()) };
+/// Looks at the newest commit. `false` when there is no log, and so no table.
+pub(crate) async fn set_aside_unfinished_commit(lake: &Lake, name: &TableName) -> Result<bool> {
+    let objects = match log_objects(lake, name).await {
+        Err(crate::error::LakeError::Store(object_store::Error::NotFound { .. })) => return Ok(false),
+        listed => listed?,
+    };
     let Some(newest) = objects.iter().rev().find(|object| commit_version(&object.location).is_some()) else {
-        return Ok(());
+        return Ok(!objects.is_empty());
     };
     if newest.size > 0 && is_complete(lake, newest).await? {
-        return Ok(());
+        return Ok(true);
     }
     tracing::error!(table = %name, commit = %newest.location, "the newest commit is unfinished and was set aside");
-    quarantine(lake, name, &newest.location).await
+    quarantine(lake, name, &newest.location).await?;
+    Ok(objects.len() > 1)
 }
 
 /// A commit ends with a newline or a closing brace, and its last line is a whole JSON value.

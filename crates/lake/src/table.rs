@@ -94,8 +94,10 @@ impl Lake {
     /// The newest version of a table; `None` when there is no such table. A damaged checkpoint or a never acknowledged
     /// newest commit is set aside and told in the log of the process.
     pub async fn load(&self, name: &TableName) -> Result<Option<TableVersion>> {
+        if !recover::set_aside_unfinished_commit(self, name).await? {
+            return Ok(None);
+        }
         let log_store = self.log_store(name)?;
-        recover::set_aside_unfinished_commit(self, name).await?;
         match load_delta(&log_store, None).await {
             Ok(table) => TableVersion::from_delta(name.clone(), table).map(Some),
             Err(DeltaTableError::NotATable(_)) => Ok(None),

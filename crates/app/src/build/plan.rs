@@ -60,33 +60,29 @@ fn stored_upstream(project: &Project, node: &Node) -> BTreeSet<NodeId> {
     stored
 }
 
-/// A model waits for the tests of what it stands on, unless the test itself needs the model or something behind it.
+/// A node waits for every test whose subjects all lie before it, as dbt does. A test that also looks at something that is
+/// not before the node cannot hold it back: two such tests could wait for each other.
 fn hold_back_until_tested(
     project: &Project,
     nodes: &BTreeMap<&NodeId, &Node>,
     needs: &mut BTreeMap<String, BTreeSet<String>>,
 ) {
-    let tests: Vec<(String, BTreeSet<NodeId>)> = nodes
-        .values()
-        .filter(|node| node.resource_type == ResourceType::Test)
-        .map(|test| (test.id.to_string(), stored_upstream(project, test)))
-        .collect();
-    let built: Vec<(String, BTreeSet<NodeId>)> = nodes
-        .values()
-        .filter(|node| node.resource_type != ResourceType::Test)
-        .map(|node| (node.id.to_string(), stored_upstream(project, node)))
-        .collect();
     let before = needs.clone();
     let behind = ancestors(&before);
-    for (node, upstream) in &built {
-        for (test, tested) in &tests {
-            // A test of several models holds back only what is behind all of them; waiting for less could never end.
-            let concerns = !upstream.is_disjoint(tested);
-            let would_wait_for_itself = tested.iter().any(|id| {
-                id.as_str() == node || behind.get(id.as_str()).is_some_and(|before| before.contains(node))
-            });
-            if concerns && !would_wait_for_itself {
-                needs.entry(node.clone()).or_default().insert(test.clone());
+    let is_test = |node: &&&Node| node.resource_type == ResourceType::Test;
+    for test in nodes.values().filter(is_test) {
+        let subjects: BTreeSet<String> = stored_upstream(project, test)
+            .iter()
+            .filter(|id| nodes.contains_key(id))
+            .map(ToString::to_string)
+            .collect();
+        if subjects.is_empty() {
+            continue;
+        }
+        for node in nodes.values().filter(|node| !is_test(node)) {
+            let before = behind.get(node.id.as_str());
+            if before.is_some_and(|before| subjects.is_subset(before)) {
+                needs.entry(node.id.to_string()).or_default().insert(test.id.to_string());
             }
         }
     }

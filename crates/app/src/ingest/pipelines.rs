@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::AsArray;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use headwater_connectors::files::{FilesSource, TakenFile};
 use headwater_ingest::codec::Codec;
@@ -94,9 +95,10 @@ fn topics(instance: &Instance, config: &GeneratorConfig, mode: Mode) -> Result<V
         if mode == Mode::UntilEnd {
             source = source.stop_at_end();
         }
-        let declared = with_provenance(&topic.schema, source.provenance());
+        let records = read_as_numbers(&topic.schema);
+        let declared = with_provenance(&records, source.provenance());
         let sink = LakeSink::new(instance.lake.clone(), table.clone(), &config.name, keys, Some(declared));
-        let options = PipelineOptions { declared: Some(Arc::clone(&topic.schema)), ..options(config.rotate) };
+        let options = PipelineOptions { declared: Some(records), ..options(config.rotate) };
         let name = format!("{}.{}", config.name, topic.name);
         let mut pipeline =
             Pipeline::new(&name, Box::new(source), Box::new(sink), Arc::clone(&instance.clock), options);
@@ -106,6 +108,16 @@ fn topics(instance: &Instance, config: &GeneratorConfig, mode: Mode) -> Result<V
         pipelines.push(planned(pipeline, &config.name, &table));
     }
     Ok(pipelines)
+}
+
+/// JSON has one kind of fraction. What a topic declares as decimal is read as a double, which holds the six digits of an
+/// amount exactly enough to be cast back, and becomes decimal in the first model.
+fn read_as_numbers(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Decimal128(_, _) => field.as_ref().clone().with_data_type(DataType::Float64),
+        _ => field.as_ref().clone(),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 async fn files(instance: &Instance, config: &FilesSourceConfig, mode: Mode) -> Result<Planned, Failure> {
