@@ -56,9 +56,9 @@ class Failed(Exception):
 class Shape:
     """How much data the project makes, and how fast."""
 
-    users: int = 400
+    users: int = 1000
     days: int = 15
-    speed: int = 5000
+    speed: int = 20000
     rotate: str = "1s"
 
 

@@ -18,9 +18,7 @@ use headwater_engine::{Relation, Session};
 use headwater_lake::TableName;
 use headwater_orchestrate::{Outcome, RunMachine};
 use headwater_project::{Classify, Failure, fault};
-use headwater_state::{
-    Fingerprint, NewRun, Publication, PublishedAs, RunEnd, RunId, StepChange, TestResult, Trigger,
-};
+use headwater_state::{Fingerprint, NewRun, Publication, PublishedAs, RunEnd, RunId, StepChange, TestResult, Trigger};
 use headwater_transform::RunContext;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -206,9 +204,8 @@ impl Instance {
                 tasks.spawn(async move { run.step(&step).await });
             }
             let Some(finished) = tasks.join_next().await else { break };
-            let result = finished.map_err(|error| {
-                Failure::internal("a step of the run panicked").with_detail(error.to_string())
-            })?;
+            let result = finished
+                .map_err(|error| Failure::internal("a step of the run panicked").with_detail(error.to_string()))?;
             let outcome = if result.report.outcome.is_bad() { Outcome::Failed } else { Outcome::Succeeded };
             let skipped = machine.finished(&result.report.id, outcome).map_err(|error| error.failure())?;
             for result in std::iter::once(result).chain(skipped.iter().map(|step| run.skipped(step))) {
@@ -237,7 +234,8 @@ impl Instance {
             publications.extend(result.publication);
             fingerprints.extend(result.fingerprint);
         }
-        let names: Vec<String> = publications.iter().map(|publication: &Publication| publication.name.clone()).collect();
+        let names: Vec<String> =
+            publications.iter().map(|publication: &Publication| publication.name.clone()).collect();
         let end = if cancelled {
             RunEnd::Cancelled { message: None }
         } else if succeeded {

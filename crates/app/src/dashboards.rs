@@ -9,9 +9,9 @@ use headwater_transform::{NodeId, RunContext, Warehouse};
 
 use crate::build::{SessionWarehouse, diagnostics_failure};
 use crate::instance::Instance;
+use crate::project::Selection;
 use crate::query::QueryStream;
 use crate::view::{CompiledNode, TileAnswer, TileRows};
-use crate::project::Selection;
 
 /// What `headwater show` is asked for.
 #[derive(Clone, Debug)]
@@ -58,8 +58,14 @@ impl Instance {
         }
     }
 
-    async fn tile_rows(&self, session: &Session, dashboard: &Dashboard, tile: &TileConfig) -> Result<TileRows, Failure> {
-        let query = tile_query(dashboard, tile, &FilterValues::default(), self.now()).map_err(|error| error.failure())?;
+    async fn tile_rows(
+        &self,
+        session: &Session,
+        dashboard: &Dashboard,
+        tile: &TileConfig,
+    ) -> Result<TileRows, Failure> {
+        let query =
+            tile_query(dashboard, tile, &FilterValues::default(), self.now()).map_err(|error| error.failure())?;
         let query = query.ok_or_else(|| Failure::user("this tile has no query"))?;
         let sql = self.render(session, &query.sql_template).await?;
         let parameters: Vec<(String, Parameter)> =

@@ -72,7 +72,8 @@ impl Instance {
     async fn diagnose_log(&self) -> Diagnosis {
         match self.topics().await {
             Ok(topics) => {
-                let bytes: u64 = topics.iter().flat_map(|topic| &topic.partitions).map(|partition| partition.bytes).sum();
+                let bytes: u64 =
+                    topics.iter().flat_map(|topic| &topic.partitions).map(|partition| partition.bytes).sum();
                 diagnosis("log", "ok", format!("{} topics, {} MiB", topics.len(), bytes >> 20), None)
             }
             Err(failure) => diagnosis("log", "error", failure.message, failure.hint.as_deref()),

@@ -36,9 +36,8 @@ impl Instance {
     /// A run with its steps.
     pub async fn run(&self, id: i64) -> Result<(RunSummary, Vec<StepSummary>), Failure> {
         let run = self.state.run(RunId(id)).map_err(|error| error.failure())?;
-        let run = run.ok_or_else(|| {
-            Failure::user(format!("there is no run {id}")).with_hint("`headwater runs` lists them.")
-        })?;
+        let run = run
+            .ok_or_else(|| Failure::user(format!("there is no run {id}")).with_hint("`headwater runs` lists them."))?;
         let steps = self.state.steps(RunId(id)).map_err(|error| error.failure())?;
         let steps = steps
             .into_iter()

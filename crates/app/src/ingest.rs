@@ -53,7 +53,11 @@ impl PipelineHandle {
 }
 
 /// Runs a pipeline to its end and remembers how it ended.
-pub(crate) async fn run(mut pipeline: Pipeline, handle: PipelineHandle, stop: CancellationToken) -> Result<(), Failure> {
+pub(crate) async fn run(
+    mut pipeline: Pipeline,
+    handle: PipelineHandle,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
     let result = pipeline.run(&stop).await;
     let ended = match &result {
         Ok(Ended::SourceEnded) => "finished",
@@ -122,4 +126,3 @@ impl Instance {
         Ok(())
     }
 }
-

@@ -37,7 +37,7 @@ pub use text_time::rfc3339;
 pub use up::{GenerateRequest, Up, UpHandle, UpOptions};
 pub use view::{
     ColumnSummary, CompiledNode, Diagnosis, Finding, GeneratorStatus, NodeSummary, Observer, PipelineStatus, Place,
-    RunReport, RunSummary, ScheduleStatus, Silent, Status, StepOutcome, StepReport, StepSummary, TableSummary, TileAnswer,
-    TileRows, TopicPartition, TopicRecord, TopicSummary,
+    RunReport, RunSummary, ScheduleStatus, Silent, Status, StepOutcome, StepReport, StepSummary, TableSummary,
+    TileAnswer, TileRows, TopicPartition, TopicRecord, TopicSummary,
 };
 pub use worker::{QueryLimits, WorkerCommand, run_query_worker};

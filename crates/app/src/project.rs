@@ -88,10 +88,12 @@ impl Project {
         let Reader { mut files, mut diagnostics, .. } = reader;
         let (transform, found) = headwater_transform::load(&mut files, &root, load);
         diagnostics.found.extend(found.found);
-        let folder_name = || root.file_name().map_or_else(|| String::from("project"), |name| name.to_string_lossy().into());
-        let name = config.name.clone().unwrap_or_else(|| {
-            if transform.name.is_empty() { folder_name() } else { transform.name.clone() }
-        });
+        let folder_name =
+            || root.file_name().map_or_else(|| String::from("project"), |name| name.to_string_lossy().into());
+        let name = config
+            .name
+            .clone()
+            .unwrap_or_else(|| if transform.name.is_empty() { folder_name() } else { transform.name.clone() });
         let mut project = Self {
             options: options.clone(),
             root,
@@ -149,9 +151,10 @@ impl Project {
     pub(crate) fn require_sound(&self) -> Result<(), Failure> {
         let errors: Vec<Finding> = self.findings().into_iter().filter(|finding| finding.is_error).collect();
         let Some(first) = errors.first() else { return Ok(()) };
-        let place = first.place.as_ref().map_or_else(String::new, |place| {
-            format!(" ({}:{}:{})", place.path, place.line, place.column)
-        });
+        let place = first
+            .place
+            .as_ref()
+            .map_or_else(String::new, |place| format!(" ({}:{}:{})", place.path, place.line, place.column));
         let failure = Failure::user(format!("the project has {} error(s)", errors.len()))
             .with_detail(format!("First: {}{place}.", first.message));
         Err(failure.with_hint("`headwater check` shows all of them."))
@@ -188,16 +191,20 @@ impl Project {
             .map_err(|error| headwater_project::Classify::failure(&error))?;
         let wanted = |id: &NodeId| {
             selection.resource_types.is_empty()
-                || self.transform.node(id).is_some_and(|node| {
-                    selection.resource_types.iter().any(|kind| kind == node.resource_type.as_str())
-                })
+                || self
+                    .transform
+                    .node(id)
+                    .is_some_and(|node| selection.resource_types.iter().any(|kind| kind == node.resource_type.as_str()))
         };
         Ok(selected.into_iter().filter(wanted).collect())
     }
 
     /// Name and title of every dashboard.
     pub fn dashboards(&self) -> Vec<(String, String)> {
-        self.dashboards.iter().map(|one| (one.name.clone(), one.title.clone().unwrap_or_else(|| one.name.clone()))).collect()
+        self.dashboards
+            .iter()
+            .map(|one| (one.name.clone(), one.title.clone().unwrap_or_else(|| one.name.clone())))
+            .collect()
     }
 
     /// Findings about the generators' own settings alone.

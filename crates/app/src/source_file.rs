@@ -10,7 +10,7 @@ use serde::Deserialize;
 /// A source: data that comes into the lake.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum SourceConfig {
+pub(crate) enum SourceConfig {
     /// Simulated events, written to topics and taken from there.
     Generator(GeneratorConfig),
     /// Files of a folder.
@@ -18,7 +18,7 @@ pub enum SourceConfig {
 }
 
 impl SourceConfig {
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::Generator(config) => &config.name,
             Self::Files(config) => &config.name,
@@ -29,22 +29,23 @@ impl SourceConfig {
 /// Files of a folder.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct FilesSourceConfig {
+pub(crate) struct FilesSourceConfig {
     /// Name of the source.
-    pub name: String,
+    pub(crate) name: String,
     /// What the source holds.
-    pub description: Option<String>,
+    #[expect(dead_code, reason = "for readers of the file; a page that shows sources will show it")]
+    pub(crate) description: Option<String>,
     /// Its table is `<name>.<table>`; `<name>.<name>` when absent.
-    pub table: Option<String>,
+    pub(crate) table: Option<String>,
     /// Where the files are and how to read them.
-    pub from: FilesConfig,
+    pub(crate) from: FilesConfig,
     /// When what was taken is committed.
     #[serde(default)]
-    pub rotate: RotateConfig,
+    pub(crate) rotate: RotateConfig,
 }
 
 impl FilesSourceConfig {
-    pub fn table(&self) -> &str {
+    pub(crate) fn table(&self) -> &str {
         self.table.as_deref().unwrap_or(&self.name)
     }
 }
@@ -52,33 +53,34 @@ impl FilesSourceConfig {
 /// Simulated events.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct GeneratorConfig {
+pub(crate) struct GeneratorConfig {
     /// Name of the source: its tables are `<name>.<topic>`.
-    pub name: String,
+    pub(crate) name: String,
     /// What the source holds.
-    pub description: Option<String>,
+    #[expect(dead_code, reason = "for readers of the file; a page that shows sources will show it")]
+    pub(crate) description: Option<String>,
     /// Which generator.
-    pub generator: GeneratorKind,
+    pub(crate) generator: GeneratorKind,
     /// File with the generator's own settings, JSON or YAML, relative to the project.
-    pub config: PathBuf,
+    pub(crate) config: PathBuf,
     /// Partitions of each topic.
     #[serde(default = "one_partition")]
-    pub partitions: u16,
+    pub(crate) partitions: u16,
     /// The past that is made up before the generator goes live.
     #[serde(default)]
-    pub backlog: BacklogConfig,
+    pub(crate) backlog: BacklogConfig,
     /// How fast time passes once the generator is live: `1x`, `60x`.
-    pub speed: Option<String>,
+    pub(crate) speed: Option<String>,
     /// Also keep what was taken as compressed JSON lines under `raw/` of the lake.
     #[serde(default)]
-    pub raw_files: bool,
+    pub(crate) raw_files: bool,
     /// When what was taken is committed.
     #[serde(default)]
-    pub rotate: RotateConfig,
+    pub(crate) rotate: RotateConfig,
     /// Shares of late, duplicate and malformed records.
-    pub faults: Option<FaultsConfig>,
+    pub(crate) faults: Option<FaultsConfig>,
     /// Bytes of taken records that each topic partition keeps.
-    pub retention: Option<ByteSize>,
+    pub(crate) retention: Option<ByteSize>,
 }
 
 fn one_partition() -> u16 {
@@ -87,7 +89,7 @@ fn one_partition() -> u16 {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum GeneratorKind {
+pub(crate) enum GeneratorKind {
     /// Visits of a site: users walk a chain of pages.
     Sessions,
 }
@@ -95,48 +97,44 @@ pub enum GeneratorKind {
 /// The past that is made up before the generator goes live.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct BacklogConfig {
+pub(crate) struct BacklogConfig {
     /// A date, a time, or a length before now such as `30 days ago`. Fixed at the first start.
-    pub start: Option<String>,
+    pub(crate) start: Option<String>,
     /// Users at the start.
-    pub users: Option<u64>,
+    pub(crate) users: Option<u64>,
 }
 
 /// Trouble on request, as shares of the well-formed records. All of it is counted.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct FaultsConfig {
+pub(crate) struct FaultsConfig {
     /// Share of records delivered after their time.
     #[schemars(range(min = 0.0, max = 1.0))]
-    pub late: f64,
+    pub(crate) late: f64,
     /// Longest delay of a late record.
-    pub late_max_delay: Option<DurationText>,
+    pub(crate) late_max_delay: Option<DurationText>,
     /// Share of records delivered twice.
     #[schemars(range(min = 0.0, max = 1.0))]
-    pub duplicate: f64,
+    pub(crate) duplicate: f64,
     /// Share of records followed by a mangled copy.
     #[schemars(range(min = 0.0, max = 1.0))]
-    pub malformed: f64,
+    pub(crate) malformed: f64,
 }
 
 /// When what was taken is committed: whatever comes first.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct RotateConfig {
+pub(crate) struct RotateConfig {
     /// Rows since the last commit.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Bytes read since the last commit.
-    pub bytes: ByteSize,
+    pub(crate) bytes: ByteSize,
     /// Time since the last commit, when there is anything to commit.
-    pub every: DurationText,
+    pub(crate) every: DurationText,
 }
 
 impl Default for RotateConfig {
     fn default() -> Self {
-        Self {
-            rows: 500_000,
-            bytes: ByteSize(256 << 20),
-            every: DurationText(std::time::Duration::from_secs(10)),
-        }
+        Self { rows: 500_000, bytes: ByteSize(256 << 20), every: DurationText(std::time::Duration::from_secs(10)) }
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::generators::{self, Driver, DriverStatus, Pin, Settings, Until, parse_speed};
 use crate::ingest::{self, Mode, PipelineHandle, Planned};
 use crate::instance::Instance;
-use crate::source_file::GeneratorConfig;
+use crate::source_file::{GeneratorConfig, GeneratorKind};
 use crate::view::{GeneratorStatus, Observer, Status};
 
 /// How the process runs.
@@ -139,6 +139,7 @@ impl Instance {
         request: &GenerateRequest,
         until: Until,
     ) -> Result<(Driver, GeneratorHandle), Failure> {
+        let GeneratorKind::Sessions = config.generator;
         let settings = Settings::read(&self.project().root, config)?;
         let mut overrides = generators::overrides_of(config);
         overrides.seed = request.seed.or(overrides.seed);
@@ -232,7 +233,8 @@ impl Up {
         self.stop.cancel();
         while let Some(ended) = self.tasks.join_next().await {
             if let Err(error) = ended {
-                self.shared.note(Err(Failure::internal("a part of the process panicked").with_detail(error.to_string())));
+                self.shared
+                    .note(Err(Failure::internal("a part of the process panicked").with_detail(error.to_string())));
             }
         }
         match self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {

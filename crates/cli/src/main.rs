@@ -61,7 +61,9 @@ fn main() -> ExitCode {
 }
 
 fn start_logging(settings: &Settings) {
-    let filter = EnvFilter::try_from_env("HEADWATER_LOG").unwrap_or_else(|_| EnvFilter::new(format!("{},deltalake_core=off,delta_kernel=off,buoyant_kernel=off", settings.log_level())));
+    let filter = EnvFilter::try_from_env("HEADWATER_LOG").unwrap_or_else(|_| {
+        EnvFilter::new(format!("{},deltalake_core=off,delta_kernel=off,buoyant_kernel=off", settings.log_level()))
+    });
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     builder.with_target(false).with_ansi(settings.printer.color).init();
 }

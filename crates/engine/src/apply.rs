@@ -228,7 +228,8 @@ fn evolved(base: &TableVersion, result: &SchemaRef, target: &Target) -> Result<S
         OnSchemaChange::Append => Ok(Arc::new(with_added())),
         OnSchemaChange::Sync => {
             let kept = with_added();
-            let fields: Vec<_> = kept.fields().iter().filter(|field| !removed.contains(field.name())).cloned().collect();
+            let fields: Vec<_> =
+                kept.fields().iter().filter(|field| !removed.contains(field.name())).cloned().collect();
             Ok(Arc::new(Schema::new(fields)))
         }
     }

@@ -19,7 +19,9 @@ pub enum Relation {
 pub enum PublishedRelation {
     /// This version of the table, whatever was committed since.
     Version(u64),
-    View { sql: String },
+    View {
+        sql: String,
+    },
 }
 
 /// Table versions read so far. A version never changes, so an entry is never wrong; the least recently used go first.

@@ -41,7 +41,8 @@ impl Session {
             .map_err(EngineError::Csv)?;
         let batches: std::result::Result<Vec<_>, _> = reader.collect();
         let context = self.engine.bare_context();
-        let table = datafusion::datasource::MemTable::try_new(Arc::clone(&schema), vec![batches.map_err(EngineError::Csv)?])?;
+        let table =
+            datafusion::datasource::MemTable::try_new(Arc::clone(&schema), vec![batches.map_err(EngineError::Csv)?])?;
         context.register_table("seed", Arc::new(table))?;
         let columns: Vec<String> = schema.fields().iter().map(|field| cast_column(field.name(), options)).collect();
         let frame = context.sql(&format!("SELECT {} FROM seed", columns.join(", "))).await?;

@@ -26,7 +26,8 @@ impl Default for Guard {
 }
 
 /// Functions whose result can be made as large as one likes from a short text.
-const AMPLIFIERS: &[&str] = &["repeat", "lpad", "rpad", "range", "generate_series", "array_repeat", "list_repeat", "space"];
+const AMPLIFIERS: &[&str] =
+    &["repeat", "lpad", "rpad", "range", "generate_series", "array_repeat", "list_repeat", "space"];
 
 /// Refuses what is too large, is not exactly one reading statement, or could make far more data than it reads.
 pub fn check_untrusted(sql: &str, guard: Guard) -> Result<()> {

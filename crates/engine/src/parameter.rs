@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::common::metadata::ScalarAndMetadata;
-use arrow::datatypes::DataType;
 
 /// The value of a `$name` in SQL.
 #[derive(Clone, Debug, PartialEq)]

@@ -75,11 +75,8 @@ impl Engine {
             .with_default_catalog_and_schema(CATALOG, &options.default_schema)
             .with_create_default_catalog_and_schema(true)
             .with_information_schema(true);
-        let mut base = SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(runtime)
-            .with_default_features()
-            .build();
+        let mut base =
+            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
         functions::register(&mut base);
         let default_schema = options.default_schema.clone();
         Ok(Self { lake, base, cache: Arc::new(TableCache::default()), default_schema })
@@ -100,17 +97,18 @@ impl Engine {
             .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
             .build();
         let context = SessionContext::new_with_state(state);
-        context.register_catalog(CATALOG, Arc::new(MemoryCatalogProvider::new()));
+        let catalog = MemoryCatalogProvider::new();
+        // A catalog made here takes any schema; the only error is a provider that cannot register.
+        if let Err(error) = catalog.register_schema(&self.default_schema, Arc::new(MemorySchemaProvider::new())) {
+            tracing::error!(%error, "the default schema could not be registered");
+        }
+        context.register_catalog(CATALOG, Arc::new(catalog));
         context
     }
 
     /// A session that sees `published` names at their published version and all others at the newest.
     /// Of the `built` names only published ones exist.
-    pub fn session(
-        &self,
-        published: BTreeMap<TableName, PublishedRelation>,
-        built: BTreeSet<TableName>,
-    ) -> Session {
+    pub fn session(&self, published: BTreeMap<TableName, PublishedRelation>, built: BTreeSet<TableName>) -> Session {
         let catalog = Catalog::new(self.lake.clone(), Arc::clone(&self.cache), published, built);
         Session { engine: self.clone(), catalog: Arc::new(catalog) }
     }

@@ -96,7 +96,8 @@ impl Lake {
         let snapshot = base.delta().snapshot().map_err(LakeError::from)?.snapshot().clone();
         let mut actions = Vec::with_capacity(change.add.len() + change.remove.len() + 1);
         if let Some(schema) = &change.schema {
-            let metadata = snapshot.metadata().clone().with_schema(&to_delta(schema)?).map_err(DeltaTableError::from)?;
+            let metadata =
+                snapshot.metadata().clone().with_schema(&to_delta(schema)?).map_err(DeltaTableError::from)?;
             actions.push(Action::Metadata(partitioned(metadata, change.partition_columns.as_deref())?));
         }
         actions.extend(change.remove.iter().map(|file| Action::Remove(file.remove(data_change, now))));
@@ -135,7 +136,9 @@ fn classified(error: DeltaTableError) -> LakeError {
     match error {
         DeltaTableError::Transaction { source: TransactionError::CommitConflict(_) }
         | DeltaTableError::Transaction { source: TransactionError::MaxCommitAttempts(_) }
-        | DeltaTableError::Transaction { source: TransactionError::VersionAlreadyExists(_) } => LakeError::Conflict(error),
+        | DeltaTableError::Transaction { source: TransactionError::VersionAlreadyExists(_) } => {
+            LakeError::Conflict(error)
+        }
         other => other.into(),
     }
 }

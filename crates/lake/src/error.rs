@@ -22,11 +22,20 @@ pub enum LakeError {
     #[error("column `{column}` has type {data_type}, which a table cannot hold")]
     UnsupportedType { column: String, data_type: String },
     #[error("values of column `{column}` do not fit into {data_type}")]
-    Cast { column: String, data_type: String, #[source] source: arrow::error::ArrowError },
+    Cast {
+        column: String,
+        data_type: String,
+        #[source]
+        source: arrow::error::ArrowError,
+    },
     #[error("table {table} uses {feature}, which is not supported")]
     UnsupportedFeature { table: String, feature: String },
     #[error("the log of table {table} is damaged")]
-    Damaged { table: String, #[source] source: DeltaTableError },
+    Damaged {
+        table: String,
+        #[source]
+        source: DeltaTableError,
+    },
     #[error("the store accepted two creations of the same object")]
     NoConditionalPut,
     #[error("`{0}` is not a place where a lake can be")]
@@ -69,7 +78,9 @@ impl Classify for LakeError {
             | Self::NoConditionalPut
             | Self::BadLocation(_) => Kind::User,
             Self::Conflict(_) | Self::Fenced { .. } | Self::PositionMoved { .. } => Kind::Conflict,
-            Self::Query(error) if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => Kind::Exhausted,
+            Self::Query(error) if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => {
+                Kind::Exhausted
+            }
             Self::Internal(_) | Self::Arrow(_) => Kind::Internal,
             _ => Kind::External { retry_after: None },
         }
@@ -77,8 +88,12 @@ impl Classify for LakeError {
 
     fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::NoSuchTable(_) => "Run `headwater build` or `headwater ingest` first, or check the name with `headwater ls`.",
-            Self::UnsupportedType { .. } => "Cast the column to a type such as BIGINT, DOUBLE, DECIMAL, VARCHAR, DATE or TIMESTAMP.",
+            Self::NoSuchTable(_) => {
+                "Run `headwater build` or `headwater ingest` first, or check the name with `headwater ls`."
+            }
+            Self::UnsupportedType { .. } => {
+                "Cast the column to a type such as BIGINT, DOUBLE, DECIMAL, VARCHAR, DATE or TIMESTAMP."
+            }
             Self::Cast { .. } => "Cast the column in SQL to a type that holds all its values.",
             Self::UnsupportedFeature { .. } => "Rewrite the table without that feature with the engine that made it.",
             Self::Fenced { .. } => "Another Headwater process runs this project; stop one of them.",
@@ -86,7 +101,9 @@ impl Classify for LakeError {
                 "The store ignores conditional writes (`If-None-Match`), so two writers could overwrite each other; use one that honours them."
             }
             Self::BadLocation(_) => "Use a folder, `memory://` or `s3://bucket/prefix`.",
-            Self::Damaged { .. } => "Restore the table's `_delta_log` folder from a backup, or remove the table and load it again.",
+            Self::Damaged { .. } => {
+                "Restore the table's `_delta_log` folder from a backup, or remove the table and load it again."
+            }
             _ => return None,
         };
         Some(text.to_owned())

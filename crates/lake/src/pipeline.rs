@@ -185,12 +185,8 @@ impl PipelineWriter {
         }
         let rows = std::mem::take(&mut self.staged_rows);
         let clock = self.ingested_at.take().unwrap_or(self.clock);
-        let receipt = CommitReceipt {
-            version: 0,
-            rows,
-            bytes: files.iter().map(|file| file.size).sum(),
-            files: files.len(),
-        };
+        let receipt =
+            CommitReceipt { version: 0, rows, bytes: files.iter().map(|file| file.size).sum(), files: files.len() };
         let mut tries = 0;
         loop {
             tries += 1;

@@ -17,9 +17,12 @@ use crate::table::Lake;
 const QUARANTINE: &str = "quarantine";
 
 fn log_path(name: &TableName, parts: &[&str]) -> Path {
-    Path::from_iter(name.path().parts().map(|part| part.as_ref().to_owned()).chain(
-        ["_delta_log"].iter().chain(parts).map(|part| (*part).to_owned()),
-    ))
+    Path::from_iter(
+        name.path()
+            .parts()
+            .map(|part| part.as_ref().to_owned())
+            .chain(["_delta_log"].iter().chain(parts).map(|part| (*part).to_owned())),
+    )
 }
 
 pub(crate) async fn log_objects(lake: &Lake, name: &TableName) -> Result<Vec<ObjectMeta>> {

@@ -138,11 +138,8 @@ impl Stage {
         let mut batch = batch.clone();
         let mut ranges = partition(&self.partition_arrays(&batch)?)?.ranges();
         if ranges.len() > self.options.open_files.min(16) {
-            let keys: Vec<SortColumn> = self
-                .partition_arrays(&batch)?
-                .into_iter()
-                .map(|values| SortColumn { values, options: None })
-                .collect();
+            let keys: Vec<SortColumn> =
+                self.partition_arrays(&batch)?.into_iter().map(|values| SortColumn { values, options: None }).collect();
             batch = take_record_batch(&batch, &lexsort_to_indices(&keys, None)?)?;
             ranges = partition(&self.partition_arrays(&batch)?)?.ranges();
         }
@@ -169,12 +166,8 @@ impl Stage {
     }
 
     async fn write_partition(&mut self, values: PartitionValues, batch: RecordBatch) -> Result<()> {
-        let columns: Vec<ArrayRef> = self
-            .file_schema
-            .fields()
-            .iter()
-            .filter_map(|field| batch.column_by_name(field.name()).cloned())
-            .collect();
+        let columns: Vec<ArrayRef> =
+            self.file_schema.fields().iter().filter_map(|field| batch.column_by_name(field.name()).cloned()).collect();
         let batch = RecordBatch::try_new(Arc::clone(&self.file_schema), columns)?;
         if !self.open.contains_key(&values) {
             self.make_room().await?;
@@ -197,7 +190,8 @@ impl Stage {
         if self.open.len() < self.options.open_files {
             return Ok(());
         }
-        let fullest = self.open.iter().max_by_key(|(_, file)| file.writer.bytes_written() + file.writer.in_progress_size());
+        let fullest =
+            self.open.iter().max_by_key(|(_, file)| file.writer.bytes_written() + file.writer.in_progress_size());
         match fullest.map(|(values, _)| values.clone()) {
             Some(values) => self.close(&values).await,
             None => Ok(()),

@@ -38,7 +38,8 @@ pub(crate) fn from_metadata(metadata: &ParquetMetaData, schema: &Schema) -> Stri
         if let Some(value) = converter.row_group_mins(metadata.row_groups()).ok().and_then(|mins| bound(&mins, true)) {
             minimums.insert(field.name().clone(), value);
         }
-        if let Some(value) = converter.row_group_maxes(metadata.row_groups()).ok().and_then(|maxes| bound(&maxes, false))
+        if let Some(value) =
+            converter.row_group_maxes(metadata.row_groups()).ok().and_then(|maxes| bound(&maxes, false))
         {
             maximums.insert(field.name().clone(), value);
         }
@@ -149,6 +150,11 @@ pub(crate) fn of_file(file: &DataFile, schema: &SchemaRef) -> FileStatistics {
 
 fn column_statistics(file: &DataFile, stats: &Value, name: &str, data_type: &DataType) -> ColumnStatistics {
     let mut column = ColumnStatistics::new_unknown();
+    // An unknown bound is a NULL of the column's type: bounds of all files become one array of that type.
+    if let Ok(unknown) = ScalarValue::try_from(data_type) {
+        column.min_value = Precision::Exact(unknown.clone());
+        column.max_value = Precision::Exact(unknown);
+    }
     if let Some(value) = file.partition.get(name) {
         if let Ok(value) = partition_scalar(value.as_deref(), data_type) {
             let null = value.is_null();
@@ -183,14 +189,13 @@ fn widened(greatest: ScalarValue) -> ScalarValue {
 
 fn planned(column: &ColumnStatistics, data_type: &DataType) -> ColumnStatistics {
     let exact = data_type.is_integer() || matches!(data_type, DataType::Date32 | DataType::Boolean);
-    if exact {
-        return column.clone();
-    }
-    ColumnStatistics {
-        min_value: column.min_value.clone().to_inexact(),
-        max_value: column.max_value.clone().to_inexact(),
-        ..column.clone()
-    }
+    let known = |value: &Precision<ScalarValue>| match value.get_value() {
+        None => Precision::Absent,
+        Some(value) if value.is_null() => Precision::Absent,
+        Some(value) if exact => Precision::Exact(value.clone()),
+        Some(value) => Precision::Inexact(value.clone()),
+    };
+    ColumnStatistics { min_value: known(&column.min_value), max_value: known(&column.max_value), ..column.clone() }
 }
 
 fn from_json(value: &Value, data_type: &DataType) -> Option<ScalarValue> {
@@ -204,10 +209,7 @@ fn from_json(value: &Value, data_type: &DataType) -> Option<ScalarValue> {
 }
 
 /// A partition column's value from its text form in the log.
-pub(crate) fn partition_scalar(
-    text: Option<&str>,
-    data_type: &DataType,
-) -> datafusion::error::Result<ScalarValue> {
+pub(crate) fn partition_scalar(text: Option<&str>, data_type: &DataType) -> datafusion::error::Result<ScalarValue> {
     match text {
         None | Some("") => ScalarValue::try_from(data_type),
         Some(text) => ScalarValue::try_from_string(text.to_owned(), data_type),

@@ -69,15 +69,13 @@ pub struct Storage {
     pub(crate) url: Url,
     /// Folder of the lake within `root`.
     pub(crate) prefix: Path,
-    /// The local folder, when there is one.
-    pub(crate) folder: Option<PathBuf>,
 }
 
 impl Storage {
     pub fn open(location: &Location, credentials: &Credentials) -> Result<Self> {
         match location {
             Location::Folder(folder) => Self::open_folder(folder),
-            Location::Memory => Self::over(Arc::new(InMemory::new()), "memory:///", Path::default(), None),
+            Location::Memory => Self::over(Arc::new(InMemory::new()), "memory:///", Path::default()),
             Location::S3 { bucket, prefix } => {
                 let store = s3(bucket, credentials)?;
                 let prefix = Path::from(prefix.as_str());
@@ -86,7 +84,7 @@ impl Storage {
                 } else {
                     format!("s3://{bucket}/{prefix}/")
                 };
-                Self::over(store, &url, prefix, None)
+                Self::over(store, &url, prefix)
             }
         }
     }
@@ -97,18 +95,18 @@ impl Storage {
         let url =
             Url::from_directory_path(&folder).map_err(|()| LakeError::BadLocation(folder.display().to_string()))?;
         let prefix = Path::from_absolute_path(&folder).map_err(object_store::Error::from)?;
-        Self::over(Arc::new(DurableStore::new(LocalFileSystem::new())), url.as_str(), prefix, Some(folder))
+        Self::over(Arc::new(DurableStore::new(LocalFileSystem::new())), url.as_str(), prefix)
     }
 
     /// A lake over any store, for tests that inject faults.
-    pub fn over(root: Arc<dyn ObjectStore>, url: &str, prefix: Path, folder: Option<PathBuf>) -> Result<Self> {
+    pub fn over(root: Arc<dyn ObjectStore>, url: &str, prefix: Path) -> Result<Self> {
         let url = Url::parse(url).map_err(|_| LakeError::BadLocation(url.to_owned()))?;
         let lake: Arc<dyn ObjectStore> = if prefix.as_ref().is_empty() {
             Arc::clone(&root)
         } else {
             Arc::new(PrefixStore::new(Arc::clone(&root), prefix.clone()))
         };
-        Ok(Self { root, lake, url, prefix, folder })
+        Ok(Self { root, lake, url, prefix })
     }
 
     /// Proves that a second creation of the same object is refused, without which two writers could lose each other's
@@ -135,8 +133,7 @@ impl Storage {
 }
 
 fn s3(bucket: &str, credentials: &Credentials) -> Result<Arc<dyn ObjectStore>> {
-    let mut builder =
-        AmazonS3Builder::from_env().with_bucket_name(bucket).with_allow_http(credentials.allow_http);
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_allow_http(credentials.allow_http);
     if let Some(endpoint) = &credentials.endpoint {
         builder = builder.with_endpoint(endpoint);
     }

@@ -177,7 +177,8 @@ impl Lake {
 
     /// Removes a table's folder with everything in it.
     pub async fn drop_table(&self, name: &TableName) -> Result<()> {
-        let paths: Vec<Path> = self.storage.lake.list(Some(&name.path())).map_ok(|meta| meta.location).try_collect().await?;
+        let paths: Vec<Path> =
+            self.storage.lake.list(Some(&name.path())).map_ok(|meta| meta.location).try_collect().await?;
         for path in paths {
             self.storage.lake.delete(&path).await?;
         }

@@ -10,8 +10,8 @@ use headwater_project::Timestamp;
 
 use crate::error::{Error, Result};
 use crate::record::{
-    BootId, Fingerprint, Lease, NewRun, Publication, Published, Run, RunEnd, RunId, ScheduleRecord, Step, StepChange, StepResult,
-    TestResult, Tick, TickOutcome,
+    BootId, Fingerprint, Lease, NewRun, Publication, Published, Run, RunEnd, RunId, ScheduleRecord, Step, StepChange,
+    StepResult, TestResult, Tick, TickOutcome,
 };
 use crate::status::{RunStatus, StepStatus, check_run_change, check_step_change};
 use crate::store::StateStore;

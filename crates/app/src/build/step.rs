@@ -7,8 +7,8 @@ use headwater_lake::TableName;
 use headwater_project::{Classify, Failure, Files};
 use headwater_state::{Fingerprint, Publication, StepChange, StepStatus, TestOutcome, TestResult, TestSeverity};
 use headwater_transform::{
-    Compiled, IncrementalStrategy, MessageLevel, Node, NodeId, Partition, Plan as Materialization, ResourceType, TestPlan,
-    TestSeverity as Severity, Warehouse,
+    Compiled, IncrementalStrategy, MessageLevel, Node, NodeId, Partition, Plan as Materialization, ResourceType,
+    TestPlan, TestSeverity as Severity, Warehouse,
 };
 
 use super::fingerprint::{self, Inputs};
@@ -169,9 +169,13 @@ impl Run {
                     .map_err(|_| Failure::user(format!("`{}` cannot separate columns", seed.delimiter)))?;
                 let column_types = seed.column_types.clone().into_iter().collect();
                 let options = CsvOptions { delimiter, column_types };
-                let target = self.target(name.clone(), Write::Replace { partition_by: Vec::new() }, OnSchemaChange::Ignore, inputs);
-                let applied =
-                    self.session.load_csv(&text, &options, &target).await.map_err(|error| error.failure())?;
+                let target = self.target(
+                    name.clone(),
+                    Write::Replace { partition_by: Vec::new() },
+                    OnSchemaChange::Ignore,
+                    inputs,
+                );
+                let applied = self.session.load_csv(&text, &options, &target).await.map_err(|error| error.failure())?;
                 self.built_table(name, &applied).await
             }
             Materialization::Test(test) => self.test(&compiled.sql, test).await,
@@ -255,7 +259,14 @@ impl Run {
     pub(super) fn record_of(&self, result: &StepResult) -> (Vec<StepChange>, Option<TestResult>) {
         let report = &result.report;
         let kind = report.kind.clone();
-        let change = |from, to, at, result| StepChange { node: report.id.clone(), kind: kind.clone(), from: Some(from), to, at, result };
+        let change = |from, to, at, result| StepChange {
+            node: report.id.clone(),
+            kind: kind.clone(),
+            from: Some(from),
+            to,
+            at,
+            result,
+        };
         let left = headwater_state::StepResult {
             rows: report.rows.and_then(|rows| i64::try_from(rows).ok()),
             message: report.failure.as_ref().map(|failure| failure.message.clone()),
@@ -274,7 +285,12 @@ impl Run {
         if matches!(report.outcome, StepOutcome::Skipped | StepOutcome::Unchanged) {
             changes.push(change(StepStatus::Pending, last, now, left));
         } else {
-            changes.push(change(StepStatus::Pending, StepStatus::Running, report.started_at, headwater_state::StepResult::default()));
+            changes.push(change(
+                StepStatus::Pending,
+                StepStatus::Running,
+                report.started_at,
+                headwater_state::StepResult::default(),
+            ));
             changes.push(change(StepStatus::Running, last, now, left));
         }
         (changes, test_result(report, now))
@@ -310,8 +326,9 @@ fn columns(partition_by: &[Partition]) -> Vec<String> {
 fn write_of(strategy: &IncrementalStrategy, partition_by: Vec<String>) -> Result<Write, Failure> {
     let no_predicates = |predicates: &[String]| match predicates {
         [] => Ok(()),
-        _ => Err(Failure::user("incremental_predicates are not supported yet")
-            .with_hint("Leave them out: files that hold no key of the new rows are skipped by their statistics anyway.")),
+        _ => Err(Failure::user("incremental_predicates are not supported yet").with_hint(
+            "Leave them out: files that hold no key of the new rows are skipped by their statistics anyway.",
+        )),
     };
     Ok(match strategy {
         IncrementalStrategy::Append => Write::Append,
@@ -366,7 +383,9 @@ impl Counted {
         };
         let failures = arrow::compute::cast(failures, &DataType::Int64).map_err(internal)?;
         let failures = failures.as_primitive::<Int64Type>();
-        let flag = |column: &arrow::array::ArrayRef| column.as_boolean_opt().is_some_and(|flag| !flag.is_null(0) && flag.value(0));
+        let flag = |column: &arrow::array::ArrayRef| {
+            column.as_boolean_opt().is_some_and(|flag| !flag.is_null(0) && flag.value(0))
+        };
         let count = if failures.is_null(0) { 0 } else { failures.value(0) };
         Ok(Self {
             failures: u64::try_from(count).unwrap_or(0),

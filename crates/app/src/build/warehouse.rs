@@ -83,17 +83,23 @@ fn column_cells(column: &dyn Array) -> Result<Vec<Cell>, arrow::error::ArrowErro
     if data_type.is_integer() && !matches!(data_type, DataType::UInt64) {
         let wide = arrow::compute::cast(column, &DataType::Int64)?;
         let wide = wide.as_primitive::<Int64Type>();
-        return Ok(rows.map(|row| if wide.is_null(row) { Cell::Null } else { Cell::Integer(wide.value(row)) }).collect());
+        return Ok(rows
+            .map(|row| if wide.is_null(row) { Cell::Null } else { Cell::Integer(wide.value(row)) })
+            .collect());
     }
     if let Some(values) = column.as_primitive_opt::<Float64Type>() {
-        return Ok(rows.map(|row| if values.is_null(row) { Cell::Null } else { Cell::Float(values.value(row)) }).collect());
+        return Ok(rows
+            .map(|row| if values.is_null(row) { Cell::Null } else { Cell::Float(values.value(row)) })
+            .collect());
     }
     if let Some(values) = column.as_primitive_opt::<Float32Type>() {
         let value = |row| if values.is_null(row) { Cell::Null } else { Cell::Float(f64::from(values.value(row))) };
         return Ok(rows.map(value).collect());
     }
     if let Some(values) = column.as_boolean_opt() {
-        return Ok(rows.map(|row| if values.is_null(row) { Cell::Null } else { Cell::Bool(values.value(row)) }).collect());
+        return Ok(rows
+            .map(|row| if values.is_null(row) { Cell::Null } else { Cell::Bool(values.value(row)) })
+            .collect());
     }
     // Decimals, dates and times keep their exact text.
     let options = FormatOptions::default();

@@ -11,13 +11,17 @@ use std::time::Duration;
 use headwater_ingest::RecordBuffer;
 use headwater_ingest::log::{EventLog, TopicConfig};
 use headwater_project::{Classify, Clock, Failure, Timestamp};
-use headwater_sim::{Counts as TopicCounts, Generated, Generator, RecordSink, Sessions, SessionsConfig, Stop, TopicSpec};
+use headwater_sim::{
+    Counts as TopicCounts, Generated, Generator, RecordSink, Sessions, SessionsConfig, Stop, TopicSpec,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::snapshot::{self, Counts};
 
 /// Records asked of the generator at once.
 const RECORDS_PER_CALL: usize = 16 << 10;
+/// The same while the past is repeated, whose end is not at a known time: so many records at most are made ahead of it.
+const RECORDS_PER_REPEAT: usize = 256;
 /// Longest sleep, so that a stop is noticed soon.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 /// A snapshot is taken after so many records, or so much time with any.
@@ -68,6 +72,13 @@ struct Buffers {
     appended: u64,
 }
 
+impl Buffers {
+    /// Whether the log holds records that were not made since the snapshot.
+    fn is_behind(&self) -> bool {
+        self.made.iter().flatten().zip(self.held.iter().flatten()).any(|(made, held)| made < held)
+    }
+}
+
 impl RecordSink for Buffers {
     fn record(&mut self, record: Generated<'_>) {
         // Consecutive keys would land in a pattern; the multiplier spreads them.
@@ -102,7 +113,8 @@ impl Driver {
     fn drive(&mut self, stop: &CancellationToken) -> Result<(), Failure> {
         let topics = self.generator.topics().to_vec();
         let mut buffers = self.buffers(&topics)?;
-        let mut pace = Pace::new(self.until, self.clock.as_ref(), &self.generator);
+        self.repeat_past(&topics, &mut buffers, stop)?;
+        let pace = Pace::new(self.until, self.clock.as_ref(), &self.generator);
         let mut since_snapshot = (0_u64, self.clock.monotonic());
         let mut synced = self.clock.monotonic();
         self.tell(|status| status.state = "backlog");
@@ -140,9 +152,30 @@ impl Driver {
         self.take_snapshot(&buffers)
     }
 
+    /// Makes again, as fast as it goes, what the log holds beyond the snapshot. Where event time is not the clock's, it would
+    /// otherwise pass at the set speed a second time, and a process that dies often would never add anything.
+    fn repeat_past(
+        &mut self,
+        topics: &[TopicSpec],
+        buffers: &mut Buffers,
+        stop: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let in_step_with_clock = matches!(self.until, Until::BacklogDone | Until::Live { speed: 1.0 });
+        while !in_step_with_clock && buffers.is_behind() && !stop.is_cancelled() {
+            let produced = self.generator.produce(Timestamp(i64::MAX), RECORDS_PER_REPEAT, buffers);
+            self.flush(topics, buffers)?;
+            if produced.stop == Stop::Exhausted {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn call_limit(&self, buffers: &Buffers) -> usize {
         match self.max_records {
-            Some(most) => usize::try_from(most.saturating_sub(buffers.appended)).unwrap_or(usize::MAX).clamp(1, RECORDS_PER_CALL),
+            Some(most) => {
+                usize::try_from(most.saturating_sub(buffers.appended)).unwrap_or(usize::MAX).clamp(1, RECORDS_PER_CALL)
+            }
             None => RECORDS_PER_CALL,
         }
     }
@@ -172,7 +205,9 @@ impl Driver {
                     made = counts;
                 }
                 Ok(_) => tracing::warn!(generator = self.source, "the snapshot is ahead of the log and is not used"),
-                Err(error) => tracing::warn!(generator = self.source, %error, "the snapshot does not fit and is not used"),
+                Err(error) => {
+                    tracing::warn!(generator = self.source, %error, "the snapshot does not fit and is not used")
+                }
             }
         }
         let pending = topics.iter().map(|_| (0..self.partitions).map(|_| RecordBuffer::default()).collect()).collect();
@@ -196,8 +231,11 @@ impl Driver {
     fn take_snapshot(&self, buffers: &Buffers) -> Result<(), Failure> {
         self.log.sync().map_err(|error| error.failure())?;
         snapshot::write(&self.snapshot, &buffers.made, &self.generator).map_err(|error| {
-            Failure::new(headwater_project::Kind::External { retry_after: None }, "a generator's snapshot was not written")
-                .with_detail(error.to_string())
+            Failure::new(
+                headwater_project::Kind::External { retry_after: None },
+                "a generator's snapshot was not written",
+            )
+            .with_detail(error.to_string())
         })
     }
 

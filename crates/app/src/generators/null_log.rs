@@ -35,7 +35,10 @@ impl EventLog for NullLog {
         let described = |end: &i64| PartitionDescription { start_offset: *end, end_offset: *end, bytes: 0 };
         Ok(NullLog::topics(self)
             .iter()
-            .map(|(name, ends)| TopicDescription { name: name.clone(), partitions: ends.iter().map(described).collect() })
+            .map(|(name, ends)| TopicDescription {
+                name: name.clone(),
+                partitions: ends.iter().map(described).collect(),
+            })
             .collect())
     }
 

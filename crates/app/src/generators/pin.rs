@@ -57,7 +57,9 @@ impl Pin {
         }
         if value.get("identity").and_then(Value::as_str) != Some(identity) {
             return Err(Failure::user(format!("the settings of generator `{source}` changed since its first start"))
-                .with_detail("Its topics hold records of the former settings, and the new ones would not continue them.")
+                .with_detail(
+                    "Its topics hold records of the former settings, and the new ones would not continue them.",
+                )
                 .with_hint("Undo the change, or start over with an empty .headwater folder."));
         }
         let now = value.get("now").and_then(Value::as_i64).unwrap_or_default();

@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use headwater_ingest::Positions;
@@ -93,7 +95,9 @@ impl LakeSink {
                 held.get(&log_key(&pipeline, topic, *partition)).is_none_or(|last| record.offset > *last)
             }
             // A batch of files is rejected as a whole or not at all: its number is the position.
-            Origin::File { .. } => commit.positions.0.iter().any(|(key, batch)| held.get(key).is_none_or(|last| batch > last)),
+            Origin::File { .. } => {
+                commit.positions.0.iter().any(|(key, batch)| held.get(key).is_none_or(|last| batch > last))
+            }
         };
         let new: Vec<&Rejected> = rejected.iter().filter(is_new).collect();
         if !new.is_empty() {
@@ -109,7 +113,8 @@ fn progress(positions: &Positions) -> Progress {
 }
 
 fn info(commit: &Commit) -> serde_json::Value {
-    let source: Vec<serde_json::Value> = commit.info.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+    let source: Vec<serde_json::Value> =
+        commit.info.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
     serde_json::json!({ "rows": commit.rows, "rejected": commit.rejected, "source": source })
 }
 
@@ -148,9 +153,7 @@ fn quarantine_batch(records: &[&Rejected]) -> Result<RecordBatch, LakeError> {
         Arc::new(each().map(|record| partition(&record)).collect::<Int32Array>()),
         Arc::new(each().map(|record| file(&record)).collect::<StringArray>()),
         Arc::new(each().map(|record| record.offset).collect::<Int64Array>()),
-        Arc::new(
-            each().map(|record| Some(time(&record))).collect::<TimestampMicrosecondArray>().with_timezone("UTC"),
-        ),
+        Arc::new(each().map(|record| Some(time(&record))).collect::<TimestampMicrosecondArray>().with_timezone("UTC")),
         Arc::new(each().map(|record| i64::try_from(record.length).ok()).collect::<Int64Array>()),
         Arc::new(each().map(|record| Some(String::from_utf8_lossy(&record.bytes))).collect::<StringArray>()),
         Arc::new(each().map(|record| Some(record.bytes.as_slice())).collect::<BinaryArray>()),
@@ -220,7 +223,8 @@ impl TableSink for LakeSink {
         let Some(writer) = &mut self.writer else {
             return Err(Failure::internal("a pipeline has no table to commit to"));
         };
-        let receipt = writer.commit(&progress(&commit.positions), &info(&commit)).await.map_err(|error| error.failure())?;
+        let receipt =
+            writer.commit(&progress(&commit.positions), &info(&commit)).await.map_err(|error| error.failure())?;
         Ok(CommitReceipt { version: receipt.version })
     }
 

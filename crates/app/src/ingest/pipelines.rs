@@ -100,8 +100,7 @@ fn topics(instance: &Instance, config: &GeneratorConfig, mode: Mode) -> Result<V
         let sink = LakeSink::new(instance.lake.clone(), table.clone(), &config.name, keys, Some(declared));
         let options = PipelineOptions { declared: Some(records), ..options(config.rotate) };
         let name = format!("{}.{}", config.name, topic.name);
-        let mut pipeline =
-            Pipeline::new(&name, Box::new(source), Box::new(sink), Arc::clone(&instance.clock), options);
+        let mut pipeline = Pipeline::new(&name, Box::new(source), Box::new(sink), Arc::clone(&instance.clock), options);
         if config.raw_files {
             pipeline = pipeline.with_raw_files(Arc::new(LakeRawStore { lake: instance.lake.clone() }));
         }
@@ -209,9 +208,15 @@ async fn land(
 ) -> headwater_lake::Result<()> {
     let table = TableName::new(config.name.clone(), name);
     let keys = vec![key(config, name)];
-    let mut writer =
-        PipelineWriter::open(&instance.lake, &table, &config.name, rows.schema().as_ref(), &keys, StageOptions::default())
-            .await?;
+    let mut writer = PipelineWriter::open(
+        &instance.lake,
+        &table,
+        &config.name,
+        rows.schema().as_ref(),
+        &keys,
+        StageOptions::default(),
+    )
+    .await?;
     if writer.positions().is_empty() {
         writer.write(rows).await?;
         let positions: Progress = keys.into_iter().map(|key| (key, 1)).collect();

@@ -93,7 +93,8 @@ impl Work<'_> {
     async fn refuse_duplicates(&self) -> Result<()> {
         let context = self.context(&[])?;
         let keys = self.keys.list();
-        let not_null: Vec<String> = self.keys.columns.iter().map(|key| format!("{} IS NOT NULL", quoted(key))).collect();
+        let not_null: Vec<String> =
+            self.keys.columns.iter().map(|key| format!("{} IS NOT NULL", quoted(key))).collect();
         let sql = format!(
             "SELECT {keys} FROM staged WHERE {} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1",
             not_null.join(" AND ")

@@ -29,7 +29,8 @@ pub(super) fn with_plain_names(frame: DataFrame) -> Result<DataFrame> {
     let columns: Vec<Expr> = schema
         .iter()
         .map(|(qualifier, field)| {
-            Expr::Column(Column::new(qualifier.cloned(), field.name())).alias_qualified(None::<TableReference>, field.name())
+            Expr::Column(Column::new(qualifier.cloned(), field.name()))
+                .alias_qualified(None::<TableReference>, field.name())
         })
         .collect();
     Ok(frame.select(columns)?)

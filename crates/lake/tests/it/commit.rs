@@ -77,10 +77,7 @@ async fn columns_can_be_added_between_two_batches_of_one_commit() {
     let world = World::over(Arc::new(InMemory::new()));
     let mut writer = world.writer().await;
     writer.write(&rows(0)).await.unwrap();
-    let wide = Schema::new(vec![
-        Field::new("id", DataType::Int64, true),
-        Field::new("score", DataType::Float64, true),
-    ]);
+    let wide = Schema::new(vec![Field::new("id", DataType::Int64, true), Field::new("score", DataType::Float64, true)]);
     writer.evolve(&wide).await.unwrap();
     let batch = RecordBatch::try_new(
         Arc::new(wide),
@@ -107,7 +104,7 @@ async fn what_was_abandoned_is_not_committed() {
 
 #[tokio::test]
 async fn a_store_without_conditional_writes_is_refused() {
-    let storage = Storage::over(FaultyStore::new(), "memory:///", Path::default(), None).unwrap();
+    let storage = Storage::over(FaultyStore::new(), "memory:///", Path::default()).unwrap();
     storage.probe_conditional_put().await.unwrap();
 }
 

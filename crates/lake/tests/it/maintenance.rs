@@ -62,7 +62,12 @@ async fn files_are_deleted_only_when_no_version_needs_them_and_the_horizon_has_p
         world.commit(&mut writer, n).await.unwrap();
     }
     let before = world.lake.require(&name()).await.unwrap().version();
-    let policy = Policy { small_files: 16, checkpoint_every: u64::MAX / 2, retention: Duration::from_secs(7 * 24 * 3_600), ..Policy::default() };
+    let policy = Policy {
+        small_files: 16,
+        checkpoint_every: u64::MAX / 2,
+        retention: Duration::from_secs(7 * 24 * 3_600),
+        ..Policy::default()
+    };
     world.clock.0.store(now(&world).await, Ordering::SeqCst);
     world.lake.maintain(&name(), policy, &[]).await.unwrap();
     assert_eq!(data_files(&world).await, 21);

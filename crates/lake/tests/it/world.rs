@@ -45,7 +45,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn over(store: Arc<dyn ObjectStore>) -> Self {
-        let storage = Storage::over(Arc::clone(&store), "memory:///", Path::default(), None).unwrap();
+        let storage = Storage::over(Arc::clone(&store), "memory:///", Path::default()).unwrap();
         Self::with(storage, store, None)
     }
 

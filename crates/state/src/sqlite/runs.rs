@@ -165,12 +165,7 @@ pub(super) fn published(transaction: &Transaction<'_>) -> Result<Vec<Published>>
             Some(sql) => PublishedAs::View { sql },
             None => PublishedAs::Table { version: row.get(1)? },
         };
-        Ok(Published {
-            name: row.get(0)?,
-            relation,
-            run: RunId(row.get(3)?),
-            at: Timestamp(row.get(4)?),
-        })
+        Ok(Published { name: row.get(0)?, relation, run: RunId(row.get(3)?), at: Timestamp(row.get(4)?) })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

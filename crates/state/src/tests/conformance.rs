@@ -5,8 +5,8 @@ use std::time::Duration;
 use headwater_project::{Classify, Kind, Timestamp};
 
 use crate::{
-    BootId, Error, Fingerprint, MemoryStore, NewRun, Publication, PublishedAs, RunEnd, RunId, RunStatus, SqliteStore, StateStore,
-    StepChange, StepResult, StepStatus, TestOutcome, TestResult, TestSeverity, TickOutcome, Trigger,
+    BootId, Error, Fingerprint, MemoryStore, NewRun, Publication, PublishedAs, RunEnd, RunId, RunStatus, SqliteStore,
+    StateStore, StepChange, StepResult, StepStatus, TestOutcome, TestResult, TestSeverity, TickOutcome, Trigger,
 };
 
 pub(super) fn boot(name: &str) -> BootId {
@@ -175,7 +175,13 @@ fn publications_move_with_the_success_and_only_then(store: &dyn StateStore) {
     );
     let second = running(store, "me");
     store.finish_run(second, &boot("me"), &end(4), at(12)).unwrap();
-    assert!(store.published().unwrap().iter().all(|row| row.relation == PublishedAs::Table { version: 4 } && row.run == second && row.at == at(12)));
+    assert!(
+        store
+            .published()
+            .unwrap()
+            .iter()
+            .all(|row| row.relation == PublishedAs::Table { version: 4 } && row.run == second && row.at == at(12))
+    );
     assert_eq!(store.fingerprints().unwrap(), [fingerprint(4)]);
     store.forget_fingerprints(&[String::from("model.a"), String::from("model.unknown")]).unwrap();
     assert!(store.fingerprints().unwrap().is_empty());

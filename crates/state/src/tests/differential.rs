@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::conformance::{at, boot, new_run};
 use crate::{
-    MemoryStore, Publication, PublishedAs, RunEnd, RunId, RunStatus, SqliteStore, StateStore, StepChange, StepResult, StepStatus,
+    MemoryStore, Publication, PublishedAs, RunEnd, RunId, RunStatus, SqliteStore, StateStore, StepChange, StepResult,
+    StepStatus,
 };
 
 #[derive(Clone, Debug)]
