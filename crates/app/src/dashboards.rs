@@ -131,6 +131,7 @@ impl Instance {
         let sql = match what {
             ShowTarget::Inline(template) => self.render(&self.session()?, &template).await?,
             ShowTarget::Node(name) => {
+                self.require_node(&name)?;
                 let selection = Selection { select: vec![name.clone()], ..Selection::default() };
                 let compiled = self.compile(&selection).await?;
                 let node = compiled.into_iter().find(|node| node.name == name || node.id == name);
@@ -141,6 +142,21 @@ impl Instance {
             }
         };
         self.query(&format!("SELECT * FROM (\n{sql}\n) AS shown LIMIT {limit}"), Vec::new()).await
+    }
+}
+
+impl Instance {
+    fn require_node(&self, name: &str) -> Result<(), Failure> {
+        let nodes: Vec<&headwater_transform::Node> = self.project().transform.ordered().collect();
+        if nodes.iter().any(|node| node.name == name || node.id.as_str() == name) {
+            return Ok(());
+        }
+        let near = headwater_project::config::suggest(name, nodes.iter().map(|node| node.name.as_str()));
+        let hint = near.map_or_else(
+            || String::from("`headwater ls` lists models and tests."),
+            |near| format!("Did you mean `{near}`?"),
+        );
+        Err(Failure::user(format!("there is no model or test `{name}`")).with_hint(hint))
     }
 }
 

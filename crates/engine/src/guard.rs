@@ -119,6 +119,7 @@ mod tests {
         check("select * from generate_series(1, 1000000000)", Some("`generate_series`"));
         check(&format!("select {}1", "1+".repeat(5_000)), Some("chains"));
         check(&format!("select '{}'", "x".repeat(300 << 10)), Some("longer"));
-        check(&vec!["select 1"; 5_000].join(" union all "), Some("chains"));
+        check(&vec!["select 1"; 2_000].join(" union all "), Some("chains"));
+        check(&vec!["select 1"; 5_000].join(" union all "), Some("tokens"));
     }
 }

@@ -196,10 +196,11 @@ fn request(job: &Job, trigger: &'static str) -> BuildRequest {
 fn launch(shared: &Arc<Shared>, runs: &mut JoinSet<()>, id: RunId, request: BuildRequest, stop: CancellationToken) {
     let instance = shared.instance.clone();
     runs.spawn(async move {
-        match instance.execute(id, request, Arc::new(Silent), stop).await {
+        match instance.execute(id, request, Arc::new(Silent), stop.clone()).await {
             Ok(report) if report.succeeded => {
                 tracing::info!(run = id.0, seconds = report.seconds, "run succeeded");
             }
+            Ok(_) if stop.is_cancelled() => tracing::info!(run = id.0, "run cancelled by the stop"),
             Ok(_) => tracing::warn!(run = id.0, "run failed; published tables are as before"),
             Err(failure) => tracing::error!(run = id.0, detail = failure.detail.as_deref(), "run failed: {failure}"),
         }

@@ -27,7 +27,7 @@ fn text_formats_say_the_same() {
     );
     check(
         &[ROWS],
-        "id  name                  big\n──  ─────  ────────────────\n 1  a,\"b\"  9007199254740993\n 2  NULL                  0\n",
+        "id  name                big\n──  ─────  ────────────────\n 1  a,\"b\"  9007199254740993\n 2  NULL                  0\n",
     );
     let records = project().run(&["query", ROWS, "--json"]).expect_code(0).json();
     assert_eq!(records.as_array().unwrap().len(), 2);

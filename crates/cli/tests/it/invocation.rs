@@ -98,6 +98,8 @@ impl Answer {
         let folder = self.folder.display().to_string();
         let mut text = text.replace(&folder, "[folder]");
         for (pattern, replacement) in [
+            // A project without a name is called after its folder.
+            (r"_tmp[A-Za-z0-9]{6}\b", "[project]"),
             (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]"),
             (r"\b\d\d:\d\d:\d\d\b", "[clock]"),
             (r"\b\d+\.\d\ds\b", "[took]"),

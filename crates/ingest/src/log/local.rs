@@ -97,7 +97,8 @@ impl LocalLog {
     pub fn open_reader(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
         let open = &mut |topic: &str, number, directory| Ok((Partition::open_reader(topic, number, directory)?, 0));
-        let (topics, _) = open_topics(&root, open)?;
+        // A log nobody has written yet has no folder; a reader shall not make one.
+        let topics = if root.exists() { open_topics(&root, open)?.0 } else { BTreeMap::new() };
         Ok(Self::assemble(root, LocalLogOptions::default(), topics, 0, None))
     }
 
