@@ -36,6 +36,12 @@ pub(crate) const CATALOG: &str = "lake";
 /// Views may stand on views this deep.
 const VIEW_DEPTH: usize = 32;
 
+/// The smaller side of a join is kept once for all tasks up to this size, as the planner sees it: spreading both sides over
+/// the tasks by key costs a copy of the larger one, which is many times what a dimension of this size costs to look into.
+const SHARED_BUILD_BYTES: usize = 64 << 20;
+/// The same, where only rows are known.
+const SHARED_BUILD_ROWS: usize = 1 << 20;
+
 /// Consumers named in the message when memory runs out.
 const NAMED_CONSUMERS: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN;
 
@@ -70,11 +76,14 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     pub fn new(lake: Lake, options: &EngineOptions) -> Result<Self> {
         let runtime = runtime(&lake, options)?;
-        let config = SessionConfig::new()
+        let mut config = SessionConfig::new()
             .with_target_partitions(options.partitions)
             .with_default_catalog_and_schema(CATALOG, &options.default_schema)
             .with_create_default_catalog_and_schema(true)
             .with_information_schema(true);
+        let optimizer = &mut config.options_mut().optimizer;
+        optimizer.hash_join_single_partition_threshold = SHARED_BUILD_BYTES;
+        optimizer.hash_join_single_partition_threshold_rows = SHARED_BUILD_ROWS;
         let mut base =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
         functions::register(&mut base);

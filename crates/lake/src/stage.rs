@@ -9,14 +9,18 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{SortColumn, lexsort_to_indices, partition, take_record_batch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use futures::{StreamExt, TryStreamExt, stream};
 use headwater_project::{Clock, Entropy, fault};
 use object_store::ObjectStore;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::arrow::AsyncArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
 
 use crate::error::{LakeError, Result};
 use crate::file::DataFile;
@@ -42,6 +46,9 @@ impl Default for StageOptions {
     }
 }
 
+/// Files closed at once: each waits for its disk or network most of that time.
+const CLOSED_AT_ONCE: usize = 8;
+
 type PartitionValues = Vec<Option<String>>;
 
 struct OpenFile {
@@ -50,12 +57,26 @@ struct OpenFile {
     partition: PartitionValues,
 }
 
+impl OpenFile {
+    fn written_bytes(&self) -> usize {
+        self.writer.bytes_written() + self.writer.in_progress_size()
+    }
+
+    async fn close(mut self) -> Result<(Self, ParquetMetaData)> {
+        let metadata = self.writer.finish().await?;
+        Ok((self, metadata))
+    }
+}
+
 /// Data files in the making for one table.
 pub struct Stage {
     store: Arc<dyn ObjectStore>,
     table_path: Path,
     schema: SchemaRef,
+    /// Columns of a file, as the table has them.
     file_schema: SchemaRef,
+    /// How the batches carry the table's columns: set by the first one.
+    carried: Option<SchemaRef>,
     partition_columns: Vec<String>,
     options: StageOptions,
     properties: WriterProperties,
@@ -88,12 +109,13 @@ impl Stage {
             return Err(LakeError::Internal(String::from("a table needs a column besides its partition columns")));
         }
         let file_schema = Arc::new(Schema::new(fields));
-        let properties = writer_properties(options)?;
+        let properties = writer_properties(options, &file_schema)?;
         Ok(Self {
             store,
             table_path,
             schema,
             file_schema,
+            carried: None,
             partition_columns,
             options,
             properties,
@@ -120,7 +142,8 @@ impl Stage {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let batch = to_storable(batch, &self.schema)?;
+        let carried = self.carried.get_or_insert_with(|| carried_schema(&self.schema, batch));
+        let batch = to_storable(batch, carried)?;
         self.rows += batch.num_rows() as u64;
         if self.partition_columns.is_empty() {
             self.write_partition(Vec::new(), batch).await?;
@@ -166,19 +189,19 @@ impl Stage {
     }
 
     async fn write_partition(&mut self, values: PartitionValues, batch: RecordBatch) -> Result<()> {
-        let columns: Vec<ArrayRef> =
-            self.file_schema.fields().iter().filter_map(|field| batch.column_by_name(field.name()).cloned()).collect();
-        let batch = RecordBatch::try_new(Arc::clone(&self.file_schema), columns)?;
+        let indexes: std::result::Result<Vec<usize>, _> =
+            self.file_schema.fields().iter().map(|field| batch.schema_ref().index_of(field.name())).collect();
+        let batch = batch.project(&indexes?)?;
         if !self.open.contains_key(&values) {
             self.make_room().await?;
-            let file = self.create(&values)?;
+            let file = self.create(&values, batch.schema())?;
             self.open.insert(values.clone(), file);
         }
         let Some(file) = self.open.get_mut(&values) else {
             return Err(LakeError::Internal(String::from("an open file vanished")));
         };
         file.writer.write(&batch).await?;
-        if file.writer.bytes_written() + file.writer.in_progress_size() >= self.options.target_file_bytes {
+        if file.written_bytes() >= self.options.target_file_bytes {
             self.close(&values).await?;
         } else if self.buffered_bytes() > self.options.buffered_bytes {
             self.flush_fullest().await?;
@@ -190,8 +213,7 @@ impl Stage {
         if self.open.len() < self.options.open_files {
             return Ok(());
         }
-        let fullest =
-            self.open.iter().max_by_key(|(_, file)| file.writer.bytes_written() + file.writer.in_progress_size());
+        let fullest = self.open.iter().max_by_key(|(_, file)| file.written_bytes());
         match fullest.map(|(values, _)| values.clone()) {
             Some(values) => self.close(&values).await,
             None => Ok(()),
@@ -205,7 +227,7 @@ impl Stage {
         Ok(())
     }
 
-    fn create(&self, values: &PartitionValues) -> Result<OpenFile> {
+    fn create(&self, values: &PartitionValues, schema: SchemaRef) -> Result<OpenFile> {
         let mut folder = String::new();
         for (column, value) in self.partition_columns.iter().zip(values) {
             let value = value.as_deref().unwrap_or("__HIVE_DEFAULT_PARTITION__");
@@ -215,36 +237,57 @@ impl Stage {
         let path = format!("{folder}{name}");
         let location = Path::from_iter(self.table_path.parts().chain(Path::from(path.as_str()).parts()));
         let target = BufWriter::new(Arc::clone(&self.store), location);
-        let writer = AsyncArrowWriter::try_new(target, Arc::clone(&self.file_schema), Some(self.properties.clone()))?;
+        // The Delta schema says what a column is; how one batch happened to carry it in memory is nobody's business.
+        let options = ArrowWriterOptions::new().with_properties(self.properties.clone()).with_skip_arrow_metadata(true);
+        let writer = AsyncArrowWriter::try_new_with_options(target, schema, options)?;
         Ok(OpenFile { writer, path, partition: values.clone() })
     }
 
     async fn close(&mut self, values: &PartitionValues) -> Result<()> {
-        let Some(mut file) = self.open.remove(values) else { return Ok(()) };
-        let metadata = file.writer.finish().await?;
-        let size = file.writer.bytes_written() as u64;
+        let Some(file) = self.open.remove(values) else { return Ok(()) };
+        let (file, metadata) = file.close().await?;
+        self.record(file, &metadata);
+        Ok(())
+    }
+
+    fn record(&mut self, file: OpenFile, metadata: &ParquetMetaData) {
         let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
         self.done.push(DataFile {
             path: file.path,
-            size,
+            size: file.writer.bytes_written() as u64,
             rows: Some(rows),
             partition: self.partition_columns.iter().cloned().zip(file.partition).collect(),
-            stats: Some(stats::from_metadata(&metadata, &self.file_schema)),
+            stats: Some(stats::from_metadata(metadata, &self.file_schema)),
             modified: self.clock.now().as_millis(),
         });
-        Ok(())
     }
 
     /// Closes all files and hands them over, durable but not yet part of the table.
     pub async fn finish(mut self) -> Result<Vec<DataFile>> {
-        let mut open: Vec<PartitionValues> = self.open.keys().cloned().collect();
-        open.sort();
-        for values in open {
-            self.close(&values).await?;
+        let mut open: Vec<OpenFile> = std::mem::take(&mut self.open).into_values().collect();
+        open.sort_by(|one, other| one.partition.cmp(&other.partition));
+        let mut closing = stream::iter(open).map(OpenFile::close).buffered(CLOSED_AT_ONCE);
+        while let Some((file, metadata)) = closing.try_next().await? {
+            self.record(file, &metadata);
         }
+        drop(closing);
         fault::point("dl.after_stage")?;
         Ok(self.done)
     }
+}
+
+/// The table's schema, with text as the views that queries make of it: copying it to another form first would cost as much
+/// as encoding it.
+fn carried_schema(table: &Schema, batch: &RecordBatch) -> SchemaRef {
+    let is_viewed =
+        |name: &str| batch.column_by_name(name).is_some_and(|column| *column.data_type() == DataType::Utf8View);
+    let fields = table.fields().iter().map(|field| match field.data_type() {
+        DataType::Utf8 if is_viewed(field.name()) => {
+            Arc::new(Field::new(field.name(), DataType::Utf8View, field.is_nullable()))
+        }
+        _ => Arc::clone(field),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// Folder names are for people; the log holds the exact value, so any odd character may become `_`.
@@ -255,12 +298,16 @@ fn path_safe(text: &str) -> String {
         .collect()
 }
 
-fn writer_properties(options: StageOptions) -> Result<WriterProperties> {
-    Ok(WriterProperties::builder()
+fn writer_properties(options: StageOptions, schema: &Schema) -> Result<WriterProperties> {
+    let mut builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_max_row_group_row_count(Some(options.row_group_rows))
         .set_statistics_enabled(EnabledStatistics::Page)
-        .set_created_by(format!("headwater {}", env!("CARGO_PKG_VERSION")))
-        .build())
+        .set_created_by(format!("headwater {}", env!("CARGO_PKG_VERSION")));
+    // Times hardly repeat: a dictionary of them is made, outgrown and thrown away.
+    for field in schema.fields().iter().filter(|field| matches!(field.data_type(), DataType::Timestamp(_, _))) {
+        builder = builder.set_column_dictionary_enabled(ColumnPath::from(field.name().as_str()), false);
+    }
+    Ok(builder.build())
 }

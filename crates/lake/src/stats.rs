@@ -16,6 +16,8 @@ use serde_json::{Map, Value, json};
 use crate::file::DataFile;
 
 const TEXT_LIMIT: usize = 64;
+/// A text of usual length: a view of 16 bytes and as many behind it.
+const TEXT_BYTES: usize = 32;
 
 pub(crate) fn rows(stats: &str) -> Option<u64> {
     serde_json::from_str::<Value>(stats).ok()?.get("numRecords")?.as_u64()
@@ -140,12 +142,18 @@ pub(crate) fn of_file(file: &DataFile, schema: &SchemaRef) -> FileStatistics {
     let num_rows = file.rows.map_or(Precision::Absent, |rows| Precision::Exact(rows as usize));
     let columns: Vec<ColumnStatistics> =
         schema.fields().iter().map(|field| column_statistics(file, &parsed, field.name(), field.data_type())).collect();
-    let total_byte_size = Precision::Inexact(file.size as usize);
+    let total_byte_size = num_rows.multiply(&Precision::Inexact(row_bytes(schema))).to_inexact();
     let planning = columns.iter().zip(schema.fields()).map(|(column, field)| planned(column, field.data_type()));
     FileStatistics {
         planning: Statistics { num_rows, total_byte_size, column_statistics: planning.collect() },
         pruning: Statistics { num_rows, total_byte_size, column_statistics: columns },
     }
+}
+
+/// Bytes that a row takes in memory, about: the planner compares sides of a join by it, and what a file takes on disk,
+/// compressed, would make wide rows look narrower than an aggregate's few numbers.
+fn row_bytes(schema: &Schema) -> usize {
+    schema.fields().iter().map(|field| field.data_type().primitive_width().unwrap_or(TEXT_BYTES)).sum()
 }
 
 fn column_statistics(file: &DataFile, stats: &Value, name: &str, data_type: &DataType) -> ColumnStatistics {

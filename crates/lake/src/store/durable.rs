@@ -86,7 +86,7 @@ fn create_new(path: &FilePath, payload: &PutPayload, staging: &FilePath) -> std:
         create_folders(parent)?;
     }
     let mut file = File::create(staging)?;
-    for chunk in payload.iter() {
+    for chunk in payload {
         file.write_all(chunk)?;
     }
     file.sync_all()?;
