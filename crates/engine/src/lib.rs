@@ -13,6 +13,9 @@ mod parameter;
 mod session;
 mod type_name;
 
+#[cfg(test)]
+mod tests;
+
 pub use apply::{Applied, OnSchemaChange, Target, Update, Write};
 pub use catalog::{Catalog, PublishedRelation, Relation, TableCache};
 pub use csv::CsvOptions;
