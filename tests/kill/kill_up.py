@@ -2,7 +2,8 @@
 """Kills `headwater up` again and again and proves that nothing was lost or doubled.
 
     python kill_up.py --binary PATH [--kills 200] [--seed 1]        at random moments, with SIGKILL
-    python kill_up.py --binary PATH --points [--times 2]            at each named fault point, by abort and by error
+    python kill_up.py --binary PATH --points [--times 2]            at each named fault point: abort, error, hang
+    python kill_up.py --binary PATH --takeover                      an owner revived after another took its lake over
 
 The first also stops a process for a while and starts a second one beside it: that one must be refused.
 Prints `N passed, M failed` last; exits 1 when anything failed. Needs the packages deltalake and duckdb.
@@ -19,12 +20,14 @@ from pathlib import Path
 
 from scenario import (
     Failed,
+    KillProject,
     Outcome,
-    Project,
+    Running,
     Shape,
     check_recovered,
     check_settled,
     check_warehouse,
+    ended,
     fault_points,
     running,
     tail,
@@ -45,17 +48,18 @@ COMMANDS = {
 ONLY_NEW = ("log.segment_rotate_before_dirsync",)
 # Points that take many commits to reach.
 LATE = ("dl.mid_checkpoint", "dl.after_checkpoint_before_pointer", "mt.vacuum_mid_delete", "dl.mid_log_cleanup")
-UNREACHABLE = {
-    "dl.after_ack_before_state_db": "nothing about an acknowledgement is written to the state database",
-}
+# A process that hangs is watched this long before it is killed.
+HANG_SECONDS = 2
+# One life in so many is long enough for a build to end.
+LONG_LIFE = 6
 
 
-def random_kills(project: Project, kills: int, seed: int, outcome: Outcome) -> None:
+def random_kills(project: KillProject, kills: int, seed: int, outcome: Outcome) -> None:
     chance = random.Random(seed)
     began = time.monotonic()
     for kill in range(1, kills + 1):
         up = project.start(*LIVE)
-        time.sleep(chance.uniform(0.05, 1.5))
+        time.sleep(chance.uniform(0.05, 8 if kill % LONG_LIFE == 0 else 1.5))
         code = up.process.poll()
         up.kill()
         if code is not None:
@@ -72,7 +76,7 @@ def random_kills(project: Project, kills: int, seed: int, outcome: Outcome) -> N
             print(f"{kill} kills, {ends} records, {time.monotonic() - began:.0f} s", flush=True)
 
 
-def second_process_is_refused(project: Project, outcome: Outcome) -> None:
+def second_process_is_refused(project: KillProject, outcome: Outcome) -> None:
     """A process that sleeps still owns its project; the one that comes meanwhile is told who does."""
     with running(project, *LIVE) as first:
         first.address()
@@ -91,63 +95,98 @@ def second_process_is_refused(project: Project, outcome: Outcome) -> None:
     outcome.hold("a second process is refused", problems)
 
 
-def dies_at(project: Project, point: str, nth: int) -> int | None:
-    """The exit status of a process armed to abort at a point; none when it did not get there."""
-    fault = f"{point}=abort@{nth}"
+def started(project: KillProject, point: str, fault: str):
+    """A process armed with a fault, of the kind that reaches the point; it does not outlive its block."""
     if command := COMMANDS.get(point):
-        return project.run(*command, fault=fault).returncode
-    with running(project, *LIVE, fault=fault) as up:
-        try:
-            return up.process.wait(REACH_SECONDS)
-        except subprocess.TimeoutExpired:
-            return None
+        return ended(Running(project, command, fault))
+    return running(project, *LIVE, fault=fault)
 
 
-def abort_at(project: Project, point: str, nth: int, outcome: Outcome) -> None:
-    code = dies_at(project, point, nth)
-    what = f"{point} abort@{nth}"
-    if code != -signal.SIGABRT:
-        ended = "went on for the whole time" if code is None else f"ended with {code}"
-        outcome.hold(what, [f"the point was not reached: the process {ended}: {said(project)}"])
-    outcome.hold(what, check_recovered(project))
+def wait_for_end(process: subprocess.Popen, seconds: float) -> int | None:
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
 
 
-def said(project: Project) -> str:
-    return tail(project.words.read_text(errors="replace"), 3) if project.words.exists() else ""
+def wait_for_point(up, point: str) -> list[str]:
+    """Waits until the armed process says that it reached its point."""
+    end = time.monotonic() + REACH_SECONDS
+    while time.monotonic() < end:
+        if f"fault point {point} reached" in up.said():
+            return []
+        if up.process.poll() is not None:
+            break
+        time.sleep(0.02)
+    # It may have said so with its last breath.
+    if f"fault point {point} reached" in up.said():
+        return []
+    code = up.process.poll()
+    ended = "went on for the whole time" if code is None else f"ended with {code}"
+    return [f"the point was not reached: the process {ended}: {tail(up.said(), 3)}"]
 
 
-def error_at(project: Project, point: str, outcome: Outcome) -> None:
-    """An error at a point of the lake: the process lives and retries, or ends and says so; the data are whole either way."""
-    with running(project, *LIVE, fault=f"{point}=error@1") as up:
-        try:
-            up.process.wait(5)
-        except subprocess.TimeoutExpired:
-            up.process.terminate()
-        code = up.process.wait(30)
+def abort_at(project: KillProject, point: str, nth: int) -> list[str]:
+    with started(project, point, f"{point}=abort@{nth}") as up:
+        problems = wait_for_point(up, point)
+        code = wait_for_end(up.process, 10)
+    if not problems and code != -signal.SIGABRT:
+        problems = [f"it was to abort and ended with {code}"]
+    return problems
+
+
+def error_at(project: KillProject, point: str, nth: int) -> list[str]:
+    """The process lives and retries, or ends and says so; a command fails, or makes good."""
+    with started(project, point, f"{point}=error@{nth}") as up:
+        problems = wait_for_point(up, point)
+        if point not in COMMANDS:
+            wait_for_end(up.process, 3)
+            if up.process.poll() is None:
+                up.process.terminate()
+        code = wait_for_end(up.process, 60)
+        if code is None:
+            return [*problems, "it did not end within 60 s of SIGTERM"]
         said = up.said()
-    problems = [] if code in (0, 2) else [f"ended with {code}: {tail(said)}"]
-    outcome.hold(f"{point} error", problems + check_recovered(project))
+    if code not in (0, 1, 2):
+        problems.append(f"ended with {code}: {tail(said)}")
+    if code != 0 and "fault injected" not in said:
+        problems.append(f"ended with {code} and does not say why: {tail(said)}")
+    return problems
 
 
-def every_point(folder: Path, binary: Path, times: int, only: list[str], outcome: Outcome) -> None:
+def hang_at(project: KillProject, point: str, nth: int) -> list[str]:
+    """A part of the process stands still; it is killed while it does."""
+    with started(project, point, f"{point}=hang@{nth}") as up:
+        problems = wait_for_point(up, point)
+        if not problems and (code := wait_for_end(up.process, HANG_SECONDS)) is not None:
+            problems.append(f"it was to hang and ended with {code}: {tail(up.said())}")
+    return problems
+
+
+ACTIONS = {"abort": abort_at, "error": error_at, "hang": hang_at}
+
+
+def try_point(project: KillProject, point: str, action: str, nth: int, outcome: Outcome) -> None:
+    what = f"{point} {action}@{nth}"
+    began = time.monotonic()
+    outcome.hold(f"{what}, reached", ACTIONS[action](project, point, nth))
+    outcome.hold(f"{what}, recovered", check_recovered(project))
+    print(f"{what}: {time.monotonic() - began:.1f} s", flush=True)
+
+
+def every_point(folder: Path, binary: Path, times: int, actions: list[str], only: list[str], outcome: Outcome) -> None:
     shape = Shape(rotate="200ms")
     points = [point for point in fault_points() if not only or point in only]
-    for point in (point for point in points if point in UNREACHABLE):
-        print(f"left out {point}: {UNREACHABLE[point]}", flush=True)
-    points = [point for point in points if point not in UNREACHABLE]
+    tries = [(action, nth) for action in actions for nth in range(1, times + 1)]
     for point in (point for point in points if point in ONLY_NEW):
-        for nth in range(1, times + 1):
-            abort_at(Project(binary, folder / f"{point}-{nth}", shape), point, nth, outcome)
+        for action, nth in tries:
+            try_point(KillProject(binary, folder / f"{point}-{action}-{nth}", shape), point, action, nth, outcome)
     points = [point for point in points if point not in ONLY_NEW]
-    project = Project(binary, folder / "points", shape)
+    project = KillProject(binary, folder / "points", shape)
     project.expect("generate")
     for point in sorted(points, key=lambda point: LATE.index(point) if point in LATE else -1):
-        began = time.monotonic()
-        for nth in range(1, times + 1):
-            abort_at(project, point, nth, outcome)
-        if point.startswith("dl."):
-            error_at(project, point, outcome)
-        print(f"{point}: {time.monotonic() - began:.1f} s", flush=True)
+        for action, nth in tries:
+            try_point(project, point, action, nth, outcome)
     outcome.hold("counts after all points", check_settled(project))
     outcome.hold("warehouse after all points", check_warehouse(project))
 
@@ -158,8 +197,10 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--points", action="store_true", help="named fault points instead of random kills")
+    parser.add_argument("--actions", nargs="*", default=list(ACTIONS), choices=list(ACTIONS))
+    parser.add_argument("--takeover", action="store_true", help="an owner that comes back after another took over")
     parser.add_argument("--only", nargs="*", default=[], metavar="POINT")
-    parser.add_argument("--times", type=int, default=2, help="die at the first, second, ... time a point is reached")
+    parser.add_argument("--times", type=int, default=2, help="act at the first, second, ... time a point is reached")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it, for looking into a failure")
     arguments = parser.parse_args()
     outcome = Outcome()
@@ -167,7 +208,7 @@ def main() -> int:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         if arguments.points:
-            every_point(folder, arguments.binary, arguments.times, arguments.only, outcome)
+            every_point(folder, arguments.binary, arguments.times, arguments.actions, arguments.only, outcome)
         else:
             project = Project(arguments.binary, folder / "kills", Shape())
             random_kills(project, arguments.kills, arguments.seed, outcome)

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scenario import Failed, Outcome, Project, Shape, check_recovered, check_settled, offsets, running
+from scenario import Failed, KillProject, Outcome, Shape, check_recovered, check_settled, offsets, running
 
 # The log refuses to write when less than a gigabyte is free.
 IMAGE_BYTES = 3 << 30
@@ -58,7 +58,7 @@ def acknowledged(status: dict) -> dict[str, int]:
     }
 
 
-def check_acknowledged(project: Project, before: dict[str, int]) -> list[str]:
+def check_acknowledged(project: KillProject, before: dict[str, int]) -> list[str]:
     problems = []
     for topic, count in before.items():
         found = sum(records for records, *_ in offsets(project, topic).values())
@@ -67,11 +67,13 @@ def check_acknowledged(project: Project, before: dict[str, int]) -> list[str]:
     return problems
 
 
-def recover(project: Project, image: Path, at: Path, before: dict[str, int], what: str, outcome: Outcome) -> None:
+def recover(project: KillProject, image: Path, at: Path, before: dict[str, int], what: str, outcome: Outcome) -> None:
     live = project.folder
     with mounted(image, at):
         project.folder = at / "music"
         project.lake = project.folder / ".headwater" / "lake"
+        # Each copy is a world of its own: what another one built need not be in it.
+        project.opened.clear()
         try:
             # Before anything ran: what the disk holds is what counts.
             outcome.hold(f"{what}, acknowledged", check_acknowledged(project, before))
@@ -87,7 +89,7 @@ def cuts(folder: Path, binary: Path, number: int, seed: int, outcome: Outcome) -
     image, copy = folder / "disk.img", folder / "cut.img"
     make_image(image)
     with mounted(image, folder / "disk") as disk:
-        project = Project(binary, disk / "music", Shape(rotate="200ms"))
+        project = KillProject(binary, disk / "music", Shape(rotate="200ms"))
         project.words = folder / "words.stderr"
         # What the user wrote is on the disk; only what the process writes is put to the test.
         os.sync()

@@ -6,25 +6,19 @@ table and in its quarantine together must be 0, 1, ... end - 1, each once, where
 is deterministic and counts what it delivered, so its counts must be those ends.
 """
 
-import json
-import os
 import re
-import shutil
-import signal
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-from deltalake import DeltaTable
 
-ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from harness.project import ROOT, Failed, Outcome, Project, Running, ended, running, tail
+from harness.tables import files_of
+
 SOURCE = """\
 name: events
 kind: generator
@@ -44,12 +38,6 @@ lake:
 """
 # Fails when asked to, so that a run with failing tests can be had at will.
 FAILING_TEST = "select 1 as failure where {{ var('fail_on_request', false) }}\n"
-STOP_SECONDS = 30
-COMMAND_SECONDS = 300
-
-
-class Failed(Exception):
-    """The product did what it must not."""
 
 
 @dataclass
@@ -61,24 +49,17 @@ class Shape:
     speed: int = 20000
     rotate: str = "1s"
 
+    def source(self) -> str:
+        return SOURCE.format(days=self.days, users=self.users, speed=self.speed, rotate=self.rotate)
 
-@dataclass
-class Outcome:
-    """Checks that held and checks that did not."""
 
-    passed: int = 0
-    failures: list[str] = field(default_factory=list)
+class KillProject(Project):
+    """The music project with frequent commits, frequent maintenance and faulty data."""
 
-    def hold(self, what: str, problems: list[str]) -> None:
-        if not problems:
-            self.passed += 1
-        for problem in problems:
-            self.failures.append(f"{what}: {problem}")
-            print(f"FAILED  {what}: {problem}", flush=True)
-
-    def finish(self) -> int:
-        print(f"{self.passed} passed, {len(self.failures)} failed", flush=True)
-        return 1 if self.failures or not self.passed else 0
+    def __init__(self, binary: Path, folder: Path, shape: Shape):
+        super().__init__(binary, folder, shape.source(), SETTINGS)
+        (folder / "tests" / "fails_on_request.sql").write_text(FAILING_TEST)
+        self.opened: set[str] = set()
 
 
 def fault_points() -> list[str]:
@@ -88,160 +69,6 @@ def fault_points() -> list[str]:
     if body is None:
         raise SystemExit("the list of fault points was not found in fault.rs")
     return re.findall(r'"([a-z_.]+)"', body.group(1))
-
-
-class Project:
-    """A copy of the music project with frequent commits, frequent maintenance and faulty data."""
-
-    def __init__(self, binary: Path, folder: Path, shape: Shape):
-        self.binary = binary.resolve()
-        self.folder = folder
-        self.lake = folder / ".headwater" / "lake"
-        self.words = folder.with_suffix(".stderr")
-        shutil.copytree(ROOT / "projects" / "music", folder, ignore=shutil.ignore_patterns(".headwater"))
-        (folder / "sources" / "events.yml").write_text(
-            SOURCE.format(days=shape.days, users=shape.users, speed=shape.speed, rotate=shape.rotate)
-        )
-        (folder / "headwater.yml").write_text(SETTINGS)
-        (folder / "tests" / "fails_on_request.sql").write_text(FAILING_TEST)
-
-    def command(self, *arguments: str) -> list[str]:
-        return [str(self.binary), "-C", str(self.folder), "--no-color", *arguments]
-
-    def environment(self, fault: str | None) -> dict[str, str]:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("HEADWATER_")}
-        return environment | ({"HEADWATER_FAULT": fault} if fault else {})
-
-    def run(self, *arguments: str, fault: str | None = None, seconds: float = COMMAND_SECONDS):
-        """Runs a command to its end. Its outcome is for the caller to judge."""
-        return subprocess.run(
-            self.command(*arguments),
-            env=self.environment(fault),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
-
-    def expect(self, *arguments: str):
-        """Runs a command that must succeed."""
-        done = self.run(*arguments)
-        if done.returncode != 0:
-            raise Failed(f"`headwater {' '.join(arguments)}` ended with {done.returncode}: {tail(done.stderr)}")
-        return done
-
-    def json(self, *arguments: str):
-        return json.loads(self.expect(*arguments, "--json").stdout)
-
-    def start(self, *arguments: str, fault: str | None = None) -> "Up":
-        return Up(self, arguments, fault)
-
-    def log_ends(self) -> dict[str, dict[int, int]]:
-        return {
-            topic["name"]: {one["partition"]: one["end_offset"] for one in topic["partitions"]}
-            for topic in self.json("topics", "list")
-        }
-
-    def tables(self) -> Iterator[Path]:
-        for log in sorted((self.lake / "tables").glob("*/*/_delta_log")):
-            yield log.parent
-
-
-def tail(text: str, lines: int = 6, width: int = 240) -> str:
-    return " | ".join(line[:width] for line in text.strip().splitlines()[-lines:])
-
-
-class Up:
-    """A running `headwater up`."""
-
-    def __init__(self, project: Project, arguments: tuple[str, ...], fault: str | None):
-        self.project = project
-        self.words = project.words.open("w+")
-        self.process = subprocess.Popen(
-            project.command("up", "--port", "0", *arguments),
-            env=project.environment(fault),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self.words,
-        )
-
-    def said(self) -> str:
-        return self.project.words.read_text(errors="replace")
-
-    def address(self, seconds: float = 60) -> str:
-        """Where it listens, once it does."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if found := re.search(r"Listening on (http://\S+)", self.said()):
-                return found.group(1)
-            if self.process.poll() is not None:
-                raise Failed(f"`headwater up` ended with {self.process.returncode}: {tail(self.said())}")
-            time.sleep(0.02)
-        raise Failed(f"`headwater up` did not listen within {seconds} s: {tail(self.said())}")
-
-    def status(self) -> dict:
-        with urllib.request.urlopen(f"{self.address()}/api/status", timeout=10) as answer:
-            return json.load(answer)
-
-    def delivered(self) -> dict[str, int]:
-        return {topic: count for one in self.status()["generators"] for topic, count in one["by_topic"].items()}
-
-    def wait(self, what: str, condition, seconds: float = 120) -> dict:
-        """Polls the status until `condition` holds for it."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            try:
-                status = self.status()
-            except (urllib.error.URLError, TimeoutError, ConnectionError):
-                if self.process.poll() is not None:
-                    raise Failed(f"`headwater up` ended with {self.process.returncode}: {tail(self.said())}") from None
-                status = None
-            if status is not None and condition(status):
-                return status
-            time.sleep(0.1)
-        raise Failed(f"{what} did not happen within {seconds} s")
-
-    def kill(self, with_signal: int = signal.SIGKILL) -> int:
-        self.process.send_signal(with_signal)
-        code = self.process.wait(STOP_SECONDS)
-        self.words.close()
-        return code
-
-    def stop(self) -> None:
-        """A polite stop: it must drain and exit with 0 in time."""
-        if self.process.poll() is not None:
-            self.words.close()
-            raise Failed(f"`headwater up` ended by itself with {self.process.returncode}: {tail(self.said())}")
-        self.process.terminate()
-        try:
-            code = self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise Failed(f"`headwater up` did not stop within {STOP_SECONDS} s of SIGTERM") from None
-        finally:
-            self.words.close()
-        if code != 0:
-            raise Failed(f"`headwater up` ended with {code} after SIGTERM: {tail(self.said())}")
-
-
-@contextmanager
-def running(project: Project, *arguments: str, fault: str | None = None):
-    """A process that does not outlive the block, whatever happens in it."""
-    up = project.start(*arguments, fault=fault)
-    try:
-        yield up
-    finally:
-        if up.process.poll() is None:
-            up.kill()
-
-
-def files_of(folder: Path) -> list[str]:
-    """Data files of a table's latest version, as another engine reads the log; none for a table that is not there."""
-    if not (folder / "_delta_log").is_dir():
-        return []
-    return [uri.removeprefix("file://") for uri in DeltaTable(str(folder)).file_uris()]
 
 
 def offsets(project: Project, topic: str) -> dict[int, tuple[int, int, int, int]]:
@@ -279,20 +106,26 @@ def check_offsets(project: Project) -> list[str]:
     return problems
 
 
-def check_tables(project: Project) -> list[str]:
-    """Whether every table opens in another engine and every data file it names is there, whole."""
+def check_tables(project: KillProject) -> list[str]:
+    """Whether every table opens in another engine and every data file it names is there, whole. A folder whose log has no
+    commit yet is no table: its creation was cut off. One that opened before must open for ever."""
     problems = []
     for folder in project.tables():
+        created = any((folder / "_delta_log").glob("*.json"))
+        if not created and folder.name not in project.opened:
+            continue
         try:
             for file in files_of(folder):
                 if Path(file).stat().st_size == 0:
                     problems.append(f"{folder.name}: {file} is empty")
+            project.opened.add(folder.name)
         except Exception as error:  # another engine refuses in its own way: that is the finding
             problems.append(f"{folder.name} does not open: {type(error).__name__}: {error}")
-    return problems
+    missing = project.opened - {folder.name for folder in project.tables()}
+    return problems + [f"{name} is gone" for name in sorted(missing)]
 
 
-def check_recovered(project: Project) -> list[str]:
+def check_recovered(project: KillProject) -> list[str]:
     """After any death: the next command works without help, and the lake has the log once."""
     try:
         project.expect("ingest")
@@ -301,9 +134,16 @@ def check_recovered(project: Project) -> list[str]:
         return [str(failure)]
 
 
-def settle(project: Project, beyond: int = 0) -> dict[str, int]:
-    """Runs the project until its generator is past what the log held and everything is in the lake, stops it politely,
-    and returns how many records the generator says it delivered, by topic."""
+@dataclass
+class Delivered:
+    """What the generators say they delivered."""
+
+    by_topic: dict[str, int]
+    malformed: int
+
+
+def settle(project: Project, beyond: int = 0) -> Delivered:
+    """Runs the project until its generator is past what the log held and everything is in the lake, and stops it politely."""
     held = {topic: sum(ends.values()) for topic, ends in project.log_ends().items()}
     goal = sum(held.values()) + beyond
     with running(project) as up:
@@ -316,15 +156,36 @@ def settle(project: Project, beyond: int = 0) -> dict[str, int]:
         up.stop()
     status = project.json("generate")
     project.expect("ingest")
-    return {topic: count for one in status for topic, count in one["by_topic"].items()}
+    return Delivered(
+        {topic: count for one in status for topic, count in one["by_topic"].items()},
+        sum(one["malformed"] for one in status),
+    )
 
 
-def check_settled(project: Project, beyond: int = 0) -> list[str]:
-    """The generator's own counts against the log, the log against the lake."""
+def quarantined(project: Project) -> int:
+    """Records set aside, over all topics."""
+    files = [
+        file
+        for folder in sorted((project.lake / "tables" / "events").glob("*_quarantine"))
+        for file in files_of(folder)
+    ]
+    if not files:
+        return 0
+    with duckdb.connect() as connection:
+        return connection.execute(f"select count(*) from read_parquet({files!r}, union_by_name = true)").fetchone()[0]
+
+
+def check_settled(project: KillProject, beyond: int = 0) -> list[str]:
+    """The generator's own counts against the log, the log against the lake, its malformed records against what was set
+    aside."""
     try:
         delivered = settle(project, beyond)
         ends = {topic: sum(ends.values()) for topic, ends in project.log_ends().items()}
-        problems = [] if delivered == ends else [f"the generator delivered {delivered}, the log holds {ends}"]
+        problems = []
+        if delivered.by_topic != ends:
+            problems.append(f"the generator delivered {delivered.by_topic}, the log holds {ends}")
+        if (aside := quarantined(project)) != delivered.malformed:
+            problems.append(f"the generator delivered {delivered.malformed} malformed records, {aside} were set aside")
         return problems + check_offsets(project) + check_tables(project)
     except (Failed, subprocess.TimeoutExpired) as failure:
         return [str(failure)]

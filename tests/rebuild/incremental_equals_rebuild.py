@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""Proves that building in increments gives what building from nothing gives, row for row.
+
+    python incremental_equals_rebuild.py --binary PATH [--events 60000] [--increments 5] [--only late duplicates ...]
+
+The music project takes in its events in increments and builds after each. Every second intake dies after its first commits,
+so that one topic is ahead of another when the models build. Then all models are built from nothing over the same raw tables,
+and every table that a build makes is compared between the two versions, in an engine other than ours: all columns, keys
+included, rows counted. It is done for each kind of fault alone and for all together, because one kind may hide what another
+does. A kind must have done its work: late events that came in after a build that they belonged to, and so on.
+
+Prints `N passed, M failed` last; exits 1 when anything failed. Needs the packages deltalake and duckdb.
+"""
+
+import argparse
+import re
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from harness.project import Failed, Outcome, Project, tail
+from harness.tables import differences, files_of, scan, version_of
+
+SOURCE = """\
+name: events
+kind: generator
+generator: sessions
+config: generators/sessions.yml
+partitions: 2
+backlog: {{start: 12 days ago, users: 900}}
+speed: 1x
+raw_files: false
+rotate: {{rows: 1000000, bytes: 64 MiB, every: 10m}}
+faults: {{{faults}}}
+"""
+SETTINGS = "name: music\n"
+# Changes of level are rare among listeners, and what goes wrong with facts goes wrong at them: more chances of these steps,
+# by the page they come from and the page they lead to.
+MORE_CHANGES = {
+    ("NextSong", "Upgrade"): 0.05,
+    ("NextSong", "Downgrade"): 0.03,
+    ("Downgrade", "Submit Downgrade"): 0.15,
+}
+# Far more than any real source has: what goes wrong rarely shall go wrong here.
+MIXES = {
+    "late": "late: 0.2, late_max_delay: 5d",
+    "duplicates": "duplicate: 0.2",
+    "malformed": "malformed: 0.1",
+    "all": "late: 0.2, late_max_delay: 5d, duplicate: 0.2, malformed: 0.1",
+}
+# Topics in which late events change what was built before, and what identifies an event there.
+KEYS = {
+    "listen_events": '"sessionId", "itemInSession", ts',
+    "page_view_events": '"sessionId", "itemInSession", ts',
+    "status_change_events": '"userId", ts',
+    "user_info": '"userId"',
+}
+# An intake that dies here has committed some topics and not yet others.
+TORN = "dl.commit_done_before_upstream_ack=abort@{nth}"
+
+
+@dataclass
+class Built:
+    """A table that builds make, at one of its versions."""
+
+    name: str
+    version: int
+    files: list[str]
+
+
+def with_more_changes(project: Project) -> None:
+    path = project.folder / "generators" / "sessions.yml"
+    text = path.read_text()
+    for (source, target), chance in MORE_CHANGES.items():
+        step = rf"(source: {{page: {source},.*dest: {{page: {target},.*p: )[\d.]+"
+        text, changed = re.subn(step, rf"\g<1>{chance}", text)
+        if not changed:
+            raise SystemExit(f"the generator has no step from {source} to {target}")
+    path.write_text(text)
+
+
+def built_tables(project: Project) -> dict[str, Built]:
+    tables = {}
+    for log in sorted((project.lake / "tables" / "main").glob("*/_delta_log")):
+        folder = log.parent
+        version = version_of(folder)
+        tables[folder.name] = Built(folder.name, version, files_of(folder, version))
+    return tables
+
+
+def models(project: Project) -> set[str]:
+    """Every node that a build makes a table of."""
+    nodes = project.json("ls")
+    return {
+        node["name"]
+        for node in nodes
+        if node["resource_type"] in ("model", "seed") and node.get("materialized") not in ("view", "ephemeral")
+    }
+
+
+def build_in_increments(project: Project, events: int, increments: int) -> dict:
+    """Returns what the generator says it delivered."""
+    for increment in range(1, increments + 1):
+        delivered = project.json("generate", "--max-events", str(events // increments))[0]
+        if increment % 2 == 0:
+            torn = project.run("ingest", fault=TORN.format(nth=1 + increment // 2 % 3))
+            if torn.returncode != -signal.SIGABRT:
+                raise Failed(f"the intake did not die as told but ended with {torn.returncode}: {tail(torn.stderr)}")
+            project.expect("build")
+        if increment % 2 == 1 or increment == increments:
+            project.expect("ingest")
+            project.expect("build")
+    return delivered
+
+
+def check_faults(project: Project, mix: str, delivered: dict) -> list[str]:
+    """Whether the faults met the builds: in each topic, what came late came after younger events were built."""
+    problems = []
+    raw = project.lake / "tables" / "events"
+    with duckdb.connect() as connection:
+        for topic, key in KEYS.items():
+            rows = scan(files_of(raw / topic))
+            late = connection.execute(
+                "with commits as (select _ingested_at as moment, max(ts) as reached from " + rows + " group by 1), "
+                "before as (select moment, max(reached) over (order by moment rows between unbounded preceding and 1 preceding) "
+                f"as reached from commits) select count(*) from {rows} as e inner join before "
+                "on e._ingested_at = before.moment and e.ts < before.reached - 3600000"
+            ).fetchone()[0]
+            again = connection.execute(
+                f"select count(*) from (select {key} from {rows} group by all having count(*) > 1)"
+            ).fetchone()[0]
+            if mix in ("late", "all") and not late:
+                problems.append(f"no record of {topic} came in late")
+            if mix in ("duplicates", "all") and not again:
+                problems.append(f"no record of {topic} came in twice")
+            if mix == "malformed" and (late or again):
+                problems.append(f"{topic} has {late} late and {again} repeated records without being told to")
+    if mix in ("malformed", "all") and not delivered["malformed"]:
+        problems.append("no record was malformed")
+    return problems
+
+
+def check_counts(project: Project, delivered: dict) -> list[str]:
+    """What the generator delivered is what the raw tables hold and what was set aside; the malformed are what was set aside."""
+    problems, aside = [], 0
+    raw = project.lake / "tables" / "events"
+    with duckdb.connect() as connection:
+
+        def count(table: str) -> int:
+            files = files_of(raw / table)
+            return connection.execute(f"select count(*) from {scan(files)}").fetchone()[0] if files else 0
+
+        for topic, sent in delivered["by_topic"].items():
+            held, quarantined = count(topic), count(f"{topic}_quarantine")
+            aside += quarantined
+            if held + quarantined != sent:
+                problems.append(f"{topic}: {sent} delivered, {held} in the lake, {quarantined} set aside")
+    if aside != delivered["malformed"]:
+        problems.append(f"{delivered['malformed']} records are malformed, {aside} were set aside")
+    return problems
+
+
+def check_equal(project: Project, before: dict[str, Built], after: dict[str, Built]) -> list[str]:
+    problems = []
+    if missing := models(project) - before.keys():
+        problems.append(f"not built: {', '.join(sorted(missing))}")
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        for name, table in after.items():
+            if name not in before:
+                problems.append(f"{name} was not there before the rebuild")
+                continue
+            if not before[name].files or not table.files:
+                problems.append(f"{name} is empty")
+                continue
+            rows, found = differences(connection, f"from {scan(table.files)}", f"from {scan(before[name].files)}")
+            print(f"  {name}: {rows} rows, versions {before[name].version} and {table.version}, "
+                  f"{'different' if found else 'equal'}", flush=True)
+            problems += [f"{name}: {problem}" for problem in found]
+            if table.version == before[name].version and name.startswith(("stg_", "fact_", "daily_")):
+                problems.append(f"{name} was not built anew, so nothing was compared")
+    return problems
+
+
+def prove(project: Project, mix: str, events: int, increments: int, outcome: Outcome) -> None:
+    began = time.monotonic()
+    try:
+        with_more_changes(project)
+        delivered = build_in_increments(project, events, increments)
+        outcome.hold(f"{mix}, the faults happened", check_faults(project, mix, delivered))
+        outcome.hold(f"{mix}, counts", check_counts(project, delivered))
+        before = built_tables(project)
+        project.expect("build", "--full-refresh", "--force")
+        outcome.hold(f"{mix}, rebuilt equals built in increments", check_equal(project, before, built_tables(project)))
+    except Failed as failure:
+        outcome.hold(mix, [str(failure)])
+    print(f"{mix}: {time.monotonic() - began:.1f} s", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--binary", type=Path, required=True)
+    parser.add_argument("--events", type=int, default=60_000, help="delivered records of each mix")
+    parser.add_argument("--increments", type=int, default=5)
+    parser.add_argument("--only", nargs="*", default=list(MIXES), choices=list(MIXES))
+    parser.add_argument("--keep", type=Path, help="work in this folder and leave it, for looking into a failure")
+    arguments = parser.parse_args()
+    outcome = Outcome()
+    with tempfile.TemporaryDirectory(prefix="headwater-rebuild-") as temporary:
+        folder = arguments.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for mix in arguments.only:
+            project = Project(arguments.binary, folder / mix, SOURCE.format(faults=MIXES[mix]), SETTINGS)
+            prove(project, mix, arguments.events, arguments.increments, outcome)
+    return outcome.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
