@@ -39,6 +39,7 @@ def differences(connection: duckdb.DuckDBPyConnection, expected: str, found: str
         difference = f"select {columns} from {more} except all select {columns} from {less}"
         count = connection.execute(f"select count(*) from ({difference})").fetchone()[0]
         if count:
-            sample = connection.execute(f"select * from ({difference}) limit 1").fetchone()
-            problems.append(f"{count} rows {label}, for example {dict(zip(names['expected'], map(str, sample)))}")
+            sample = connection.execute(f"select columns(*)::varchar from ({difference}) limit 1").fetchone()
+            example = dict(zip(names["expected"], sample))
+            problems.append(f"{count} rows {label}, for example {example}")
     return connection.execute("select count(*) from expected").fetchone()[0], problems

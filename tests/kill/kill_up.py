@@ -3,7 +3,6 @@
 
     python kill_up.py --binary PATH [--kills 200] [--seed 1]        at random moments, with SIGKILL
     python kill_up.py --binary PATH --points [--times 2]            at each named fault point: abort, error, hang
-    python kill_up.py --binary PATH --takeover                      an owner revived after another took its lake over
 
 The first also stops a process for a while and starts a second one beside it: that one must be refused.
 Prints `N passed, M failed` last; exits 1 when anything failed. Needs the packages deltalake and duckdb.
@@ -34,11 +33,11 @@ from scenario import (
 )
 
 VERIFY_EVERY = 10
-# A point is given this long to be reached by a process that commits, builds and maintains all the time.
-REACH_SECONDS = 45
+# A point is given this long to be reached by a process that commits, builds and maintains all the time, on a busy machine.
+REACH_SECONDS = 120
 LIVE = ("--build-every", "2s")
 
-# Points a running process does not reach by itself: the command that does.
+# Points a running process does not reach by itself: the command that does, once.
 COMMANDS = {
     "gen.before_snapshot_rename": ("generate",),
     "gen.after_snapshot": ("generate",),
@@ -186,7 +185,8 @@ def every_point(folder: Path, binary: Path, times: int, actions: list[str], only
     project.expect("generate")
     for point in sorted(points, key=lambda point: LATE.index(point) if point in LATE else -1):
         for action, nth in tries:
-            try_point(project, point, action, nth, outcome)
+            if nth == 1 or point not in COMMANDS:
+                try_point(project, point, action, nth, outcome)
     outcome.hold("counts after all points", check_settled(project))
     outcome.hold("warehouse after all points", check_warehouse(project))
 
@@ -198,7 +198,6 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--points", action="store_true", help="named fault points instead of random kills")
     parser.add_argument("--actions", nargs="*", default=list(ACTIONS), choices=list(ACTIONS))
-    parser.add_argument("--takeover", action="store_true", help="an owner that comes back after another took over")
     parser.add_argument("--only", nargs="*", default=[], metavar="POINT")
     parser.add_argument("--times", type=int, default=2, help="act at the first, second, ... time a point is reached")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it, for looking into a failure")

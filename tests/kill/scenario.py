@@ -16,7 +16,7 @@ import duckdb
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from harness.project import ROOT, Failed, Outcome, Project, Running, ended, running, tail
+from harness.project import ROOT, Failed, Outcome, Project, Running, Up, ended, running, tail
 from harness.tables import files_of
 
 SOURCE = """\

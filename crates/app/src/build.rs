@@ -144,7 +144,9 @@ impl Instance {
         let started = self.clock.monotonic();
         self.state.start_run(id, &self.boot, self.now()).map_err(|error| error.failure())?;
         let command = request.command.as_str().to_owned();
-        let results = match self.run_steps(id, request, observer, &cancel).await {
+        let results = self.run_steps(id, request, observer, &cancel).await;
+        self.pinned().clear();
+        let results = match results {
             Ok(results) => results,
             Err(failure) => {
                 let end = RunEnd::Failed { message: failure.message.clone() };
@@ -295,7 +297,10 @@ async fn pin_sources(instance: &Instance, session: &Session) -> Result<(), Failu
     for node in instance.project().transform.ordered() {
         if node.resource_type == headwater_transform::ResourceType::Source {
             let name = TableName::new(node.relation.schema.clone(), node.relation.identifier.clone());
-            session.catalog().relation(&name).await.map_err(|error| error.failure())?;
+            let relation = session.catalog().relation(&name).await.map_err(|error| error.failure())?;
+            if let Some(Relation::Table(table)) = relation {
+                instance.pinned().insert(name, table.table().version());
+            }
         }
     }
     Ok(())

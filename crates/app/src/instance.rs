@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use headwater_engine::{Engine, EngineOptions, PublishedRelation, Session};
 use headwater_ingest::log::{Consumers, LocalLog, LocalLogOptions};
@@ -41,6 +41,8 @@ pub struct Inner {
     pub(crate) threads: usize,
     pub(crate) started_at: Timestamp,
     pub(crate) building: tokio::sync::Mutex<()>,
+    /// Versions of the sources that the run under way reads; clean-up spares their files.
+    pub(crate) pinned: Mutex<BTreeMap<TableName, u64>>,
     _lock: Option<ProjectLock>,
 }
 
@@ -97,6 +99,7 @@ impl Instance {
             threads,
             started_at: now,
             building: tokio::sync::Mutex::new(()),
+            pinned: Mutex::default(),
             _lock: lock,
         })))
     }
@@ -136,6 +139,10 @@ impl Instance {
             }
         }
         Ok(relations)
+    }
+
+    pub(crate) fn pinned(&self) -> std::sync::MutexGuard<'_, BTreeMap<TableName, u64>> {
+        self.0.pinned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Names that only a build makes: without a publication they do not exist, whatever an unfinished build left behind.

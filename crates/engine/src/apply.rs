@@ -18,6 +18,9 @@ use headwater_project::fault;
 use crate::error::{EngineError, Result};
 use crate::session::Session;
 
+/// Times a commit of unknown outcome is looked up and tried again before the run is told.
+const COMMIT_TRIES: u32 = 4;
+
 /// How the result of a query changes a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
@@ -179,7 +182,7 @@ impl Session {
         wanted: Vec<DataFile>,
         target: &Target,
     ) -> Result<u64> {
-        let has: HashSet<&str> = newest.files().iter().map(|file| file.path.as_str()).collect();
+        let has = paths(newest);
         let wants: HashSet<&str> = wanted.iter().map(|file| file.path.as_str()).collect();
         let mut change = Change::new(Operation::Replace);
         change.remove = newest.files().iter().filter(|file| !wants.contains(file.path.as_str())).cloned().collect();
@@ -189,10 +192,46 @@ impl Session {
             change.partition_columns = Some(partition_by);
         }
         change.info.insert(String::from("headwater"), target.info.clone());
-        let committed = self.engine.lake().commit(newest, change).await?;
+        let committed = self.commit_resolved(newest, change, &wants, schema).await?;
         fault::point("m.committed_before_result_row").map_err(headwater_lake::LakeError::from)?;
         Ok(committed.version())
     }
+}
+
+impl Session {
+    /// An error of a commit is an unknown outcome, so the table is read again. No two runs stage files of one name: a table
+    /// that has exactly the wanted files has the commit. One with the files it had before lacks it, and it is tried again.
+    async fn commit_resolved(
+        &self,
+        newest: &TableVersion,
+        change: Change,
+        wants: &HashSet<&str>,
+        schema: &SchemaRef,
+    ) -> Result<TableVersion> {
+        let lake = self.engine.lake();
+        let mut base = newest.clone();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let error = match lake.commit(&base, change.clone()).await {
+                Ok(committed) => return Ok(committed),
+                Err(error) => error,
+            };
+            tracing::warn!(table = %newest.name(), %error, tries, "commit outcome unknown, reading it back");
+            base = lake.require(newest.name()).await?;
+            if paths(&base) == *wants && base.schema() == schema {
+                return Ok(base);
+            }
+            let is_unchanged = paths(&base) == paths(newest) && base.schema() == newest.schema();
+            if !is_unchanged || tries == COMMIT_TRIES {
+                return Err(error.into());
+            }
+        }
+    }
+}
+
+fn paths(table: &TableVersion) -> HashSet<&str> {
+    table.files().iter().map(|file| file.path.as_str()).collect()
 }
 
 fn require_columns(schema: &Schema, columns: &[String]) -> Result<()> {

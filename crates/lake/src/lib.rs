@@ -30,7 +30,7 @@ pub use commit::{Change, Operation};
 pub use error::{LakeError, Result};
 pub use file::DataFile;
 pub use name::TableName;
-pub use pipeline::{CommitReceipt, INGESTED_AT, PipelineWriter, Progress};
+pub use pipeline::{CommitReceipt, INGESTED_AT, Owner, PipelineWriter, Progress};
 pub use provider::{FILE_COLUMN, LakeTable, STORE_URL};
 pub use schema::{storable_schema, to_storable};
 pub use stage::{Stage, StageOptions};

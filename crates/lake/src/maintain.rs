@@ -53,7 +53,7 @@ impl Lake {
     /// One round of maintenance. `keep` are versions somebody still reads: published, pinned.
     pub async fn maintain(&self, name: &TableName, policy: Policy, keep: &[u64]) -> Result<Maintained> {
         let compacted = compact::compact(self, name, policy).await?;
-        let checkpointed = checkpoint::checkpoint(self, name, policy).await?;
+        let checkpointed = checkpoint::checkpoint(self, name, policy, keep).await?;
         let vacuumed = vacuum::vacuum(self, name, policy, keep).await?;
         Ok(Maintained { compacted, checkpointed, vacuumed })
     }

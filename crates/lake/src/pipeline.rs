@@ -2,16 +2,19 @@
 //!
 //! Application ids of the Delta log that a pipeline uses:
 //! - `fence/<pipeline>`: the owner's epoch. Every commit carries it.
+//! - `owner/<pipeline>`: who has that epoch, a number drawn once by each [`Owner`]. Only the commit that takes over has it.
 //! - position keys such as `k/<pipeline>/<topic>/<partition>`: how far that part of the source was taken.
 //! - `clock/<pipeline>`: the greatest value of [`INGESTED_AT`] committed, in microseconds. All rows of a commit share one
 //!   value, and it grows strictly from commit to commit, whatever the clock does. So `> the greatest value seen` finds
 //!   exactly the rows of later commits.
 //!
 //! Opening takes the table over: a commit with a greater epoch goes in first, then positions are read. By then every commit
-//! the old owner had in flight is refused, and one it starts later sees the epoch.
+//! the old owner had in flight is refused, and one it starts later sees the epoch. An owner that opens the table again after
+//! some other failure first looks whether the table is still its own: trying again must not become taking over.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -36,6 +39,33 @@ const COMMIT_TRIES: u32 = 4;
 
 /// Positions by key; a value is the last offset (or batch number) taken.
 pub type Progress = BTreeMap<String, i64>;
+
+/// One who writes a table, from the first time it takes the table over until it gives up. Clones are the same owner.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    id: i64,
+    /// The epoch of its latest take-over; 0 before the first.
+    epoch: Arc<AtomicI64>,
+}
+
+impl Owner {
+    /// An owner nobody knows yet.
+    pub fn new(lake: &Lake) -> Self {
+        // Without the top bit: as a version in the log it must not be negative.
+        let id = lake.entropy().next_u64() & (u64::MAX >> 1);
+        Self { id: i64::try_from(id).unwrap_or_default(), epoch: Arc::default() }
+    }
+
+    /// Refuses when it has owned the table before and another one does now.
+    async fn still_owns(&self, table: &TableVersion, pipeline: &str) -> Result<()> {
+        let ours = self.epoch.load(Ordering::SeqCst);
+        if ours == 0 || table.transaction(&owner_id(pipeline)).await? == Some(self.id) {
+            return Ok(());
+        }
+        let current = table.transaction(&fence_id(pipeline)).await?.unwrap_or(0);
+        Err(LakeError::Fenced { pipeline: pipeline.to_owned(), ours, current })
+    }
+}
 
 /// What a commit did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +95,8 @@ pub struct PipelineWriter {
 }
 
 impl PipelineWriter {
-    /// Takes the table over with an epoch greater than any before, creating the table when it is not there.
+    /// Takes the table over with an epoch greater than any before, creating the table when it is not there. An owner that
+    /// had the table before gets it again only while nobody else has it.
     /// `keys` are the positions to read; `schema` the columns known beforehand, without [`INGESTED_AT`].
     pub async fn open(
         lake: &Lake,
@@ -74,13 +105,14 @@ impl PipelineWriter {
         schema: &Schema,
         keys: &[String],
         options: StageOptions,
+        owner: &Owner,
     ) -> Result<Self> {
         let schema = with_ingested_at(&*storable_schema(schema)?);
         let table = match lake.load(name).await? {
             Some(table) => table,
             None => lake.create(name, &schema, &[]).await?,
         };
-        let (table, epoch) = fence(lake, table, pipeline).await?;
+        let (table, epoch) = fence(lake, table, pipeline, owner).await?;
         fault::point("dl.fence_committed_before_read_positions")?;
         let mut positions = Progress::new();
         for key in keys {
@@ -137,17 +169,27 @@ impl PipelineWriter {
 
     /// Adds columns the table does not have yet; what is staged keeps its files, in which the new columns are NULL.
     pub async fn evolve(&mut self, schema: &Schema) -> Result<()> {
-        let merged = merged_schema(self.table.schema(), &*storable_schema(schema)?)?;
-        if merged.fields().len() == self.table.schema().fields().len() {
-            return Ok(());
+        let wanted = storable_schema(schema)?;
+        for attempt in 1.. {
+            let merged = merged_schema(self.table.schema(), &wanted)?;
+            if merged.fields().len() == self.table.schema().fields().len() {
+                break;
+            }
+            if let Some(stage) = self.stage.take() {
+                self.finished.extend(stage.finish().await?);
+            }
+            let mut change = Change::new(Operation::Positions);
+            change.schema = Some(merged);
+            change.transactions = self.fence_transactions();
+            match self.lake.commit(&self.table, change).await {
+                Ok(table) => self.table = table,
+                Err(error) if attempt == COMMIT_TRIES => return Err(error),
+                // The table is read again: it has the columns, or lacks them still, or is no longer ours.
+                Err(_) => {
+                    self.resolve(&Progress::new(), &Progress::new()).await?;
+                }
+            }
         }
-        if let Some(stage) = self.stage.take() {
-            self.finished.extend(stage.finish().await?);
-        }
-        let mut change = Change::new(Operation::Positions);
-        change.schema = Some(merged);
-        change.transactions = self.fence_transactions();
-        self.table = self.lake.commit(&self.table, change).await?;
         Ok(())
     }
 
@@ -269,21 +311,29 @@ fn fence_id(pipeline: &str) -> String {
     format!("fence/{pipeline}")
 }
 
+fn owner_id(pipeline: &str) -> String {
+    format!("owner/{pipeline}")
+}
+
 fn clock_id(pipeline: &str) -> String {
     format!("clock/{pipeline}")
 }
 
 /// Commits an epoch one greater than any before; an error is resolved by trying on a fresh snapshot.
-async fn fence(lake: &Lake, table: TableVersion, pipeline: &str) -> Result<(TableVersion, i64)> {
+async fn fence(lake: &Lake, table: TableVersion, pipeline: &str, owner: &Owner) -> Result<(TableVersion, i64)> {
     fault::point("dl.fence_lease_taken_before_fence_commit")?;
     let mut table = table;
     let mut last = None;
     for _ in 0..COMMIT_TRIES {
+        owner.still_owns(&table, pipeline).await?;
         let epoch = table.transaction(&fence_id(pipeline)).await?.unwrap_or(0) + 1;
         let mut change = Change::new(Operation::Positions);
-        change.transactions = vec![(fence_id(pipeline), epoch)];
+        change.transactions = vec![(fence_id(pipeline), epoch), (owner_id(pipeline), owner.id)];
         match lake.commit(&table, change).await {
-            Ok(fenced) => return Ok((fenced, epoch)),
+            Ok(fenced) => {
+                owner.epoch.store(epoch, Ordering::SeqCst);
+                return Ok((fenced, epoch));
+            }
             Err(error) => last = Some(error),
         }
         table = lake.require(table.name()).await?;

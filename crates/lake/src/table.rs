@@ -52,6 +52,10 @@ impl Lake {
         &self.clock
     }
 
+    pub(crate) fn entropy(&self) -> &Arc<dyn Entropy> {
+        &self.entropy
+    }
+
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }

@@ -15,7 +15,7 @@ use headwater_ingest::Positions;
 use headwater_ingest::position::log_key;
 use headwater_ingest::raw_files::RawStore;
 use headwater_ingest::sink::{Commit, CommitReceipt, Origin, Rejected, TableSink};
-use headwater_lake::{INGESTED_AT, Lake, LakeError, PipelineWriter, Progress, StageOptions, TableName};
+use headwater_lake::{INGESTED_AT, Lake, LakeError, Owner, PipelineWriter, Progress, StageOptions, TableName};
 use headwater_project::{Classify, Failure};
 
 /// Name of the quarantine table of a table.
@@ -30,6 +30,9 @@ pub(crate) struct LakeSink {
     keys: Vec<String>,
     /// Columns known before the first record; the table is created with them.
     declared: Option<SchemaRef>,
+    /// Who writes the table, and who its quarantine: each is taken over once, and only opened again after that.
+    owner: Owner,
+    quarantine_owner: Owner,
     writer: Option<PipelineWriter>,
     quarantine: Option<PipelineWriter>,
     rejected: Vec<Rejected>,
@@ -43,12 +46,13 @@ struct Opening {
     pipeline: String,
     keys: Vec<String>,
     schema: Schema,
+    owner: Owner,
 }
 
 impl Opening {
     async fn run(self) -> Result<PipelineWriter, LakeError> {
-        let Self { lake, table, pipeline, keys, schema } = self;
-        PipelineWriter::open(&lake, &table, &pipeline, &schema, &keys, stage_options()).await
+        let Self { lake, table, pipeline, keys, schema, owner } = self;
+        PipelineWriter::open(&lake, &table, &pipeline, &schema, &keys, stage_options(), &owner).await
     }
 }
 
@@ -65,18 +69,29 @@ impl LakeSink {
         keys: Vec<String>,
         declared: Option<SchemaRef>,
     ) -> Self {
-        let pipeline = pipeline.to_owned();
-        Self { lake, table, pipeline, keys, declared, writer: None, quarantine: None, rejected: Vec::new() }
+        Self {
+            table,
+            pipeline: pipeline.to_owned(),
+            keys,
+            declared,
+            owner: Owner::new(&lake),
+            quarantine_owner: Owner::new(&lake),
+            lake,
+            writer: None,
+            quarantine: None,
+            rejected: Vec::new(),
+        }
     }
 
-    fn opening(&self, table: TableName, schema: Schema) -> Opening {
-        Opening { lake: self.lake.clone(), table, pipeline: self.pipeline.clone(), keys: self.keys.clone(), schema }
+    fn opening(&self, table: TableName, schema: Schema, owner: &Owner) -> Opening {
+        let (lake, pipeline, keys) = (self.lake.clone(), self.pipeline.clone(), self.keys.clone());
+        Opening { lake, table, pipeline, keys, schema, owner: owner.clone() }
     }
 
     async fn open_quarantine(&mut self) -> Result<&mut PipelineWriter, LakeError> {
         let writer = match self.quarantine.take() {
             Some(writer) => writer,
-            None => self.opening(quarantine_of(&self.table), quarantine_schema()).run().await?,
+            None => self.opening(quarantine_of(&self.table), quarantine_schema(), &self.quarantine_owner).run().await?,
         };
         Ok(self.quarantine.insert(writer))
     }
@@ -173,7 +188,7 @@ impl TableSink for LakeSink {
             (None, true) => Schema::empty(),
             (None, false) => return Ok(Positions::default()),
         };
-        let opening = self.opening(self.table.clone(), schema);
+        let opening = self.opening(self.table.clone(), schema, &self.owner);
         let writer = opening.run().await.map_err(|error| error.failure())?;
         let positions = Positions(writer.positions().clone());
         self.writer = Some(writer);
@@ -193,7 +208,7 @@ impl TableSink for LakeSink {
         match &mut self.writer {
             Some(writer) => writer.evolve(&schema).await,
             None => {
-                let opening = self.opening(self.table.clone(), schema.as_ref().clone());
+                let opening = self.opening(self.table.clone(), schema.as_ref().clone(), &self.owner);
                 opening.run().await.map(|writer| self.writer = Some(writer))
             }
         }
@@ -217,7 +232,7 @@ impl TableSink for LakeSink {
         if self.writer.is_none() {
             // Every record so far was bad: the table still has to remember how far the source was read.
             let schema = self.declared.as_ref().map_or_else(Schema::empty, |schema| schema.as_ref().clone());
-            let opening = self.opening(self.table.clone(), schema);
+            let opening = self.opening(self.table.clone(), schema, &self.owner);
             self.writer = Some(opening.run().await.map_err(|error| error.failure())?);
         }
         let Some(writer) = &mut self.writer else {

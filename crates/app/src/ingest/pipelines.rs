@@ -14,7 +14,7 @@ use headwater_ingest::pipeline::{Pipeline, PipelineOptions, Rotation};
 use headwater_ingest::position::{files_key, log_key};
 use headwater_ingest::schema::{SOURCE_FILE_COLUMN, with_provenance};
 use headwater_ingest::source::Source;
-use headwater_lake::{PipelineWriter, Progress, StageOptions, TableName};
+use headwater_lake::{Owner, PipelineWriter, Progress, StageOptions, TableName};
 use headwater_project::{Classify, Failure};
 use headwater_sim::Generator;
 
@@ -215,6 +215,7 @@ async fn land(
         rows.schema().as_ref(),
         &keys,
         StageOptions::default(),
+        &Owner::new(&instance.lake),
     )
     .await?;
     if writer.positions().is_empty() {

@@ -46,10 +46,11 @@ impl Instance {
 
     async fn maintain_table(&self, name: &TableName, policy: Policy) -> Result<Vec<String>, LakeError> {
         let published = self.published().unwrap_or_default();
-        let keep: Vec<u64> = match published.get(name) {
-            Some(headwater_engine::PublishedRelation::Version(version)) => vec![*version],
-            _ => Vec::new(),
+        let published_version = match published.get(name) {
+            Some(headwater_engine::PublishedRelation::Version(version)) => Some(*version),
+            _ => None,
         };
+        let keep: Vec<u64> = published_version.into_iter().chain(self.pinned().get(name).copied()).collect();
         // A built table is replaced by its builds; merging its files would only move its version away from readers.
         let policy = if published.contains_key(name) || self.built_names().contains(name) {
             Policy { small_files: usize::MAX, ..policy }

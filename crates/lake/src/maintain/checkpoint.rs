@@ -2,7 +2,8 @@
 //!
 //! A checkpoint is written, the table opened from it, and its files, rows and application transactions compared with what
 //! the log gave before. Only then may log entries go, and only those older than the checkpoint *before* this one, so that
-//! one older verified checkpoint with all that follows it always remains.
+//! one older verified checkpoint with all that follows it always remains. What a version somebody still reads is made from
+//! remains as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +25,12 @@ pub struct Checkpointed {
     pub log_entries_removed: usize,
 }
 
-pub(super) async fn checkpoint(lake: &Lake, name: &TableName, policy: Policy) -> Result<Option<Checkpointed>> {
+pub(super) async fn checkpoint(
+    lake: &Lake,
+    name: &TableName,
+    policy: Policy,
+    keep: &[u64],
+) -> Result<Option<Checkpointed>> {
     let table = lake.require(name).await?;
     let objects = log_objects(lake, name).await?;
     let checkpoints: BTreeSet<u64> = objects.iter().filter_map(|object| checkpoint_version(&object.location)).collect();
@@ -44,10 +50,10 @@ pub(super) async fn checkpoint(lake: &Lake, name: &TableName, policy: Policy) ->
         return Err(LakeError::Internal(format!("the checkpoint of {name} differed from its log and was removed")));
     }
     let mut removed = 0;
-    if let Some(previous) = checkpoints.last() {
+    if let Some(floor) = oldest_needed(&checkpoints, keep) {
         for object in &objects {
             let obsolete = commit_version(&object.location).or(checkpoint_version(&object.location));
-            if obsolete.is_some_and(|version| version < *previous) {
+            if obsolete.is_some_and(|version| version < floor) {
                 fault::point("dl.mid_log_cleanup")?;
                 lake.object_store().delete(&object.location).await?;
                 removed += 1;
@@ -55,6 +61,13 @@ pub(super) async fn checkpoint(lake: &Lake, name: &TableName, policy: Policy) ->
         }
     }
     Ok(Some(Checkpointed { version: table.version(), log_entries_removed: removed }))
+}
+
+/// The checkpoint before which no log entry is needed: the newest verified one, or an older one that a version to keep is
+/// read from. `None` when all entries are needed.
+fn oldest_needed(checkpoints: &BTreeSet<u64>, keep: &[u64]) -> Option<u64> {
+    let oldest = keep.iter().copied().min().unwrap_or(u64::MAX);
+    checkpoints.range(..=oldest).last().copied()
 }
 
 /// `Some(version)` for a single-file checkpoint.

@@ -3,7 +3,7 @@ use std::sync::atomic::Ordering;
 
 use arrow::array::{Float64Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
-use headwater_lake::{LakeError, Storage};
+use headwater_lake::{LakeError, Owner, Storage};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
@@ -53,6 +53,38 @@ async fn an_owner_that_was_replaced_can_never_commit_again() {
     world.commit(&mut new, 1).await.unwrap();
     assert!(matches!(world.commit(&mut old, 2).await, Err(LakeError::Fenced { .. })));
     assert_eq!(world.ids().await, expected(2));
+}
+
+#[tokio::test]
+async fn an_owner_that_opens_its_table_again_does_not_take_it_from_the_next() {
+    let store = FaultyStore::new();
+    let world = World::over(Arc::clone(&store) as Arc<dyn object_store::ObjectStore>);
+    let (old, new) = (Owner::new(&world.lake), Owner::new(&world.lake));
+    let mut writer = world.writer_of(&old).await.unwrap();
+    world.commit(&mut writer, 0).await.unwrap();
+    // As after any failure of its own, here one of which the outcome is unknown.
+    store.arm(Trouble::ReplyLost);
+    let mut writer = world.writer_of(&old).await.unwrap();
+    world.commit(&mut writer, 1).await.unwrap();
+    let mut successor = world.writer_of(&new).await.unwrap();
+    assert!(matches!(world.writer_of(&old).await, Err(LakeError::Fenced { .. })));
+    world.commit(&mut successor, 2).await.unwrap();
+    assert_eq!(world.ids().await, expected(3));
+}
+
+#[tokio::test]
+async fn columns_are_added_although_the_answer_was_lost() {
+    for trouble in [Trouble::ReplyLost, Trouble::SeenAsExisting, Trouble::Refused] {
+        let store = FaultyStore::new();
+        let world = World::over(Arc::clone(&store) as Arc<dyn object_store::ObjectStore>);
+        let mut writer = world.writer().await;
+        world.commit(&mut writer, 0).await.unwrap();
+        store.arm(trouble);
+        writer.evolve(&Schema::new(vec![Field::new("score", DataType::Float64, true)])).await.unwrap();
+        assert!(writer.schema().field_with_name("score").is_ok(), "{trouble:?}");
+        world.commit(&mut writer, 1).await.unwrap();
+        assert_eq!(world.ids().await, expected(2), "{trouble:?}");
+    }
 }
 
 #[tokio::test]

@@ -55,6 +55,23 @@ async fn a_checkpoint_is_verified_and_old_log_entries_go_only_behind_an_older_on
 }
 
 #[tokio::test]
+async fn a_version_somebody_reads_survives_any_number_of_checkpoints() {
+    let world = World::in_folder();
+    let mut writer = world.writer().await;
+    let policy = Policy { small_files: usize::MAX, checkpoint_every: 5, ..Policy::default() };
+    let mut kept = 0;
+    for n in 0..30 {
+        let version = world.commit(&mut writer, n).await.unwrap();
+        kept = if n == 12 { version } else { kept };
+        let keep: &[u64] = if n < 12 { &[] } else { &[kept] };
+        world.lake.maintain(&name(), policy, keep).await.unwrap();
+    }
+    assert_eq!(world.lake.load_at(&name(), kept).await.unwrap().rows(), Some(130));
+    world.lake.maintain(&name(), Policy { checkpoint_every: 1, ..policy }, &[]).await.unwrap();
+    assert!(world.lake.load_at(&name(), kept).await.is_err(), "nothing was cleaned up, so nothing was shown");
+}
+
+#[tokio::test]
 async fn files_are_deleted_only_when_no_version_needs_them_and_the_horizon_has_passed() {
     let world = World::in_folder();
     let mut writer = world.writer().await;

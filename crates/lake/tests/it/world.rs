@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use datafusion::prelude::SessionContext;
-use headwater_lake::{Lake, LakeTable, PipelineWriter, Progress, STORE_URL, StageOptions, Storage, TableName};
+use headwater_lake::{Lake, LakeTable, Owner, PipelineWriter, Progress, STORE_URL, StageOptions, Storage, TableName};
 use headwater_project::{Clock, Entropy, Timestamp};
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -64,9 +64,14 @@ impl World {
         Self { lake, clock, store, _folder: folder }
     }
 
+    /// A writer of an owner that comes for the first time.
     pub(crate) async fn writer(&self) -> PipelineWriter {
-        let keys = vec![key()];
-        PipelineWriter::open(&self.lake, &name(), "p", &schema(), &keys, StageOptions::default()).await.unwrap()
+        self.writer_of(&Owner::new(&self.lake)).await.unwrap()
+    }
+
+    pub(crate) async fn writer_of(&self, owner: &Owner) -> headwater_lake::Result<PipelineWriter> {
+        let (keys, options) = (vec![key()], StageOptions::default());
+        PipelineWriter::open(&self.lake, &name(), "p", &schema(), &keys, options, owner).await
     }
 
     /// Commits ten rows, 10n to 10n+9, at position n.
