@@ -12,7 +12,7 @@ help:
 	@echo 'make test        everything continuous integration runs'
 	@echo 'make check       formatting, lints and house rules'
 	@echo 'make bench       measure and write bench/RESULTS.md; EVENTS="1 10 50" for millions of events'
-	@echo 'make kill        200 random kills and every fault point; KILLS=n for another number'
+	@echo 'make kill        200 random kills, every fault point, owners that come back; KILLS=n for another number'
 	@echo 'make clean-data  remove what demos and projects in this checkout made'
 
 build:
@@ -40,6 +40,7 @@ kill: build
 	@python=$$(scripts/python) && \
 	    "$$python" tests/kill/kill_up.py --binary "$(BINARY)" --kills $${KILLS:-200} && \
 	    "$$python" tests/kill/kill_up.py --binary "$(BINARY)" --points && \
+	    "$$python" tests/kill/takeover.py --binary "$(BINARY)" && \
 	    "$$python" tests/kill/power_cut.py --binary "$(BINARY)"
 
 clean-data:

@@ -175,7 +175,7 @@ def try_point(project: KillProject, point: str, action: str, nth: int, outcome: 
 
 def every_point(folder: Path, binary: Path, times: int, actions: list[str], only: list[str], outcome: Outcome) -> None:
     shape = Shape(rotate="200ms")
-    points = [point for point in fault_points() if not only or point in only]
+    points = [point for point in fault_points() if not only or point.startswith(tuple(only))]
     tries = [(action, nth) for action in actions for nth in range(1, times + 1)]
     for point in (point for point in points if point in ONLY_NEW):
         for action, nth in tries:
@@ -198,7 +198,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--points", action="store_true", help="named fault points instead of random kills")
     parser.add_argument("--actions", nargs="*", default=list(ACTIONS), choices=list(ACTIONS))
-    parser.add_argument("--only", nargs="*", default=[], metavar="POINT")
+    parser.add_argument("--only", nargs="*", default=[], metavar="POINT", help="points that begin so")
     parser.add_argument("--times", type=int, default=2, help="act at the first, second, ... time a point is reached")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it, for looking into a failure")
     arguments = parser.parse_args()
@@ -209,7 +209,7 @@ def main() -> int:
         if arguments.points:
             every_point(folder, arguments.binary, arguments.times, arguments.actions, arguments.only, outcome)
         else:
-            project = Project(arguments.binary, folder / "kills", Shape())
+            project = KillProject(arguments.binary, folder / "kills", Shape())
             random_kills(project, arguments.kills, arguments.seed, outcome)
             second_process_is_refused(project, outcome)
             outcome.hold("counts at the end", check_settled(project))

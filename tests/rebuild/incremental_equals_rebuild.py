@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Proves that building in increments gives what building from nothing gives, row for row.
 
-    python incremental_equals_rebuild.py --binary PATH [--events 60000] [--increments 5] [--only late duplicates ...]
+    python incremental_equals_rebuild.py --binary PATH [--events 40000] [--increments 4] [--only late duplicates ...]
 
 The music project takes in its events in increments and builds after each. In some, an intake dies after its first commits, or
 one topic is held back, so that one topic is ahead of another when the models build. Then all models are built from nothing over the same raw tables,
@@ -44,6 +44,8 @@ rotate: {{rows: 1000000, bytes: 64 MiB, every: 10m}}
 faults: {{{faults}}}
 """
 SETTINGS = "name: music\n"
+# Records of each mix, of which the users of a mix make several days; more records need more users.
+EVENTS = 40_000
 # Changes of level are rare among listeners, and what goes wrong with facts goes wrong at them: more chances of these steps,
 # by the page they come from and the page they lead to.
 MORE_CHANGES = {
@@ -252,8 +254,8 @@ def prove(project: Project, mix: str, events: int, increments: int, outcome: Out
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binary", type=Path, required=True)
-    parser.add_argument("--events", type=int, default=60_000, help="delivered records of each mix")
-    parser.add_argument("--increments", type=int, default=5)
+    parser.add_argument("--events", type=int, default=EVENTS, help="delivered records of each mix")
+    parser.add_argument("--increments", type=int, default=4)
     parser.add_argument("--only", nargs="*", default=list(MIXES), choices=list(MIXES))
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it, for looking into a failure")
     arguments = parser.parse_args()
@@ -262,7 +264,9 @@ def main() -> int:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for mix in arguments.only:
-            project = Project(arguments.binary, folder / mix, SOURCE.format(faults=MIXES[mix].faults, users=MIXES[mix].users), SETTINGS)
+            users = MIXES[mix].users * max(1, arguments.events // EVENTS)
+            source = SOURCE.format(faults=MIXES[mix].faults, users=users)
+            project = Project(arguments.binary, folder / mix, source, SETTINGS)
             prove(project, mix, arguments.events, arguments.increments, outcome)
     return outcome.finish()
 
