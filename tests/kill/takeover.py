@@ -69,6 +69,10 @@ def committed(status: dict) -> bool:
     return bool(pipelines) and all(one["commits"] for one in pipelines)
 
 
+def delivered(status: dict) -> int:
+    return sum(sum(one["by_topic"].values()) for one in status["generators"])
+
+
 def wait_until_told(old: Up) -> list[str]:
     """The revived owner must learn of the other: it says so, and ends or stands still."""
     end = time.monotonic() + NOTICE_SECONDS
@@ -91,11 +95,11 @@ def take_over(old: Up, project: KillProject, what: str, outcome: Outcome) -> Up:
         old.process.send_signal(signal.SIGCONT)
         problems += wait_until_told(old)
         goal = sum(new.delivered().values()) + 500
-        new.wait("the new owner going on", lambda status: sum(sum(one["by_topic"].values()) for one in status["generators"]) > goal)
+        new.wait("the new owner going on", lambda status: delivered(status) > goal)
         for table, (version, epoch) in before.items():
             strangers = [later for later in epochs(table) if later[0] > version and later[1] != epoch]
             if strangers:
-                problems.append(f"{table.name}: the owner has epoch {epoch}, but there are commits (version, epoch) {strangers[:3]}")
+                problems.append(f"{table.name}: the owner has epoch {epoch}, but commits (version, epoch) {strangers[:3]} follow")
     except Failed as failure:
         problems.append(str(failure))
     finally:

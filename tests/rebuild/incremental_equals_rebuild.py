@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Proves that building in increments gives what building from nothing gives, row for row.
 
-    python incremental_equals_rebuild.py --binary PATH [--events 40000] [--increments 4] [--only late duplicates ...]
+    python incremental_equals_rebuild.py --binary PATH [--events 40000] [--increments 4] [--only late ...]
 
 The music project takes in its events in increments and builds after each. In some, an intake dies after its first commits, or
-one topic is held back, so that one topic is ahead of another when the models build. Then all models are built from nothing over the same raw tables,
-and every table that a build makes is compared between the two versions, in an engine other than ours: all columns, keys
-included, rows counted. It is done for each kind of fault alone and for all together, because one kind may hide what another
-does: late listens have their days derived anew, and hide that a late change of level did not. A kind must have done its work: late events that came in after a build that they belonged to, and so on.
+one topic is held back, so that one topic is ahead of another when the models build. Then all models are built from nothing
+over the same raw tables, and every table that a build makes is compared between the two versions, in an engine other than
+ours: all columns, keys included, rows counted. It is done for each kind of fault alone and for all together, because one kind
+may hide what another does: late listens have their days derived anew, and hide that a late change of level did not. A kind
+must have done its work: late events that came in after a build that they belonged to, and so on.
 
 Prints `N passed, M failed` last; exits 1 when anything failed. Needs the packages deltalake and duckdb.
 """

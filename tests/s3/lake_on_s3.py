@@ -9,7 +9,7 @@ asks to slow down, reports a conflict although it wrote nothing, or another writ
 off, slowed down, or lose their answers. Every command must succeed all the same, and in the end the lake has every record
 of the log once, as another engine reads it.
 
-Prints `N passed, M failed` last; exits 1 when anything failed. Needs the packages deltalake, duckdb, pyarrow and moto[server].
+Prints `N passed, M failed` last; exits 1 when anything failed. Needs the packages deltalake, duckdb, pyarrow, moto[server].
 """
 
 import argparse
