@@ -32,13 +32,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from harness.project import Failed, Outcome, Project, tail
 from harness.tables import differences, files_of, scan, version_of
 
+# A fixed start, so that each run has the same events.
 SOURCE = """\
 name: events
 kind: generator
 generator: sessions
 config: generators/sessions.yml
 partitions: 2
-backlog: {{start: 12 days ago, users: {users}}}
+backlog: {{start: 2024-03-04, users: {users}}}
 speed: 1x
 raw_files: false
 rotate: {{rows: 1000000, bytes: 64 MiB, every: 10m}}
@@ -71,7 +72,7 @@ MIXES = {
     "late": Mix("late: 0.2, late_max_delay: 5d"),
     "duplicates": Mix("duplicate: 0.5", users=20_000),
     "malformed": Mix("malformed: 0.1"),
-    "all": Mix("late: 0.2, late_max_delay: 5d, duplicate: 0.2, malformed: 0.1", users=3_000),
+    "all": Mix("late: 0.4, late_max_delay: 12h, duplicate: 0.2, malformed: 0.1", users=2_000),
 }
 # Topics in which late events change what was built before, and what identifies an event there.
 KEYS = {
@@ -186,7 +187,7 @@ def check_faults(project: Project, mix: str, delivered: dict) -> list[str]:
                 problems.append(f"no record of {topic} came in late")
             if mix in ("duplicates", "all") and not again:
                 problems.append(f"no record of {topic} came in twice")
-            if mix in ("duplicates", "all") and not across and topic in OFTEN:
+            if mix == "duplicates" and not across and topic in OFTEN:
                 problems.append(f"no record of {topic} came in a second time after a build of the first")
             if mix in ("lag", "malformed") and again:
                 problems.append(f"{topic} has {again} repeated records without being told to")
