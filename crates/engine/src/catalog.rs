@@ -1,7 +1,7 @@
 //! Which version of which table a session sees.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use headwater_lake::{Lake, LakeTable, TableName};
 
@@ -27,34 +27,51 @@ pub enum PublishedRelation {
 /// Table versions read so far. A version never changes, so an entry is never wrong; the least recently used go first.
 #[derive(Debug, Default)]
 pub struct TableCache {
-    entries: Mutex<(u64, HashMap<(TableName, u64), (u64, Arc<LakeTable>)>)>,
+    state: Mutex<CacheState>,
+}
+
+#[derive(Debug, Default)]
+struct CacheState {
+    /// Counts uses: what was used at the smallest tick goes first.
+    tick: u64,
+    entries: HashMap<(TableName, u64), CachedTable>,
+}
+
+#[derive(Debug)]
+struct CachedTable {
+    used: u64,
+    table: Arc<LakeTable>,
 }
 
 /// Versions kept in the cache.
 const CACHED_VERSIONS: usize = 512;
 
 impl TableCache {
+    fn state(&self) -> MutexGuard<'_, CacheState> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.tick += 1;
+        state
+    }
+
     fn get(&self, name: &TableName, version: u64) -> Option<Arc<LakeTable>> {
-        let mut guard = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let (tick, entries) = &mut *guard;
-        *tick += 1;
-        let (used, table) = entries.get_mut(&(name.clone(), version))?;
-        *used = *tick;
-        Some(Arc::clone(table))
+        let mut state = self.state();
+        let used = state.tick;
+        let entry = state.entries.get_mut(&(name.clone(), version))?;
+        entry.used = used;
+        Some(Arc::clone(&entry.table))
     }
 
     fn put(&self, table: &Arc<LakeTable>) {
-        let mut guard = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let (tick, entries) = &mut *guard;
-        *tick += 1;
-        if entries.len() >= CACHED_VERSIONS {
-            let oldest = entries.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| key.clone());
+        let mut state = self.state();
+        if state.entries.len() >= CACHED_VERSIONS {
+            let oldest = state.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone());
             if let Some(key) = oldest {
-                entries.remove(&key);
+                state.entries.remove(&key);
             }
         }
         let key = (table.table().name().clone(), table.table().version());
-        entries.insert(key, (*tick, Arc::clone(table)));
+        let entry = CachedTable { used: state.tick, table: Arc::clone(table) };
+        state.entries.insert(key, entry);
     }
 }
 

@@ -28,7 +28,7 @@ pub enum EngineError {
     #[error("{what} is not a type")]
     UnknownType { what: String },
     #[error(transparent)]
-    Lake(#[from] LakeError),
+    Lake(Box<LakeError>),
     #[error("columns could not be converted")]
     Arrow(#[from] arrow::error::ArrowError),
     #[error("{0}")]
@@ -38,6 +38,12 @@ pub enum EngineError {
 impl From<DataFusionError> for EngineError {
     fn from(error: DataFusionError) -> Self {
         Self::Query(Box::new(error))
+    }
+}
+
+impl From<LakeError> for EngineError {
+    fn from(error: LakeError) -> Self {
+        Self::Lake(Box::new(error))
     }
 }
 
