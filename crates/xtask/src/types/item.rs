@@ -2,7 +2,9 @@
 
 use anyhow::{Context, bail};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Expr, Field, Fields, GenericArgument, Item, ItemEnum, ItemStruct, Lit, Meta, PathArguments, Token};
+use syn::{
+    Attribute, Expr, Field, Fields, GenericArgument, Item, ItemEnum, ItemStruct, Lit, Meta, PathArguments, Token,
+};
 use syn::{Type, Visibility};
 
 /// What `serde` attributes of a type, variant or field say.
