@@ -63,10 +63,6 @@ export interface AssetLink {
   kind: string;
 }
 
-/** `GET /api/assets/{name}/sample`. */
-export interface Sample extends Rows {
-}
-
 /** One version of a table. */
 export interface TableCommit {
   version: Integer;
@@ -257,8 +253,10 @@ export interface Tile {
   /** Of the figures; null means: follow the unit and the type. */
   format: NumberFormat | null;
   stacking: Stacking;
-  /** Columns of a table in order, with how each is shown; all columns as they come when empty. */
+  /** Columns of a table in order, with how each is shown. */
   columns: TableColumn[];
+  /** Columns of the answer that are not listed are shown too, after those that are. */
+  other_columns: boolean;
   page_size: number | null;
   /** Column a table is sorted by at first; as the query sorts when null. */
   sort: Sort | null;
@@ -384,7 +382,7 @@ export type Event =
     event: "hello";
     boot: string;
   }
-  /** Readers see a new version of a table or view. */
+  /** Readers see a new version of a table or view (0 for a view; of an ingested table, the commits of this process). */
   | {
     event: "table";
     table: string;
@@ -471,7 +469,8 @@ export interface Freshness {
   table: string;
   version: Integer;
   rows: Integer | null;
-  /** When the version readers see was published, or committed. */
+  bytes: Integer;
+  /** When the version readers see was published; null for a table that is not built but ingested. */
   at: string | null;
 }
 
@@ -626,6 +625,7 @@ export interface Step {
   /** Rows written by a model, or found by a test. */
   rows: Integer | null;
   message: string | null;
+  detail: string | null;
   /** What can be done about a failure. */
   hint: string | null;
   /** As it ran, when the target folder still holds it. */

@@ -12,6 +12,7 @@ use headwater_state::{BootId, MemoryStore, PublishedAs, SqliteStore, StateStore}
 use headwater_transform::ResourceType;
 
 use crate::clock::{SystemClock, SystemEntropy};
+use crate::dashboards::{Answers, KnownCell, PreparedQueries};
 use crate::lock::ProjectLock;
 use crate::paths::Paths;
 use crate::project::Project;
@@ -41,6 +42,10 @@ pub struct Inner {
     pub(crate) threads: usize,
     pub(crate) started_at: Timestamp,
     pub(crate) building: tokio::sync::Mutex<()>,
+    /// Answers of dashboards, shared by all who look.
+    pub(crate) answers: Answers,
+    pub(crate) prepared: PreparedQueries,
+    pub(crate) known: KnownCell,
     _lock: Option<ProjectLock>,
 }
 
@@ -97,12 +102,30 @@ impl Instance {
             threads,
             started_at: now,
             building: tokio::sync::Mutex::new(()),
+            answers: Answers::new(threads),
+            prepared: PreparedQueries::default(),
+            known: KnownCell::default(),
             _lock: lock,
         })))
     }
 
     pub fn project(&self) -> &Project {
         &self.0.project
+    }
+
+    /// Names this life of the process.
+    pub fn boot_name(&self) -> &str {
+        &self.boot.0
+    }
+
+    /// Where the instance keeps what is its own.
+    pub fn data_folder(&self) -> std::path::PathBuf {
+        self.paths.data.clone()
+    }
+
+    /// Functions a statement may call.
+    pub fn function_names(&self) -> Vec<String> {
+        self.engine.function_names()
     }
 
     pub fn now(&self) -> Timestamp {

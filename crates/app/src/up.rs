@@ -251,6 +251,14 @@ impl Drop for Up {
 }
 
 impl UpHandle {
+    pub(crate) fn instance(&self) -> &Instance {
+        &self.0.instance
+    }
+
+    pub(crate) fn status_of_pipelines(&self) -> Vec<crate::view::PipelineStatus> {
+        self.0.pipelines.iter().map(PipelineHandle::status).collect()
+    }
+
     pub fn status(&self) -> Status {
         let instance = &self.0.instance;
         let running = instance.state.runs_in(headwater_state::RunStatus::Running).unwrap_or_default();

@@ -6,7 +6,7 @@
 use crate::config::{Dashboard, TileConfig, TileKind};
 
 /// Columns of the grid.
-pub const COLUMNS: u32 = 12;
+const COLUMNS: u32 = 12;
 
 /// A place in the grid; columns and rows count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,9 @@ pub use config::{
     TableColumnConfig, TileConfig, TileKind,
 };
 pub use error::Error;
-pub use filter::{DATE_PRESETS, Date, DateRange, FilterValue, FilterValues, days_since_epoch, resolve_preset};
+pub use filter::{
+    DATE_PRESETS, Date, DateRange, FilterValue, FilterValues, days_since_epoch, resolve_preset, values_from_json,
+};
 pub use layout::{Place, places};
 pub use parameters::parameters_in;
 pub use query::{

@@ -44,17 +44,21 @@
 
 mod api;
 mod assets_api;
+pub mod auth;
 mod dash_api;
 mod error;
+mod events_api;
 mod guard;
-mod home;
 mod listen;
+mod overview_api;
 mod query_api;
 mod routes;
 pub mod rows;
 mod runs_api;
+mod session_api;
 mod status_api;
 mod topics_api;
+mod ui;
 pub mod wire;
 
 pub use error::ServerError;

@@ -5,6 +5,7 @@
 mod answers;
 mod assets;
 mod dashboards;
+mod definition;
 mod events;
 mod findings;
 mod home;
@@ -18,7 +19,7 @@ mod status;
 mod topics;
 
 pub use answers::{DashboardAnswer, columns};
-pub use assets::{Asset, AssetLink, Assets, Column, CompiledNode, Node, Sample, Table, TableCommit};
+pub use assets::{Asset, AssetLink, Assets, Column, CompiledNode, Node, Table, TableCommit};
 pub use dashboards::{
     Condition, Dashboard, DashboardSummary, DatePreset, DetailRequest, Filter, FilterKind, Grid, NumberFormat, Period,
     ReadVersion, RowColumn, Rows, Selects, Sort, Stacking, Tab, TableColumn, TestCounts, Tile, TileAnswer, TileKind,

@@ -1,9 +1,9 @@
 //! Nodes of the project and tables of the lake.
 
-use headwater_app::view;
+use headwater_app::{rfc3339, view};
 use serde::Serialize;
 
-use super::{AssetTest, Integer, Rows};
+use super::{AssetTest, Integer};
 
 #[derive(Debug, Serialize)]
 pub struct Assets {
@@ -30,6 +30,41 @@ pub struct Asset {
     pub downstream: Vec<AssetLink>,
 }
 
+impl From<view::AssetDetail> for Asset {
+    fn from(asset: view::AssetDetail) -> Self {
+        Self {
+            node: asset.node.map(Into::into),
+            table: asset.table.map(Into::into),
+            column_descriptions: asset.column_descriptions,
+            versions: asset.commits.into_iter().map(Into::into).collect(),
+            tests: asset.tests.into_iter().map(Into::into).collect(),
+            raw_sql: asset.raw_sql,
+            compiled_sql: asset.compiled_sql,
+            compile_error: asset.compile_failure.as_ref().map(Into::into),
+            upstream: asset.upstream.into_iter().map(Into::into).collect(),
+            downstream: asset.downstream.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<view::AssetLink> for AssetLink {
+    fn from(link: view::AssetLink) -> Self {
+        Self { id: link.id, name: link.name, kind: link.kind }
+    }
+}
+
+impl From<view::CommitSummary> for TableCommit {
+    fn from(commit: view::CommitSummary) -> Self {
+        Self {
+            version: commit.version.into(),
+            at: commit.at.map(rfc3339),
+            rows_written: commit.rows_written.map(Into::into),
+            run: commit.run.map(Into::into),
+            operation: commit.operation,
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 pub struct AssetLink {
     /// A node's id, `dashboard.d` or `tile.d.t`.
@@ -37,13 +72,6 @@ pub struct AssetLink {
     pub name: String,
     /// `model`, `seed`, `source`, `test`, `tile`.
     pub kind: String,
-}
-
-/// `GET /api/assets/{name}/sample`.
-#[derive(Debug, Serialize)]
-pub struct Sample {
-    #[serde(flatten)]
-    pub rows: Rows,
 }
 
 /// One version of a table.

@@ -168,8 +168,10 @@ pub struct Tile {
     /// Of the figures; null means: follow the unit and the type.
     pub format: Option<NumberFormat>,
     pub stacking: Stacking,
-    /// Columns of a table in order, with how each is shown; all columns as they come when empty.
+    /// Columns of a table in order, with how each is shown.
     pub columns: Vec<TableColumn>,
+    /// Columns of the answer that are not listed are shown too, after those that are.
+    pub other_columns: bool,
     pub page_size: Option<u32>,
     /// Column a table is sorted by at first; as the query sorts when null.
     pub sort: Option<Sort>,

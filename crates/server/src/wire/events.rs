@@ -1,5 +1,6 @@
 //! What `GET /api/events` tells.
 
+use headwater_app::{Happening, rfc3339};
 use serde::Serialize;
 
 use super::{Integer, Pipeline, Run};
@@ -10,7 +11,7 @@ use super::{Integer, Pipeline, Run};
 pub enum Event {
     /// The first of every connection. Another `boot` than before: the server was restarted, load everything anew.
     Hello { boot: String },
-    /// Readers see a new version of a table or view.
+    /// Readers see a new version of a table or view (0 for a view; of an ingested table, the commits of this process).
     Table { table: String, version: Integer, at: String },
     /// A run was queued, started or ended.
     Run(Run),
@@ -28,4 +29,31 @@ pub struct IngestProgress {
     pub pipeline: Pipeline,
     /// Over the last few seconds.
     pub rows_per_second: f64,
+}
+
+impl From<Happening> for Event {
+    fn from(happening: Happening) -> Self {
+        match happening {
+            Happening::Table { table, version, at } => Self::Table { table, version: version.into(), at: rfc3339(at) },
+            Happening::Run(run) => Self::Run(run.into()),
+            Happening::Step { run, id, status } => Self::Step { run: run.into(), id, status },
+            Happening::Ingest { pipeline, rows_per_second } => {
+                Self::Ingest(IngestProgress { pipeline: pipeline.into(), rows_per_second })
+            }
+        }
+    }
+}
+
+impl Event {
+    /// Its name in the stream.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Hello { .. } => "hello",
+            Self::Table { .. } => "table",
+            Self::Run(_) => "run",
+            Self::Step { .. } => "step",
+            Self::Ingest(_) => "ingest",
+            Self::Reload => "reload",
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The state of everything on one page.
 
+use headwater_app::{rfc3339, view};
 use serde::Serialize;
 
 use super::{Diagnosis, Generator, IngestProgress, Integer, Run, Schedule};
@@ -50,7 +51,8 @@ pub struct Freshness {
     pub table: String,
     pub version: Integer,
     pub rows: Option<Integer>,
-    /// When the version readers see was published, or committed.
+    pub bytes: Integer,
+    /// When the version readers see was published; null for a table that is not built but ingested.
     pub at: Option<String>,
 }
 
@@ -64,4 +66,62 @@ pub struct AssetTest {
     pub failures: Option<Integer>,
     pub message: Option<String>,
     pub at: Option<String>,
+}
+
+impl From<view::Freshness> for Freshness {
+    fn from(table: view::Freshness) -> Self {
+        Self {
+            table: table.table,
+            version: table.version.into(),
+            rows: table.rows.map(Into::into),
+            bytes: table.bytes.into(),
+            at: table.at.map(rfc3339),
+        }
+    }
+}
+
+impl From<view::AssetTest> for AssetTest {
+    fn from(test: view::AssetTest) -> Self {
+        Self {
+            id: test.id,
+            name: test.name,
+            outcome: test.outcome,
+            failures: test.failures.map(Into::into),
+            message: test.message,
+            at: test.at.map(rfc3339),
+        }
+    }
+}
+
+impl Home {
+    /// `rates` are rows per second by table.
+    pub(crate) fn new(home: view::Home, rates: &std::collections::BTreeMap<String, f64>) -> Self {
+        let status = home.status;
+        let progress = |pipeline: view::PipelineStatus| IngestProgress {
+            rows_per_second: rates.get(&pipeline.table).copied().unwrap_or_default(),
+            pipeline: pipeline.into(),
+        };
+        Self {
+            project: status.project,
+            version: status.version,
+            started_at: rfc3339(status.started_at),
+            now: rfc3339(status.now),
+            generators: status.generators.into_iter().map(Into::into).collect(),
+            pipelines: status.pipelines.into_iter().map(progress).collect(),
+            schedules: status.schedules.into_iter().map(Into::into).collect(),
+            running: home.running.into_iter().map(Into::into).collect(),
+            recent_runs: home.recent_runs.into_iter().map(Into::into).collect(),
+            tables: home.tables.into_iter().map(Into::into).collect(),
+            failing_tests: home.failing_tests.into_iter().map(Into::into).collect(),
+            quarantined: home.quarantined.into(),
+            memory: Memory { resident_bytes: status.memory_bytes.into(), machine_bytes: home.machine_bytes.into() },
+            disk: Disk {
+                tables_bytes: home.disk.tables_bytes.into(),
+                topics_bytes: home.disk.topics_bytes.into(),
+                free_bytes: home.disk.free_bytes.into(),
+                total_bytes: home.disk.total_bytes.into(),
+            },
+            problems: home.problems.into_iter().map(Into::into).collect(),
+        }
+    }
 }

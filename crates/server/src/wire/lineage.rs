@@ -1,5 +1,6 @@
 //! The graph of everything, laid out.
 
+use headwater_app::view;
 use serde::Serialize;
 
 /// Coordinates are in grid steps of one node: multiply them by the space a node takes. Left to right along `x`.
@@ -68,4 +69,57 @@ pub struct LineageEdge {
 pub struct LineagePoint {
     pub x: f64,
     pub y: f64,
+}
+
+impl From<view::Health> for LineageStatus {
+    fn from(health: view::Health) -> Self {
+        match health {
+            view::Health::Unknown => Self::Unknown,
+            view::Health::Ok => Self::Ok,
+            view::Health::Running => Self::Running,
+            view::Health::Warning => Self::Warning,
+            view::Health::Failed => Self::Failed,
+        }
+    }
+}
+
+impl From<view::LineageNode> for LineageNode {
+    fn from(node: view::LineageNode) -> Self {
+        let kind = match node.kind {
+            "source" => LineageKind::Source,
+            "seed" => LineageKind::Seed,
+            "test" => LineageKind::Test,
+            "tile" => LineageKind::Tile,
+            "dashboard" => LineageKind::Dashboard,
+            _ => LineageKind::Model,
+        };
+        Self {
+            id: node.id,
+            name: node.name,
+            kind,
+            status: node.health.into(),
+            message: node.message,
+            relation: node.relation,
+            materialized: node.materialized,
+            dashboard: node.dashboard,
+            x: node.x,
+            y: node.y,
+        }
+    }
+}
+
+impl From<view::LineageGraph> for Lineage {
+    fn from(graph: view::LineageGraph) -> Self {
+        let edge = |(from, to, bends): view::LineageEdge| LineageEdge {
+            from,
+            to,
+            via: bends.into_iter().map(|(x, y)| LineagePoint { x, y }).collect(),
+        };
+        Self {
+            nodes: graph.nodes.into_iter().map(Into::into).collect(),
+            edges: graph.edges.into_iter().map(edge).collect(),
+            width: graph.width,
+            height: graph.height,
+        }
+    }
 }

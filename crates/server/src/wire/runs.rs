@@ -117,6 +117,7 @@ pub struct Step {
     /// Rows written by a model, or found by a test.
     pub rows: Option<Integer>,
     pub message: Option<String>,
+    pub detail: Option<String>,
     /// What can be done about a failure.
     pub hint: Option<String>,
     /// As it ran, when the target folder still holds it.
@@ -147,6 +148,9 @@ impl From<view::StepSummary> for Step {
             finished_at: step.finished_at.map(rfc3339),
             rows: step.rows.map(Into::into),
             message: step.message,
+            detail: step.detail,
+            hint: step.hint,
+            compiled_sql: step.compiled_sql,
         }
     }
 }
