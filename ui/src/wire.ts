@@ -404,7 +404,7 @@ export type Event =
   | { event: "reload" };
 
 export interface IngestProgress extends Pipeline {
-  /** Over the last few seconds. */
+  /** Over the last second; 0 while nobody listens to `GET /api/events`. */
   rows_per_second: number;
 }
 

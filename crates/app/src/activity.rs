@@ -48,7 +48,7 @@ impl UpHandle {
     /// Looks: a few reads of the state store.
     pub fn look(&self) -> Result<Activity, Failure> {
         let instance = self.instance();
-        let mut look = Activity { at: instance.now(), pipelines: self.status_of_pipelines(), ..Activity::default() };
+        let mut look = Activity { at: instance.now(), pipelines: self.pipelines(), ..Activity::default() };
         for entry in instance.state.published().map_err(|error| error.failure())? {
             let version = match entry.relation {
                 PublishedAs::Table { version } => u64::try_from(version).unwrap_or_default(),

@@ -33,7 +33,7 @@ impl UpHandle {
     /// The graph, laid out.
     pub fn lineage(&self) -> Result<LineageGraph, Failure> {
         let instance = self.instance();
-        let signs = Signs::read(instance, self.status_of_pipelines())?;
+        let signs = Signs::read(instance, self.pipelines())?;
         let mut graph = Graph::default();
         for node in instance.project().transform.ordered() {
             graph.add_node(instance, node, &signs);

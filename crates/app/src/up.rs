@@ -255,7 +255,8 @@ impl UpHandle {
         &self.0.instance
     }
 
-    pub(crate) fn status_of_pipelines(&self) -> Vec<crate::view::PipelineStatus> {
+    /// How each ingested table is doing: cheap, no store is read.
+    pub fn pipelines(&self) -> Vec<crate::view::PipelineStatus> {
         self.0.pipelines.iter().map(PipelineHandle::status).collect()
     }
 

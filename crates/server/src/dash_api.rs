@@ -34,7 +34,7 @@ pub(crate) async fn tile(
 
 /// A source that is not taken in any more makes everything on it stale.
 fn stale_source(api: &crate::api::Api, relations: &[String]) -> Option<String> {
-    let pipelines = api.up.status().pipelines;
+    let pipelines = api.up.pipelines();
     let failing = pipelines.iter().find(|pipeline| {
         matches!(pipeline.state.as_str(), "failed" | "retrying") && relations.contains(&pipeline.table)
     })?;

@@ -61,5 +61,8 @@ mod topics_api;
 mod ui;
 pub mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::ServerError;
 pub use listen::{Server, ServerOptions};

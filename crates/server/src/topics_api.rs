@@ -26,7 +26,7 @@ pub(crate) async fn one(State(api): SharedApi, Path(name): Path<String>) -> Answ
     let records: i64 = topic.partitions.iter().map(|partition| partition.end_offset - partition.start_offset).sum();
     let bytes: u64 = topic.partitions.iter().map(|partition| partition.bytes).sum();
     let rates = api.events.rates();
-    let pipelines = api.up.status().pipelines;
+    let pipelines = api.up.pipelines();
     let pipeline = pipelines.into_iter().find(|pipeline| pipeline.table.ends_with(&format!(".{name}")));
     let pipeline = pipeline.map(|pipeline| wire::IngestProgress {
         rows_per_second: rates.get(&pipeline.table).copied().unwrap_or_default(),

@@ -65,7 +65,9 @@ impl Answers {
             })
             .await
             .cloned();
-        self.tidy();
+        if was_made_here {
+            self.tidy();
+        }
         made.map(|answer| (answer, !was_made_here))
     }
 

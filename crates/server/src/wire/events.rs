@@ -27,7 +27,7 @@ pub enum Event {
 pub struct IngestProgress {
     #[serde(flatten)]
     pub pipeline: Pipeline,
-    /// Over the last few seconds.
+    /// Over the last second; 0 while nobody listens to `GET /api/events`.
     pub rows_per_second: f64,
 }
 

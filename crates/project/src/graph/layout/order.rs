@@ -49,9 +49,11 @@ fn sort_by_barycentre(layer: &mut [usize], neighbours: &[Vec<usize>], positions:
         let sum: f64 = near.iter().map(|other| own(*other)).sum();
         if near.is_empty() { own(node) } else { sum / to_f64(near.len()) }
     };
-    layer.sort_by(|left, right| {
-        barycentre(*left).total_cmp(&barycentre(*right)).then(own(*left).total_cmp(&own(*right)))
-    });
+    let mut keyed: Vec<(f64, f64, usize)> = layer.iter().map(|node| (barycentre(*node), own(*node), *node)).collect();
+    keyed.sort_by(|left, right| left.0.total_cmp(&right.0).then(left.1.total_cmp(&right.1)));
+    for (place, (_, _, node)) in layer.iter_mut().zip(keyed) {
+        *place = node;
+    }
 }
 
 /// Pairs of edges that cross, over all layers: inversions of the order of ends, counted with a Fenwick tree.
