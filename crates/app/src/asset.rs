@@ -21,7 +21,7 @@ impl Instance {
     pub async fn asset(&self, name: &str) -> Result<AssetDetail, Failure> {
         let node = self.find_node(name);
         let relation = node.filter(|node| is_relation(node)).map_or_else(|| name.to_owned(), relation_name);
-        let stored = node.is_none_or(|node| is_relation(node));
+        let stored = node.is_none_or(is_relation);
         let table = if stored { self.table(&relation).await.ok() } else { None };
         if node.is_none() && table.is_none() {
             return Err(self.no_such_asset(name));

@@ -94,7 +94,7 @@ pub(crate) async fn rerun(
     if asked.failed_only && select.is_empty() {
         return Err(Failure::user(format!("nothing failed in run {id}")).into());
     }
-    let command = Some(run.command.clone());
+    let command = Some(run.command);
     let request = wire::StartRun { command, select, ..wire::StartRun::default() };
     begin(&api, &BuildRequest { trigger: "retry", ..build_request(request)? })
 }

@@ -17,13 +17,12 @@ const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\
 <p>Run <code>npm ci &amp;&amp; npm run build</code> in <code>ui/</code> and build again. \
 The API is there: <a href=\"/api/home\">/api/home</a>.</html>";
 
-/// What a browser may do with anything of ours: run our own files, talk to us. Styles may be inline, as the editor and the
-/// charts set them; scripts may not.
+/// What a browser may do with anything of ours: load our own files and talk to us. Nothing inline runs or styles.
 const BROWSER_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
-font-src 'self'; style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+font-src 'self'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 /// An embedded tile or dashboard stands in a page of the same origin.
 const EMBEDDED_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
-font-src 'self'; style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
+font-src 'self'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
 
 /// A file of the application; its page for any other address a person opens; else nothing.
 pub(crate) async fn file_or_page(uri: Uri, headers: HeaderMap) -> Response {
@@ -52,8 +51,8 @@ fn send(path: &str, file: EmbeddedFile, headers: &HeaderMap, uri: &Uri) -> Respo
     } else {
         ([(header::CONTENT_TYPE, content_type(path))], Body::from(file.data.into_owned())).into_response()
     };
-    // The build names files below `assets/` by their content: a name never stands for something else.
-    let cache = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+    // The build names files below `files/` by their content: a name never stands for something else.
+    let cache = if path.starts_with("files/") { "public, max-age=31536000, immutable" } else { "no-cache" };
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
@@ -107,18 +106,19 @@ mod tests {
     async fn addresses_a_person_opens_get_the_page_and_others_nothing() {
         check("/", "*/*", StatusCode::OK).await;
         check("/dashboards/kpi", "text/html,application/xhtml+xml", StatusCode::OK).await;
+        check("/assets/main.dim_users", "text/html", StatusCode::OK).await;
         check("/dashboards/kpi", "application/json", StatusCode::NOT_FOUND).await;
-        check("/assets/gone-12345678.js", "*/*", StatusCode::NOT_FOUND).await;
+        check("/files/gone-12345678.js", "*/*", StatusCode::NOT_FOUND).await;
         check("/api/none", "text/html", StatusCode::NOT_FOUND).await;
         check("/.gitignore", "*/*", StatusCode::NOT_FOUND).await;
     }
 
     #[tokio::test]
-    async fn no_inline_script_can_run() {
+    async fn nothing_inline_runs_or_styles() {
         let response = ask("/", "text/html").await;
         let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
         let script = policy.split("; ").find(|part| part.starts_with("script-src")).unwrap();
         assert_eq!(script, "script-src 'self'");
-        assert!(policy.starts_with("default-src 'none'"));
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"));
     }
 }

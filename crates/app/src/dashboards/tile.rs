@@ -151,7 +151,7 @@ impl Instance {
             let seconds = self.clock.monotonic().saturating_sub(started).as_secs_f64();
             Ok(Answer { rows, computed_at: self.now(), seconds })
         };
-        let (answer, is_kept) = self.answers.get(&key, make).await?;
+        let (answer, is_kept) = self.answers.get(&key, Box::pin(make)).await?;
         Ok((answer, versions, is_kept))
     }
 

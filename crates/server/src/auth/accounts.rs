@@ -200,10 +200,13 @@ pub(super) fn random_hex(entropy: &dyn Entropy) -> String {
     hexadecimal(&hash.finalize())
 }
 
+/// When a file was changed, and its size; none when there is no file.
+type Stamp = Option<(SystemTime, u64)>;
+
 /// The file as read last, read again when it changed.
 pub(super) struct AccountsFile {
     path: PathBuf,
-    read: Mutex<Option<(Option<(SystemTime, u64)>, Arc<Accounts>)>>,
+    read: Mutex<Option<(Stamp, Arc<Accounts>)>>,
 }
 
 impl AccountsFile {

@@ -37,7 +37,7 @@ async fn an_asset_tells_what_it_is_how_it_came_and_who_reads_it() {
     for name in ["daily_visits", "model.site.daily_visits", "main.daily_visits"] {
         let asset = world.get(&format!("/api/assets/{name}")).await;
         assert_eq!(asset["node"]["description"], "Visits by day and country.", "{name}");
-        assert_eq!(named(&asset["table"]["columns"], "name", "visits")["data_type"], "bigint");
+        assert_eq!(named(&asset["table"]["columns"], "name", "visits")["data_type"], "BIGINT");
         assert_eq!(named(&asset["tests"], "outcome", "pass")["failures"], 0);
         assert!(asset["raw_sql"].as_str().unwrap().contains("ref('stg_visits')"));
         assert!(!asset["compiled_sql"].as_str().unwrap().contains("ref("));
