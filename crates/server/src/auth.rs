@@ -129,6 +129,8 @@ impl Auth {
         let hash = account.as_ref().map(|account| account.password.clone());
         let (password, checks) = (password.to_owned(), Arc::clone(&self.checks));
         let _turn = checks.acquire_owned().await.map_err(|error| Failure::internal(error.to_string()))?;
+        // Those who waited for their turn together do not all get one.
+        self.attempts.may_try(peer, name, now)?;
         // A name that is not there costs the same time.
         let check = tokio::task::spawn_blocking(move || password::is_right(&password, hash.as_ref()));
         let is_right = check.await.map_err(|error| Failure::internal(error.to_string()))??;

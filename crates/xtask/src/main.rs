@@ -4,7 +4,7 @@
 //! May know everything about the repository and nothing about the product: no crate of ours is a dependency.
 
 mod tidy;
-mod types;
+mod typescript;
 
 use std::io::Write;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         ["types"] => {
             let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-            types::write(&root)?;
+            typescript::write(&root)?;
             Ok(ExitCode::SUCCESS)
         }
         _ => {

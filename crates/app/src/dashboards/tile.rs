@@ -142,8 +142,10 @@ impl Instance {
         let read: Vec<(String, i64)> =
             versions.iter().map(|read| (read.table.clone(), i64::try_from(read.version).unwrap_or(i64::MAX))).collect();
         // Views have no version: the texts they were published with are part of the key.
-        let keyed = ParameterizedQuery { sql_template: prepared.sql.clone(), ..query.clone() };
-        let key = format!("{rows} {}", cache_key(&keyed, &read, &moment.views));
+        let sql_template = format!("{}\n{}", prepared.sql, moment.views);
+        let keyed = ParameterizedQuery { sql_template, ..query.clone() };
+        // The same rows for everybody: no identity is part of it.
+        let key = format!("{rows} {}", cache_key(&keyed, &read, ""));
         let make = async {
             let started = self.clock.monotonic();
             let stream = moment.session.query(&prepared.sql, &bound(query)).await.map_err(|error| error.failure())?;
