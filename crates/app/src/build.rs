@@ -27,6 +27,7 @@ use crate::instance::Instance;
 use crate::project::Selection;
 use crate::view::{Observer, RunReport, StepOutcome, StepReport};
 
+pub(crate) use artifacts::compiled_path;
 pub(crate) use step::diagnostics_failure;
 pub(crate) use warehouse::SessionWarehouse;
 
@@ -78,6 +79,20 @@ pub struct BuildRequest {
     pub trigger: &'static str,
 }
 
+/// A run on record that waits for its turn.
+#[derive(Debug)]
+pub struct QueuedRun {
+    id: RunId,
+    request: BuildRequest,
+}
+
+impl QueuedRun {
+    /// Its number.
+    pub fn run(&self) -> i64 {
+        self.id.0
+    }
+}
+
 /// A run under way.
 struct Run {
     instance: Instance,
@@ -109,6 +124,23 @@ impl Instance {
         self.project().require_sound()?;
         let id = self.record_run(&request)?;
         self.execute(id, request, observer, cancel).await
+    }
+
+    /// Records a run to come, for [`Instance::run_queued`].
+    pub fn queue(&self, request: &BuildRequest) -> Result<QueuedRun, Failure> {
+        self.require_writer()?;
+        self.project().require_sound()?;
+        Ok(QueuedRun { id: self.record_run(request)?, request: request.clone() })
+    }
+
+    /// Runs a queued run to its end.
+    pub async fn run_queued(
+        &self,
+        queued: QueuedRun,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
+    ) -> Result<RunReport, Failure> {
+        self.execute(queued.id, queued.request, observer, cancel).await
     }
 
     fn record_run(&self, request: &BuildRequest) -> Result<RunId, Failure> {

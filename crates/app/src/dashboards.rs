@@ -1,5 +1,10 @@
 //! Dashboards answered: each tile's SQL rendered, bound and run.
 
+mod answers;
+mod page;
+mod standing;
+mod tile;
+
 use std::sync::Arc;
 
 use headwater_dash::{Dashboard, FilterValues, ParameterValue, TileConfig, TileKind, tile_query};
@@ -12,6 +17,10 @@ use crate::instance::Instance;
 use crate::project::Selection;
 use crate::query::QueryStream;
 use crate::view::{CompiledNode, TileAnswer, TileRows};
+
+pub(crate) use answers::Answers;
+pub(crate) use standing::{KnownCell, is_relation, relation_name};
+pub(crate) use tile::{PreparedQueries, find_tile};
 
 /// What `headwater show` is asked for.
 #[derive(Clone, Debug)]
@@ -26,13 +35,10 @@ impl Instance {
     /// Answers of the tiles of a dashboard (of all, without a name), with the filters' defaults. All tiles read the same
     /// versions.
     pub async fn dashboard(&self, name: Option<&str>) -> Result<Vec<TileAnswer>, Failure> {
-        let dashboards: Vec<&Dashboard> =
-            self.project().dashboards.iter().filter(|one| name.is_none_or(|name| one.name == name)).collect();
-        if let (Some(name), true) = (name, dashboards.is_empty()) {
-            let known: Vec<&str> = self.project().dashboards.iter().map(|one| one.name.as_str()).collect();
-            return Err(Failure::user(format!("there is no dashboard `{name}`"))
-                .with_hint(format!("Known dashboards: {}.", known.join(", "))));
-        }
+        let dashboards: Vec<&Dashboard> = match name {
+            Some(name) => vec![self.project().find_dashboard(name)?],
+            None => self.project().dashboards.iter().collect(),
+        };
         let session = self.session()?;
         let mut answers = Vec::new();
         for dashboard in dashboards {
@@ -73,7 +79,7 @@ impl Instance {
         let stream = session.query(&sql, &parameters).await.map_err(|error| error.failure())?;
         let schema = Arc::clone(&stream.schema);
         let batches = stream.collect().await.map_err(|error| error.failure())?;
-        Ok(TileRows { schema, batches })
+        Ok(TileRows { schema, batches, truncated: false })
     }
 
     /// SQL with templates as SQL, on a blocking thread.
@@ -100,6 +106,17 @@ impl Instance {
             full_refresh: false,
             command: command.to_owned(),
         }
+    }
+
+    pub(crate) async fn compile_node(&self, id: NodeId) -> Result<String, Failure> {
+        let warehouse: Arc<dyn Warehouse> = Arc::new(SessionWarehouse::new(self.session()?));
+        let (instance, context) = (self.clone(), self.run_context("compile"));
+        let compile = tokio::task::spawn_blocking(move || {
+            let project = instance.project();
+            let compiled = project.transform.compile(&id, &warehouse, &context);
+            compiled.map(|found| found.sql).map_err(|found| diagnostics_failure(&project.files, &found))
+        });
+        compile.await.map_err(|error| Failure::internal(error.to_string()))?
     }
 
     /// The SQL of the selected models and tests.
@@ -158,6 +175,13 @@ impl Instance {
         );
         Err(Failure::user(format!("there is no model or test `{name}`")).with_hint(hint))
     }
+}
+
+pub(crate) fn no_such<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
+    let known: Vec<&str> = known.collect();
+    let hint = headwater_project::config::suggest(name, known.iter().copied())
+        .map_or_else(|| format!("Known {what}s: {}.", known.join(", ")), |near| format!("Did you mean `{near}`?"));
+    Failure::user(format!("there is no {what} `{name}`")).with_hint(hint)
 }
 
 fn parameter(value: &ParameterValue) -> Parameter {

@@ -3,8 +3,10 @@
 use headwater_ingest::RecordBuffer;
 use headwater_ingest::log::EventLog;
 use headwater_project::{Classify, Failure, Timestamp};
-use headwater_state::{Run, RunId};
+use headwater_state::{Run, RunId, Step};
+use headwater_transform::NodeId;
 
+use crate::build::compiled_path;
 use crate::instance::Instance;
 use crate::view::{RunSummary, StepSummary, TopicPartition, TopicRecord, TopicSummary};
 
@@ -26,6 +28,31 @@ pub(crate) fn run_summary(run: &Run) -> RunSummary {
     }
 }
 
+/// What starts the line of a recorded message that says what to do.
+const HINT: &str = "hint: ";
+
+/// A failure as a step records it: the message, then lines of detail, then one of what to do.
+pub(crate) fn recorded(failure: &Failure) -> String {
+    let detail = failure.detail.iter().map(|detail| format!("\n{detail}"));
+    let hint = failure.hint.iter().map(|hint| format!("\n{HINT}{hint}"));
+    std::iter::once(failure.message.clone()).chain(detail).chain(hint).collect()
+}
+
+pub(crate) fn first_line(recorded: &str) -> String {
+    recorded.lines().next().unwrap_or_default().to_owned()
+}
+
+fn parts(recorded: &str) -> (Option<String>, Option<String>, Option<String>) {
+    let (rest, hint) = match recorded.rsplit_once('\n').map(|(rest, last)| (rest, last.strip_prefix(HINT))) {
+        Some((rest, Some(hint))) => (rest, Some(hint.to_owned())),
+        _ => (recorded, None),
+    };
+    match rest.split_once('\n') {
+        Some((message, detail)) => (Some(message.to_owned()), Some(detail.to_owned()), hint),
+        None => (Some(rest.to_owned()), None, hint),
+    }
+}
+
 impl Instance {
     /// The newest runs first.
     pub async fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, Failure> {
@@ -39,19 +66,25 @@ impl Instance {
         let run = run
             .ok_or_else(|| Failure::user(format!("there is no run {id}")).with_hint("`headwater runs` lists them."))?;
         let steps = self.state.steps(RunId(id)).map_err(|error| error.failure())?;
-        let steps = steps
-            .into_iter()
-            .map(|step| StepSummary {
-                id: step.node,
-                kind: step.kind,
-                status: step.status.as_str().to_owned(),
-                started_at: step.started_at,
-                finished_at: step.finished_at,
-                rows: step.result.rows,
-                message: step.result.message,
-            })
-            .collect();
+        let steps = steps.into_iter().map(|step| self.step_summary(step)).collect();
         Ok((run_summary(&run), steps))
+    }
+
+    fn step_summary(&self, step: Step) -> StepSummary {
+        let compiled = self.project().transform.node(&NodeId::new(&step.node)).map(|node| compiled_path(self, node));
+        let (message, detail, hint) = step.result.message.as_deref().map(parts).unwrap_or_default();
+        StepSummary {
+            compiled_sql: compiled.and_then(|path| std::fs::read_to_string(path).ok()),
+            id: step.node,
+            kind: step.kind,
+            status: step.status.as_str().to_owned(),
+            started_at: step.started_at,
+            finished_at: step.finished_at,
+            rows: step.result.rows,
+            message,
+            detail,
+            hint,
+        }
     }
 
     /// Every topic with what it holds.
@@ -76,6 +109,19 @@ impl Instance {
 
     /// Up to `limit` records, beginning `from_end` records before the end of each partition, by time.
     pub async fn tail(&self, topic: &str, from_end: u64, limit: usize) -> Result<Vec<TopicRecord>, Failure> {
+        let found = self.topic(topic).await?;
+        let mut records = Vec::new();
+        for partition in &found.partitions {
+            records.extend(self.tail_partition(topic, *partition, from_end, limit)?);
+        }
+        records.sort_by_key(|record| (record.timestamp, record.partition, record.offset));
+        let surplus = records.len().saturating_sub(limit);
+        records.drain(..surplus);
+        Ok(records)
+    }
+
+    /// One topic with what it holds.
+    pub async fn topic(&self, topic: &str) -> Result<TopicSummary, Failure> {
         let described = self.topics().await?;
         let names: Vec<&str> = described.iter().map(|known| known.name.as_str()).collect();
         let Some(found) = described.iter().find(|known| known.name == topic) else {
@@ -86,14 +132,7 @@ impl Instance {
             );
             return Err(Failure::user(format!("there is no topic `{topic}`")).with_hint(hint));
         };
-        let mut records = Vec::new();
-        for partition in &found.partitions {
-            records.extend(self.tail_partition(topic, *partition, from_end, limit)?);
-        }
-        records.sort_by_key(|record| (record.timestamp, record.partition, record.offset));
-        let surplus = records.len().saturating_sub(limit);
-        records.drain(..surplus);
-        Ok(records)
+        Ok(found.clone())
     }
 
     fn tail_partition(
@@ -126,5 +165,26 @@ impl Instance {
         }
         records.truncate(limit);
         Ok(records)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(failure: &Failure) {
+        let (message, detail, hint) = parts(&recorded(failure));
+        assert_eq!(
+            (message.as_deref(), &detail, &hint),
+            (Some(failure.message.as_str()), &failure.detail, &failure.hint)
+        );
+    }
+
+    #[test]
+    fn what_a_step_records_of_a_failure_is_read_back() {
+        check(&Failure::user("no such column"));
+        check(&Failure::user("no such column").with_detail("It is `a`.\nOr `b`."));
+        check(&Failure::user("no such column").with_hint("Use `b`."));
+        check(&Failure::user("no such column").with_detail("It is `a`.").with_hint("Use `b`."));
     }
 }

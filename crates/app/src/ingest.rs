@@ -14,6 +14,7 @@ use crate::generators;
 use crate::instance::Instance;
 use crate::view::{Observer, PipelineStatus};
 
+pub(crate) use lake_sink::quarantine_of;
 pub(crate) use pipelines::{Mode, Planned, plan};
 
 /// A pipeline under way, as others see it.

@@ -12,6 +12,7 @@ use headwater_state::{BootId, MemoryStore, PublishedAs, SqliteStore, StateStore}
 use headwater_transform::ResourceType;
 
 use crate::clock::{SystemClock, SystemEntropy};
+use crate::dashboards::{Answers, KnownCell, PreparedQueries};
 use crate::lock::ProjectLock;
 use crate::paths::Paths;
 use crate::project::Project;
@@ -43,6 +44,10 @@ pub struct Inner {
     pub(crate) building: tokio::sync::Mutex<()>,
     /// Versions of the sources that the run under way reads; clean-up spares their files.
     pub(crate) pinned: Mutex<BTreeMap<TableName, u64>>,
+    /// Answers of dashboards, shared by all who look.
+    pub(crate) answers: Answers,
+    pub(crate) prepared: PreparedQueries,
+    pub(crate) known: KnownCell,
     _lock: Option<ProjectLock>,
 }
 
@@ -100,12 +105,30 @@ impl Instance {
             started_at: now,
             building: tokio::sync::Mutex::new(()),
             pinned: Mutex::default(),
+            answers: Answers::new(threads),
+            prepared: PreparedQueries::default(),
+            known: KnownCell::default(),
             _lock: lock,
         })))
     }
 
     pub fn project(&self) -> &Project {
         &self.0.project
+    }
+
+    /// Names this life of the process.
+    pub fn boot_name(&self) -> &str {
+        &self.boot.0
+    }
+
+    /// Where the instance keeps what is its own.
+    pub fn data_folder(&self) -> std::path::PathBuf {
+        self.paths.data.clone()
+    }
+
+    /// Functions a statement may call.
+    pub fn function_names(&self) -> Vec<String> {
+        self.engine.function_names()
     }
 
     pub fn now(&self) -> Timestamp {

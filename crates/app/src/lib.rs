@@ -5,6 +5,8 @@
 //!
 //! Must not know: HTTP, terminals, command lines. Must stay thin: adapters and life cycle.
 
+mod activity;
+mod asset;
 mod build;
 mod clock;
 mod dashboards;
@@ -12,12 +14,15 @@ mod doctor;
 mod examples;
 mod generators;
 mod history;
+mod home;
 mod ingest;
 mod init;
 mod instance;
+mod lineage;
 mod lock;
 mod paths;
 mod project;
+mod quarantine;
 mod query;
 mod source_file;
 mod text_time;
@@ -25,7 +30,8 @@ mod up;
 pub mod view;
 mod worker;
 
-pub use build::{BuildCommand, BuildRequest};
+pub use activity::{Activity, Happening};
+pub use build::{BuildCommand, BuildRequest, QueuedRun};
 pub use clock::{Stopwatch, SystemClock, SystemEntropy};
 pub use dashboards::ShowTarget;
 pub use examples::{example_names, extract_example};

@@ -136,6 +136,16 @@ impl Project {
         &self.name
     }
 
+    /// Schema of names written without one.
+    pub fn default_schema(&self) -> &str {
+        &self.default_schema
+    }
+
+    /// Where an instance of this project keeps what is its own.
+    pub fn data_folder(&self) -> PathBuf {
+        crate::paths::Paths::new(&self.root).data
+    }
+
     pub fn default_port(&self) -> u16 {
         self.config.api.port.unwrap_or(7766)
     }
@@ -199,12 +209,24 @@ impl Project {
         Ok(selected.into_iter().filter(wanted).collect())
     }
 
-    /// Name and title of every dashboard.
-    pub fn dashboards(&self) -> Vec<(String, String)> {
-        self.dashboards
-            .iter()
-            .map(|one| (one.name.clone(), one.title.clone().unwrap_or_else(|| one.name.clone())))
-            .collect()
+    /// Name, title and description of every dashboard.
+    pub fn dashboards(&self) -> Vec<(String, String, Option<String>)> {
+        let summary = |one: &Dashboard| {
+            (one.name.clone(), one.title.clone().unwrap_or_else(|| one.name.clone()), one.description.clone())
+        };
+        self.dashboards.iter().map(summary).collect()
+    }
+
+    /// Fails when there is no such tile.
+    pub fn require_tile(&self, dashboard: &str, tile: &str) -> Result<(), Failure> {
+        let dashboard = self.find_dashboard(dashboard)?;
+        crate::dashboards::find_tile(dashboard, tile).map(drop)
+    }
+
+    pub(crate) fn find_dashboard(&self, name: &str) -> Result<&Dashboard, Failure> {
+        let names = self.dashboards.iter().map(|known| known.name.as_str());
+        let missing = || crate::dashboards::no_such("dashboard", name, names);
+        self.dashboards.iter().find(|known| known.name == name).ok_or_else(missing)
     }
 
     /// Findings about the generators' own settings alone.

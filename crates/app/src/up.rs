@@ -251,6 +251,15 @@ impl Drop for Up {
 }
 
 impl UpHandle {
+    pub(crate) fn instance(&self) -> &Instance {
+        &self.0.instance
+    }
+
+    /// How each ingested table is doing: cheap, no store is read.
+    pub fn pipelines(&self) -> Vec<crate::view::PipelineStatus> {
+        self.0.pipelines.iter().map(PipelineHandle::status).collect()
+    }
+
     pub fn status(&self) -> Status {
         let instance = &self.0.instance;
         let running = instance.state.runs_in(headwater_state::RunStatus::Running).unwrap_or_default();

@@ -2,9 +2,21 @@
 //!
 //! Public fields, no behaviour, no types of the planes below. `server` and `cli` convert these to their own wire shapes.
 
+mod overview;
+
 use std::collections::BTreeMap;
 
 use headwater_project::{Failure, Timestamp};
+
+pub use overview::{
+    AssetDetail, AssetLink, AssetTest, CommitSummary, Disk, Freshness, Health, Home, LineageEdge, LineageGraph,
+    LineageNode, QuarantineReason, QuarantineSummary,
+};
+
+pub use headwater_dash::{
+    Dashboard, Direction, FilterConfig, FilterKind, NumberFormat, Place as GridPlace, Stacking, TabConfig, TileConfig,
+    TileKind,
+};
 
 /// One finding of `headwater check`, rendered with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,6 +184,10 @@ pub struct StepSummary {
     pub finished_at: Option<Timestamp>,
     pub rows: Option<i64>,
     pub message: Option<String>,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+    /// As it ran last, when the target folder still holds it.
+    pub compiled_sql: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -282,4 +298,77 @@ pub struct TileAnswer {
 pub struct TileRows {
     pub schema: arrow::datatypes::SchemaRef,
     pub batches: Vec<arrow::record_batch::RecordBatch>,
+    /// The query has more rows.
+    pub truncated: bool,
+}
+
+/// A dashboard's definition with what only a running process knows of it.
+#[derive(Clone, Debug)]
+pub struct DashboardPage {
+    pub dashboard: Dashboard,
+    pub tiles: Vec<PageTile>,
+    /// By filter.
+    pub choices: BTreeMap<String, FilterChoices>,
+    /// Named date ranges: name, first and last day.
+    pub presets: Vec<(String, String, String)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct PageTile {
+    pub config: TileConfig,
+    pub place: GridPlace,
+    /// Filters its answer depends on.
+    pub filters: Vec<String>,
+    /// `schema.table` of what it reads.
+    pub tables: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct FilterChoices {
+    /// As the file writes it; null when it does not.
+    pub default: serde_json::Value,
+    pub options: Option<Vec<String>>,
+    pub is_truncated: bool,
+    pub failure: Option<Failure>,
+}
+
+/// The answer of a tile under chosen filter values.
+#[derive(Clone, Debug)]
+pub struct AnsweredTile {
+    pub rows: TileRows,
+    pub versions: Vec<ReadVersion>,
+    /// When the newest version read was published.
+    pub as_of: Option<Timestamp>,
+    pub computed_at: Timestamp,
+    pub seconds: f64,
+    /// Made by or for somebody else.
+    pub is_kept: bool,
+    pub standing: Standing,
+    /// Date ranges as days: filter, first and last.
+    pub periods: Vec<(String, String, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadVersion {
+    pub table: String,
+    pub version: u64,
+    pub at: Option<Timestamp>,
+}
+
+/// How far an answer can be relied on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    pub tests: TestCounts,
+    pub quarantined: u64,
+    pub stale: Option<String>,
+    /// `schema.table` of everything it stands on.
+    pub relations: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TestCounts {
+    pub passed: u32,
+    pub warned: u32,
+    pub failed: u32,
+    pub unknown: u32,
 }

@@ -2,6 +2,7 @@
 
 mod values;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -124,6 +125,11 @@ pub(crate) enum Command {
     Up(Up),
     /// See a whole project at work: backlog, lake, models, dashboards, then live.
     Demo(Demo),
+    /// Say who may log in to the HTTP API; nobody needs to while there is no user.
+    Users {
+        #[command(subcommand)]
+        action: Option<UsersAction>,
+    },
     /// Check the machine, the project and its state.
     Doctor,
     /// Compact tables and remove files no version needs.
@@ -285,6 +291,50 @@ pub(crate) struct Up {
     /// End by itself after this long.
     #[arg(long = "for", value_name = "DURATION", value_parser = values::duration)]
     pub(crate) for_duration: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) access: AccessOptions,
+}
+
+/// Who may reach the HTTP API.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct AccessOptions {
+    /// Address to listen on instead of the loopback one; needs users, or --read-only.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<IpAddr>,
+    /// Host name besides the loopback ones that requests may be addressed to.
+    #[arg(long = "allow-host", value_name = "NAME")]
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Let nobody start anything over HTTP; without users, everybody may look.
+    #[arg(long)]
+    pub(crate) read_only: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UsersAction {
+    /// List users and tokens.
+    List,
+    /// Add a user, or give a known one another role and password; the password is read from stdin.
+    Add {
+        name: String,
+        #[arg(long, value_enum, default_value = "viewer")]
+        role: RoleName,
+    },
+    /// Make a token for programs and print it.
+    Token {
+        name: String,
+        #[arg(long, value_enum, default_value = "viewer")]
+        role: RoleName,
+    },
+    /// Remove a user or token; its sessions end at once.
+    Remove { name: String },
+}
+
+/// What somebody may do: look, also start runs, everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleName {
+    Viewer,
+    Editor,
+    Admin,
 }
 
 #[derive(Debug, Args)]

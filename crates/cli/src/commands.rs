@@ -15,6 +15,7 @@ mod runs;
 mod tables;
 mod topics;
 mod up;
+mod users;
 
 use std::sync::Arc;
 
@@ -128,6 +129,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<(), Stop> 
         Command::Tables { name } => Box::pin(tables::tables(&context, name)).await,
         Command::Up(up) => Box::pin(up::up(&context, up)).await,
         Command::Demo(demo) => Box::pin(demo::demo(&context, demo)).await,
+        Command::Users { action } => users::users(&context, action),
         Command::Doctor => Box::pin(doctor::doctor(&context)).await,
         Command::Maintain => Box::pin(doctor::maintain(&context)).await,
         Command::Completions { shell } => completions::completions(&context, shell),

@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use crate::args::AccessOptions;
 use crate::commands::Stop;
 use crate::print::Printer;
 use crate::signals::Interrupt;
@@ -27,6 +28,7 @@ pub(crate) struct ServingOptions {
     /// The project's own port when absent.
     pub(crate) port: Option<u16>,
     pub(crate) for_duration: Option<Duration>,
+    pub(crate) access: AccessOptions,
     pub(crate) up: UpOptions,
 }
 
@@ -43,7 +45,14 @@ impl Serving {
     /// Takes the port first: when somebody else has it, nothing is started.
     pub(crate) async fn start(printer: &Printer, instance: Instance, options: ServingOptions) -> Result<Self, Stop> {
         let port = options.port.unwrap_or_else(|| instance.project().default_port());
-        let bound = Server::bind(ServerOptions { port, ..ServerOptions::default() }).await?;
+        let access = options.access;
+        let bound = Server::bind(ServerOptions {
+            address: access.listen,
+            port,
+            read_only: access.read_only,
+            allowed_hosts: access.allowed_hosts.into_iter().map(|name| name.to_ascii_lowercase()).collect(),
+        })
+        .await?;
         let address = bound.address();
         let up = instance.up(options.up).await?;
         let (handle, stop) = (up.handle(), CancellationToken::new());

@@ -6,7 +6,8 @@ use headwater_project::config::suggest;
 use headwater_project::tree::Tree;
 use headwater_project::{Classify, Diagnostic, Diagnostics, Span};
 
-use crate::config::{Dashboard, FilterConfig, FilterKind, TileConfig, TileKind};
+use crate::config::{Dashboard, FilterConfig, FilterKind, TileConfig};
+use crate::keys::KEYS;
 use crate::parameters::parameters_in;
 
 /// Reports every problem of a dashboard. `tree` is the file it was decoded from.
@@ -26,6 +27,7 @@ pub fn check(dashboard: &Dashboard, tree: &Tree, diagnostics: &mut Diagnostics) 
         }
         check_filter(dashboard, filter, tree, diagnostics);
     }
+    check_tabs(dashboard, tree, diagnostics);
     let mut seen = BTreeSet::new();
     for (tile, tree) in dashboard.tiles.iter().zip(tiles) {
         check_name("tile", &tile.name, span_of(tree, "name"), diagnostics);
@@ -34,6 +36,22 @@ pub fn check(dashboard: &Dashboard, tree: &Tree, diagnostics: &mut Diagnostics) 
             diagnostics.push(problem.hint("Rename one of them.").at(span_of(tree, "name")));
         }
         check_tile(dashboard, tile, tree, diagnostics);
+    }
+}
+
+fn check_tabs(dashboard: &Dashboard, tree: &Tree, diagnostics: &mut Diagnostics) {
+    let tabs = tree.get("tabs").map(Tree::items).unwrap_or_default();
+    let mut seen = BTreeSet::new();
+    for (tab, tree) in dashboard.tabs.iter().zip(tabs) {
+        check_name("tab", &tab.name, span_of(tree, "name"), diagnostics);
+        if !seen.insert(tab.name.as_str()) {
+            let problem = Diagnostic::error(format!("two tabs are named `{}`", tab.name));
+            diagnostics.push(problem.hint("Rename one of them.").at(span_of(tree, "name")));
+        }
+        if !dashboard.tiles.iter().any(|tile| tile.tab.as_ref() == Some(&tab.name)) {
+            let problem = Diagnostic::warning(format!("no tile stands on the tab `{}`", tab.name));
+            diagnostics.push(problem.at(span_of(tree, "name")));
+        }
     }
 }
 
@@ -72,27 +90,96 @@ fn check_filter(dashboard: &Dashboard, filter: &FilterConfig, tree: &Tree, diagn
         let hint = "Remove `options` and `options_sql`, or use the kind `select`.";
         diagnostics.push(problem.hint(hint).at(tree.span));
     }
+    let has_ends = filter.min.is_some() || filter.max.is_some();
+    if has_ends && filter.kind != FilterKind::NumberRange {
+        let problem = Diagnostic::error(format!("filter `{}` has no `min` and `max`", filter.name));
+        diagnostics.push(problem.hint("They are the ends of a number_range.").at(tree.span));
+    }
     if let Some(sql) = &filter.options_sql {
         check_parameters(dashboard, sql, span_of(tree, "options_sql"), diagnostics);
     }
 }
 
 fn check_tile(dashboard: &Dashboard, tile: &TileConfig, tree: &Tree, diagnostics: &mut Diagnostics) {
-    let mut require = |key: &str, present: bool| {
-        if !present {
-            let problem = Diagnostic::error(format!("tile `{}` needs `{key}`", tile.name));
+    for key in KEYS {
+        let is_given = (key.is_given)(tile);
+        if key.needed_by.contains(&tile.kind) && !is_given {
+            let problem = Diagnostic::error(format!("tile `{}` needs `{}`", tile.name, key.name));
             diagnostics.push(problem.at(span_of(tree, "kind")));
+        } else if is_given && !key.kinds.contains(&tile.kind) {
+            let kinds: Vec<&str> = key.kinds.iter().map(|kind| kind.as_str()).collect();
+            let problem =
+                Diagnostic::error(format!("a tile of the kind `{}` has no `{}`", tile.kind.as_str(), key.name));
+            let hint = format!("It belongs to the kinds {}.", kinds.join(", "));
+            diagnostics.push(problem.hint(hint).at(span_of(tree, key.name)));
         }
-    };
-    match tile.kind {
-        TileKind::Text => require("text", tile.text.is_some()),
-        _ => require("sql", tile.sql.is_some()),
     }
-    require("x", tile.x.is_some() || !(tile.kind.needs_axes() || tile.kind == TileKind::Histogram));
-    require("y", !tile.y.0.is_empty() || !tile.kind.needs_axes());
-    require("series", tile.series.is_some() || tile.kind != TileKind::HeatMap);
-    if let Some(sql) = &tile.sql {
-        check_parameters(dashboard, sql, span_of(tree, "sql"), diagnostics);
+    for (key, sql) in [("sql", &tile.sql), ("detail_sql", &tile.detail_sql)] {
+        if let Some(sql) = sql {
+            check_parameters(dashboard, sql, span_of(tree, key), diagnostics);
+        }
+    }
+    check_tab(dashboard, tile, tree, diagnostics);
+    check_select(dashboard, tile, tree, diagnostics);
+    check_table(tile, tree, diagnostics);
+}
+
+fn check_tab(dashboard: &Dashboard, tile: &TileConfig, tree: &Tree, diagnostics: &mut Diagnostics) {
+    let tabs: Vec<&str> = dashboard.tabs.iter().map(|tab| tab.name.as_str()).collect();
+    match tile.tab.as_deref() {
+        None if tabs.is_empty() => {}
+        None => {
+            let problem = Diagnostic::error(format!("tile `{}` stands on no tab", tile.name));
+            diagnostics.push(problem.hint(format!("The tabs are {}.", tabs.join(", "))).at(span_of(tree, "name")));
+        }
+        Some(tab) if tabs.contains(&tab) => {}
+        Some(tab) => {
+            let hint = match suggest(tab, tabs.iter().copied()) {
+                Some(near) => format!("Did you mean `{near}`?"),
+                None => String::from("List it under `tabs`."),
+            };
+            diagnostics.push(Diagnostic::error(format!("there is no tab `{tab}`")).hint(hint).at(span_of(tree, "tab")));
+        }
+    }
+}
+
+fn check_select(dashboard: &Dashboard, tile: &TileConfig, tree: &Tree, diagnostics: &mut Diagnostics) {
+    let Some(select) = &tile.select else { return };
+    let span = tree.get("select").map_or(tree.span, |tree| span_of(tree, "filter"));
+    match dashboard.filters.iter().find(|filter| filter.name == select.filter) {
+        None => {
+            let names: Vec<&str> = dashboard.filters.iter().map(|filter| filter.name.as_str()).collect();
+            let hint = match suggest(&select.filter, names.iter().copied()) {
+                Some(near) => format!("Did you mean `{near}`?"),
+                None => format!("The filters are {}.", names.join(", ")),
+            };
+            diagnostics.push(Diagnostic::error(format!("there is no filter `{}`", select.filter)).hint(hint).at(span));
+        }
+        Some(filter) if filter.kind == FilterKind::NumberRange => {
+            let problem = Diagnostic::error(format!("a click cannot choose the number range `{}`", filter.name));
+            diagnostics.push(problem.hint("Select into a select, multi_select, text or date_range.").at(span));
+        }
+        Some(_) if select.column.is_none() && tile.x.is_none() => {
+            let problem = Diagnostic::error(format!("tile `{}` does not say what a click chooses", tile.name));
+            diagnostics.push(problem.hint("Name the `column`, as the tile has no `x`.").at(span));
+        }
+        Some(_) => {}
+    }
+}
+
+/// With `columns`, the other keys of a table may only name what is shown.
+fn check_table(tile: &TileConfig, tree: &Tree, diagnostics: &mut Diagnostics) {
+    let shown: Vec<&str> = tile.columns.iter().map(|column| column.column.as_str()).collect();
+    if shown.is_empty() {
+        return;
+    }
+    for (key, names) in [("heat", &tile.heat), ("totals", &tile.totals)] {
+        for name in names.iter().filter(|name| !shown.contains(&name.as_str())) {
+            let problem = Diagnostic::error(format!("`{key}` names `{name}`, which is none of the columns shown"));
+            let hint = suggest(name, shown.iter().copied())
+                .map_or_else(|| format!("Shown are {}.", shown.join(", ")), |near| format!("Did you mean `{near}`?"));
+            diagnostics.push(problem.hint(hint).at(span_of(tree, key)));
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use chrono::{Datelike, Days, Months, NaiveDate};
 use headwater_project::Timestamp;
 use serde_json::Value;
 
-use crate::config::{FilterConfig, FilterKind};
+use crate::config::{Dashboard, FilterConfig, FilterKind};
 use crate::error::Error;
 
 pub type Date = NaiveDate;
@@ -76,6 +76,17 @@ pub(crate) fn resolve_period(filter: &str, text: &str, now: Timestamp) -> Result
         return Err(Error::ReversedRange { filter: filter.to_owned() });
     }
     Ok(range)
+}
+
+/// Values by filter name as JSON gives them; a name the dashboard does not have is an error.
+pub fn values_from_json(dashboard: &Dashboard, values: &BTreeMap<String, Value>) -> Result<FilterValues, Error> {
+    let mut chosen = FilterValues::new();
+    for (name, value) in values {
+        let filter = dashboard.filters.iter().find(|filter| filter.name == *name);
+        let filter = filter.ok_or_else(|| Error::UnknownFilter { name: name.clone() })?;
+        chosen.insert(name.clone(), filter.value_from_json(value)?);
+    }
+    Ok(chosen)
 }
 
 impl FilterConfig {

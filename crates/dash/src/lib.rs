@@ -8,14 +8,25 @@ mod check;
 mod config;
 mod error;
 mod filter;
+mod keys;
+mod layout;
 mod parameters;
 mod query;
 #[cfg(test)]
 mod tests;
 
 pub use check::check;
-pub use config::{Dashboard, FilterConfig, FilterKind, NumberFormat, TileConfig, TileKind};
+pub use config::{
+    Dashboard, Direction, FilterConfig, FilterKind, NumberFormat, Regions, SelectConfig, Stacking, TabConfig,
+    TableColumnConfig, TileConfig, TileKind,
+};
 pub use error::Error;
-pub use filter::{DATE_PRESETS, Date, DateRange, FilterValue, FilterValues, days_since_epoch, resolve_preset};
+pub use filter::{
+    DATE_PRESETS, Date, DateRange, FilterValue, FilterValues, days_since_epoch, resolve_preset, values_from_json,
+};
+pub use layout::{Place, places};
 pub use parameters::parameters_in;
-pub use query::{ParameterValue, ParameterizedQuery, cache_key, options_query, tile_query};
+pub use query::{
+    ParameterValue, ParameterizedQuery, cache_key, columns_of, detail_query, filters_of, options_query, periods,
+    tile_query,
+};

@@ -50,6 +50,55 @@ pub fn options_query(
     filter.options_sql.as_deref().map(|sql| parameterize(dashboard, sql, values, now)).transpose()
 }
 
+/// The query of the rows behind a mark of a tile; none for a text tile.
+pub fn detail_query(
+    dashboard: &Dashboard,
+    tile: &TileConfig,
+    values: &FilterValues,
+    now: Timestamp,
+) -> Result<Option<ParameterizedQuery>, Error> {
+    let sql = tile.detail_sql.as_deref().or(tile.sql.as_deref());
+    sql.map(|sql| parameterize(dashboard, sql, values, now)).transpose()
+}
+
+/// Names of the filters a tile's answer depends on, in the order of the file.
+pub fn filters_of<'a>(dashboard: &'a Dashboard, tile: &TileConfig) -> Vec<&'a str> {
+    let used: BTreeSet<&str> =
+        tile.sql.iter().flat_map(|sql| parameters_in(sql)).map(|(_, parameter)| parameter).collect();
+    let uses = |filter: &&FilterConfig| filter.parameters().iter().any(|parameter| used.contains(parameter.as_str()));
+    dashboard.filters.iter().filter(uses).map(|filter| filter.name.as_str()).collect()
+}
+
+/// The days each date range means now.
+pub fn periods(
+    dashboard: &Dashboard,
+    values: &FilterValues,
+    now: Timestamp,
+) -> Result<Vec<(String, crate::DateRange)>, Error> {
+    let mut periods = Vec::new();
+    for filter in &dashboard.filters {
+        let value = match values.get(&filter.name) {
+            Some(value) => value.clone(),
+            None => filter.default_value()?,
+        };
+        if let FilterValue::Period(period) = value {
+            periods.push((filter.name.clone(), resolve_period(&filter.name, &period, now)?));
+        }
+    }
+    Ok(periods)
+}
+
+/// Columns a tile's query must have to be drawn.
+pub fn columns_of(tile: &TileConfig) -> Vec<&str> {
+    let named =
+        [&tile.x, &tile.series, &tile.lower, &tile.upper, &tile.latitude, &tile.longitude, &tile.size, &tile.compare];
+    let listed = tile.columns.iter().map(|column| &column.column).chain(&tile.heat).chain(&tile.totals);
+    let selected = tile.select.iter().filter_map(|select| select.column.as_ref());
+    let sorted = tile.sort.iter().map(|sort| sort.strip_prefix('-').unwrap_or(sort));
+    let all = named.into_iter().flatten().chain(&tile.y.0).chain(&tile.y_right.0).chain(listed).chain(selected);
+    all.map(String::as_str).chain(sorted).collect()
+}
+
 fn parameterize(
     dashboard: &Dashboard,
     sql: &str,

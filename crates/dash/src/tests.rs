@@ -138,7 +138,7 @@ fn problems_name_place_cause_and_remedy() {
     check_problem("{name: s, kind: multi_select, options: [a], default: a}", "", &["takes a list of texts"]);
     check_problem("", "{name: t, kind: bars, sql: select 1}", &["needs `x`", "needs `y`"]);
     check_problem("", "{name: T, kind: text, text: a}", &["`T` cannot name a tile"]);
-    check_problem("", "{name: t, kind: pie, sql: select 1}", &["cannot be `pie`"]);
+    check_problem("", "{name: t, kind: tart, sql: select 1}", &["cannot be `tart`"]);
     check_problem("", "{name: t, kind: line, sqll: x}", &["Did you mean `sql`?"]);
 }
 
@@ -173,4 +173,70 @@ fn the_cache_key_changes_with_everything_the_answer_depends_on_and_nothing_else(
         cache_key(&states(&["CA", "NY"]), &tables, "you"),
     ];
     assert!(others.iter().all(|other| *other != base));
+}
+
+fn check_tile(tile: &str, problem: &str) {
+    let text = format!(
+        "name: d\ntabs: [{{name: one}}]\nfilters: [{{name: states, kind: text}}, {{name: price, kind: number_range}}]\n\
+         tiles:\n  - {{name: t, tab: one, {tile}}}\n"
+    );
+    let (_, problems) = read(&text);
+    if problem.is_empty() {
+        assert_eq!(problems, "", "{tile}");
+    } else {
+        assert!(problems.contains(problem), "{tile}: {problems}");
+    }
+}
+
+#[test]
+fn each_kind_takes_its_own_keys_and_needs_some_of_them() {
+    check_tile("kind: combo, sql: select 1, x: a, y: b, y_right: c, unit_right: dollars", "");
+    check_tile("kind: combo, sql: select 1, x: a, y: b", "needs `y_right`");
+    check_tile("kind: band, sql: select 1, x: a, lower: l, upper: u", "");
+    check_tile("kind: band, sql: select 1, x: a, lower: l", "needs `upper`");
+    check_tile("kind: point_map, sql: select 1, latitude: a, longitude: o, size: s", "");
+    check_tile("kind: line, sql: select 1, x: a, y: b, bins: 3", "a tile of the kind `line` has no `bins`");
+    check_tile("kind: number, sql: select 1, x: a", "has no `x`");
+    check_tile("kind: text, text: t, unit: users", "has no `unit`");
+    check_tile("kind: bars, sql: select 1, x: a, y: b, stacking: normalised, top: 5", "");
+    check_tile("kind: map, sql: select 1, x: a, y: b, regions: moons", "moons");
+}
+
+#[test]
+fn a_click_selects_into_a_filter_that_can_hold_a_value() {
+    check_tile("kind: bars, sql: select 1, x: a, y: b, select: {filter: states}", "");
+    check_tile("kind: bars, sql: select 1, x: a, y: b, select: {filter: state}", "Did you mean `states`?");
+    check_tile("kind: bars, sql: select 1, x: a, y: b, select: {filter: price}", "number range");
+    check_tile("kind: table, sql: select 1, select: {filter: states}", "Name the `column`");
+}
+
+#[test]
+fn tabs_and_shown_columns_are_named_rightly() {
+    check_tile("kind: table, sql: select 1, columns: [{column: a}], heat: [b], totals: [a]", "`heat` names `b`");
+    let (_, problems) = read("name: d\ntabs: [{name: one}]\ntiles:\n  - {name: t, kind: text, text: t}\n");
+    assert!(
+        problems.contains("stands on no tab") && problems.contains("no tile stands on the tab `one`"),
+        "{problems}"
+    );
+    let (_, problems) = read("name: d\ntiles:\n  - {name: t, tab: two, kind: text, text: t}\n");
+    assert!(problems.contains("there is no tab `two`"), "{problems}");
+}
+
+#[test]
+fn every_kind_is_drawn_by_some_key_or_none() {
+    for kind in crate::TileKind::ALL {
+        let needed = crate::keys::KEYS.iter().filter(|key| key.needed_by.contains(&kind));
+        assert!(needed.count() > 0, "{}", kind.as_str());
+    }
+    for key in crate::keys::KEYS {
+        assert!(key.needed_by.iter().all(|kind| key.kinds.contains(kind)), "{}", key.name);
+    }
+}
+
+#[test]
+fn a_tile_depends_on_the_filters_its_sql_names() {
+    let (dashboard, _) = read(DASHBOARD);
+    let dashboard = dashboard.unwrap();
+    let filters = |tile: usize| crate::filters_of(&dashboard, &dashboard.tiles[tile]);
+    assert_eq!((filters(0), filters(1), filters(3)), (vec!["period"], vec!["states", "level"], vec![]));
 }

@@ -95,6 +95,14 @@ impl Engine {
         &self.lake
     }
 
+    /// Names of the functions a statement may call, in order.
+    pub fn function_names(&self) -> Vec<String> {
+        let scalar = self.base.scalar_functions().keys();
+        let names = scalar.chain(self.base.aggregate_functions().keys()).chain(self.base.window_functions().keys());
+        let names: BTreeSet<String> = names.cloned().collect();
+        names.into_iter().collect()
+    }
+
     /// Parallel partitions of one query.
     pub(crate) fn partitions(&self) -> usize {
         self.base.config().target_partitions()

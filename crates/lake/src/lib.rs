@@ -29,6 +29,7 @@ mod table;
 pub use commit::{Change, Operation};
 pub use error::{LakeError, Result};
 pub use file::DataFile;
+pub use history::CommitNote;
 pub use name::TableName;
 pub use pipeline::{CommitReceipt, INGESTED_AT, Owner, PipelineWriter, Progress};
 pub use provider::{FILE_COLUMN, LakeTable, STORE_URL};

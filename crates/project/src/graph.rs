@@ -1,5 +1,7 @@
 //! Assets: everything a run can make or check, and what each needs. The seam between planes: orchestration sees only this.
 
+pub mod layout;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Name of an asset, unique in a project: `source.<source>.<table>`, `model.<project>.<name>`, `dashboard.<name>`.

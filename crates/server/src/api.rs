@@ -12,11 +12,14 @@ use axum::response::{IntoResponse, Response};
 use headwater_app::{Instance, UpHandle};
 use headwater_project::{Failure, Kind};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::query_api::MAX_STATEMENTS;
+use crate::auth::Auth;
+use crate::events_api::Events;
+use crate::query_api::{MAX_STATEMENTS, Running};
 use crate::wire;
 
 /// Shared by all requests.
@@ -28,6 +31,11 @@ pub(crate) struct Api {
     pub(crate) tasks: TaskTracker,
     /// Turns of untrusted statements.
     pub(crate) statements: Arc<Semaphore>,
+    pub(crate) running: Arc<Running>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) auth: Auth,
+    /// Names this life of the process, so that a page notices the next.
+    pub(crate) boot: String,
     pub(crate) stop: CancellationToken,
 }
 
@@ -38,10 +46,21 @@ impl Api {
         instance: Instance,
         up: UpHandle,
         allowed_hosts: BTreeSet<String>,
+        auth: Auth,
         stop: CancellationToken,
     ) -> Self {
-        let statements = Arc::new(Semaphore::new(MAX_STATEMENTS));
-        Self { instance, up, allowed_hosts, tasks: TaskTracker::new(), statements, stop }
+        Self {
+            boot: instance.boot_name().to_owned(),
+            instance,
+            up,
+            allowed_hosts,
+            tasks: TaskTracker::new(),
+            statements: Arc::new(Semaphore::new(MAX_STATEMENTS)),
+            running: Arc::default(),
+            events: Arc::new(Events::new()),
+            auth,
+            stop,
+        }
     }
 }
 
@@ -50,6 +69,7 @@ impl Api {
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     pub(crate) failure: Failure,
+    retry_after: Option<Duration>,
 }
 
 /// What a handler of plain JSON returns.
@@ -57,13 +77,18 @@ pub(crate) type Answer<T> = Result<Json<T>, ApiError>;
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, failure: Failure) -> Self {
-        Self { status, failure }
+        Self { status, failure, retry_after: None }
     }
 
     /// For calls whose only mistake a user can make is the name in the path.
     pub(crate) fn absent(failure: Failure) -> Self {
         let status = if failure.kind == Kind::User { StatusCode::NOT_FOUND } else { status_of(failure.kind) };
         Self::new(status, failure)
+    }
+
+    /// When to try again.
+    pub(crate) fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
     }
 
     pub(crate) fn not_found(message: impl Into<String>, hint: &str) -> Self {
@@ -107,8 +132,14 @@ impl IntoResponse for ApiError {
         if self.status.is_server_error() {
             tracing::warn!(message = %self.failure.message, detail = ?self.failure.detail, "request failed");
         }
-        let retry_after = retry_after(self.failure.kind);
-        let body = wire::ErrorBody { error: wire::Error::from(&self.failure) };
+        let retry_after = self.retry_after.map(|wait| wait.as_secs()).or_else(|| retry_after(self.failure.kind));
+        let mut error = wire::Error::from(&self.failure);
+        match self.status {
+            StatusCode::UNAUTHORIZED => error.kind = "unauthenticated",
+            StatusCode::FORBIDDEN => error.kind = "forbidden",
+            _ => {}
+        }
+        let body = wire::ErrorBody { error };
         let mut response = (self.status, Json(body)).into_response();
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
@@ -122,6 +153,13 @@ fn retry_after(kind: Kind) -> Option<u64> {
         Kind::External { retry_after: Some(wait) } => Some(wait.max(Duration::from_secs(1)).as_secs()),
         _ => None,
     }
+}
+
+/// A JSON body; no body says what an empty object does.
+pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    Ok(serde_json::from_slice(body)
+        .map_err(|error| Failure::user("the body is not the JSON this route takes").with_detail(error.to_string()))?)
 }
 
 /// Converts a list of façade values to wire values.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use headwater_project::{Classify, Kind};
+use headwater_project::{Classify, Failure, Kind};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -12,6 +12,10 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
+    #[error("refusing to listen on {address}, where anybody could do anything")]
+    NobodyCanLogIn { address: SocketAddr },
+    #[error("the accounts cannot be read")]
+    Accounts(#[source] Failure),
     #[error("cannot accept connections")]
     Accept(#[source] std::io::Error),
 }
@@ -19,7 +23,7 @@ pub enum ServerError {
 impl Classify for ServerError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Bind { .. } => Kind::User,
+            Self::Bind { .. } | Self::NobodyCanLogIn { .. } | Self::Accounts(_) => Kind::User,
             Self::Accept(_) => Kind::External { retry_after: None },
         }
     }
@@ -31,6 +35,10 @@ impl Classify for ServerError {
                     .into(),
             ),
             Self::Bind { .. } => Some("Choose another port with `--port`.".into()),
+            Self::NobodyCanLogIn { .. } => {
+                Some("Add somebody with `headwater users add`, or show it to everybody with `--read-only`.".into())
+            }
+            Self::Accounts(failure) => failure.detail.clone(),
             Self::Accept(_) => None,
         }
     }

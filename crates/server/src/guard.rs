@@ -8,16 +8,19 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use headwater_project::Failure;
 
 use crate::api::{Api, ApiError};
+use crate::auth::{Caller, Peer, authorize, require_csrf_header};
+use crate::routes::Policy;
 
+/// What a handler does not set itself.
 const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::X_FRAME_OPTIONS, "DENY"),
@@ -25,23 +28,54 @@ const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
 ];
 
 /// Runs the checks, then the handler, then adds the headers, to refusals too.
-pub(crate) async fn guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
-    let verdict = check_host(request.headers(), authority.as_deref(), &api.allowed_hosts)
-        .and_then(|()| check_origin(request.method(), request.headers(), &api.allowed_hosts));
-    let mut response = match verdict {
+pub(crate) async fn guard(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    let mut response = match admit(&api, &mut request) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     };
     for (name, value) in SECURITY_HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
 
+/// Notes with the request who is calling.
+fn admit(api: &Api, request: &mut Request) -> Result<(), ApiError> {
+    let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
+    check_host(request.headers(), authority.as_deref(), &api.allowed_hosts)?;
+    check_origin(request.method(), request.headers(), &api.allowed_hosts)?;
+    let host = authority.as_deref().or_else(|| host_header(request.headers())).unwrap_or("");
+    let by_loopback_name = is_allowed(host, &BTreeSet::new());
+    let peer = request.extensions().get::<Peer>().copied();
+    let peer = peer.ok_or_else(|| Failure::internal("a request has no sender"))?;
+    let caller = api.auth.caller(request.headers(), peer.0, by_loopback_name, api.instance.now())?;
+    if !request.method().is_safe() {
+        require_csrf_header(&caller, request.headers())?;
+    }
+    request.extensions_mut().insert(caller);
+    Ok(())
+}
+
+/// Before a route's handler: may the caller use it?
+pub(crate) async fn authorized(
+    State((api, policy)): State<(Arc<Api>, Policy)>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match authorize(policy, &caller, api.auth.read_only) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn host_header(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::HOST).and_then(|value| value.to_str().ok())
+}
+
 /// The name a request is addressed to must be this machine's own, or one the user allowed.
 fn check_host(headers: &HeaderMap, authority: Option<&str>, allowed: &BTreeSet<String>) -> Result<(), ApiError> {
-    let host = authority.or_else(|| headers.get(header::HOST).and_then(|value| value.to_str().ok())).unwrap_or("");
+    let host = authority.or_else(|| host_header(headers)).unwrap_or("");
     if headers.get_all(header::HOST).iter().count() <= 1 && is_allowed(host, allowed) {
         return Ok(());
     }
@@ -54,7 +88,7 @@ fn check_host(headers: &HeaderMap, authority: Option<&str>, allowed: &BTreeSet<S
 /// An unsafe method sent by a page must come from a page of this server.
 fn check_origin(method: &Method, headers: &HeaderMap, allowed: &BTreeSet<String>) -> Result<(), ApiError> {
     let Some(origin) = headers.get(header::ORIGIN).filter(|_| !method.is_safe()) else { return Ok(()) };
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let host = host_header(headers).unwrap_or("");
     let origin_host = origin.to_str().ok().and_then(|text| text.split_once("://")).map(|(_, host)| host);
     if origin_host.is_some_and(|origin| origin.eq_ignore_ascii_case(host) && is_allowed(origin, allowed)) {
         return Ok(());

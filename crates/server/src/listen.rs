@@ -1,11 +1,11 @@
 //! The accept loop: bounded connections, a deadline for request headers, and an orderly end.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use headwater_app::{Instance, UpHandle};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -16,11 +16,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
+use crate::auth::{Auth, Peer, may_listen};
 use crate::error::ServerError;
 use crate::routes;
 
 /// Connections served at once; more wait in the operating system's queue.
-const MAX_CONNECTIONS: usize = 256;
+const MAX_CONNECTIONS: usize = 1_024;
 /// A client that has not sent its headers by then is cut off, so that idle connections cannot use up the limit.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests under way may take this long to finish once the server is told to stop.
@@ -33,8 +34,12 @@ const MAX_ACCEPT_FAILURES: u32 = 200;
 /// Where to listen and for whom.
 #[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
+    /// The loopback address when absent. Another one needs accounts, or the read-only mode.
+    pub address: Option<IpAddr>,
     /// Zero takes any free port.
     pub port: u16,
+    /// Nobody starts anything; without accounts, everybody may look.
+    pub read_only: bool,
     /// Host names besides the loopback ones that requests may be addressed to.
     pub allowed_hosts: BTreeSet<String>,
 }
@@ -45,16 +50,21 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     allowed_hosts: BTreeSet<String>,
+    read_only: bool,
 }
 
 impl Server {
     /// Takes the port. Nothing is answered until [`Server::serve`]; clients that connect before wait.
     pub async fn bind(options: ServerOptions) -> Result<Self, ServerError> {
-        let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+        let wanted = SocketAddr::from((options.address.unwrap_or(Ipv4Addr::LOCALHOST.into()), options.port));
         let bind_failed = |source| ServerError::Bind { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(bind_failed)?;
         let address = listener.local_addr().map_err(bind_failed)?;
-        Ok(Self { listener, address, allowed_hosts: options.allowed_hosts })
+        let mut allowed_hosts = options.allowed_hosts;
+        if !address.ip().is_unspecified() {
+            allowed_hosts.insert(address.ip().to_string());
+        }
+        Ok(Self { listener, address, allowed_hosts, read_only: options.read_only })
     }
 
     /// The address with the real port.
@@ -64,7 +74,14 @@ impl Server {
 
     /// Serves until `stop`, then lets requests under way finish. Runs started over HTTP are cancelled and awaited.
     pub async fn serve(self, instance: Instance, up: UpHandle, stop: CancellationToken) -> Result<(), ServerError> {
-        let api = Arc::new(Api::new(instance, up, self.allowed_hosts, stop.clone()));
+        let auth = Auth::of_instance(&instance, self.read_only);
+        let has_accounts = auth.login_required().map_err(ServerError::Accounts)?;
+        if !may_listen(self.address.ip(), has_accounts, self.read_only) {
+            return Err(ServerError::NobodyCanLogIn { address: self.address });
+        }
+        let api = Arc::new(Api::new(instance, up.clone(), self.allowed_hosts, auth, stop.clone()));
+        let (events, stopped) = (Arc::clone(&api.events), stop.clone());
+        api.tasks.spawn(async move { events.run(up, stopped).await });
         let router = routes::router(Arc::clone(&api));
         let mut connections = JoinSet::new();
         let outcome = accept_loop(&self.listener, &router, &mut connections, &stop).await;
@@ -100,9 +117,10 @@ async fn accept_loop(
             accepted = accept(listener, &slots) => accepted,
         };
         match accepted {
-            Ok((stream, slot)) => {
+            Ok((stream, peer, slot)) => {
                 failures = 0;
-                connections.spawn(serve_connection(stream, slot, router.clone(), stop.clone()));
+                let router = router.clone().layer(Extension(Peer(peer.ip())));
+                connections.spawn(serve_connection(stream, slot, router, stop.clone()));
             }
             Err(error) if failures >= MAX_ACCEPT_FAILURES => return Err(ServerError::Accept(error)),
             Err(error) => {
@@ -115,11 +133,14 @@ async fn accept_loop(
 }
 
 /// A slot first, so that a connection beyond the limit stays in the operating system's queue.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream, slot))
+    Ok((stream, peer, slot))
 }
 
 async fn serve_connection(stream: TcpStream, slot: OwnedSemaphorePermit, router: Router, stop: CancellationToken) {

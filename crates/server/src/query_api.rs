@@ -1,15 +1,19 @@
 //! `POST /api/sql`: a statement of the caller, answered row by row.
 
 mod accept;
+mod catalog;
+mod explain;
 mod pump;
+mod running;
 mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use headwater_app::QueryLimits;
@@ -18,8 +22,13 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::api::{ApiError, SharedApi};
+use crate::auth::Caller;
 use crate::rows::RowFormat;
 use crate::wire;
+
+pub(crate) use catalog::catalog;
+pub(crate) use explain::explain;
+pub(crate) use running::Running;
 
 /// Statements run at once: each is a process with memory of its own.
 pub(crate) const MAX_STATEMENTS: usize = 4;
@@ -50,21 +59,42 @@ pub(crate) struct QueryParameters {
 
 pub(crate) async fn query(
     State(api): SharedApi,
+    Extension(caller): Extension<Caller>,
     parameters: Result<Query<QueryParameters>, QueryRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
     let Query(parameters) = parameters?;
     let format = accept::format(parameters.format.as_deref(), header_text(&headers, header::ACCEPT))?;
-    let sql = statement(header_text(&headers, header::CONTENT_TYPE), &body?)?;
+    let request = statement(header_text(&headers, header::CONTENT_TYPE), &body?)?;
+    let entry = api.running.enter(caller.name, request.id)?;
+    let cancelled = entry.cancelled.clone();
     let row_limit = RowLimit::new(parameters.limit);
     // One row more than is sent tells whether the answer is cut.
     let rows = row_limit.rows.saturating_add(1);
     let limits = QueryLimits { rows, ..QueryLimits::default() };
-    let turn = turn(&api.statements).await?;
-    let stream = api.instance.query_untrusted(&sql, limits).await?;
-    let body = stream::start(&api.tasks, stream, turn, format, row_limit).await?;
+    let started = async {
+        let turn = turn(&api.statements).await?;
+        let stream = api.instance.query_untrusted(&request.sql, limits).await?;
+        stream::start(&api.tasks, stream, (turn, entry), format, row_limit).await
+    };
+    let body = tokio::select! {
+        started = started => started?,
+        () = cancelled.cancelled() => return Err(was_cancelled().into()),
+    };
     Ok(response(format, body))
+}
+
+fn was_cancelled() -> Failure {
+    Failure::user("the statement was cancelled")
+}
+
+pub(crate) async fn cancel(
+    State(api): SharedApi,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Json<wire::SqlCancelled> {
+    Json(wire::SqlCancelled { cancelled: api.running.cancel(caller.name, &id) })
 }
 
 /// Held while the statement runs and its rows are sent.
@@ -86,7 +116,7 @@ fn header_text(headers: &HeaderMap, name: header::HeaderName) -> &str {
 }
 
 /// The statement of a body: JSON when the content type says so, else the text itself.
-fn statement(content_type: &str, body: &[u8]) -> Result<String, ApiError> {
+fn statement(content_type: &str, body: &[u8]) -> Result<wire::SqlRequest, ApiError> {
     let media_type = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     match media_type.as_str() {
         "application/json" => json_statement(body),
@@ -100,21 +130,20 @@ fn statement(content_type: &str, body: &[u8]) -> Result<String, ApiError> {
     }
 }
 
-fn json_statement(body: &[u8]) -> Result<String, ApiError> {
-    let request: wire::SqlRequest = serde_json::from_slice(body).map_err(|error| {
+fn json_statement(body: &[u8]) -> Result<wire::SqlRequest, ApiError> {
+    Ok(serde_json::from_slice(body).map_err(|error| {
         Failure::user("the body is not the JSON this route takes")
             .with_detail(error.to_string())
             .with_hint("Send `{\"sql\": \"select ...\"}`.")
-    })?;
-    Ok(request.sql)
+    })?)
 }
 
-fn text_statement(body: &[u8]) -> Result<String, ApiError> {
+fn text_statement(body: &[u8]) -> Result<wire::SqlRequest, ApiError> {
     let text = std::str::from_utf8(body).map_err(|_| Failure::user("the statement is not UTF-8"))?;
     if text.trim().is_empty() {
         return Err(Failure::user("the body holds no statement").into());
     }
-    Ok(text.to_owned())
+    Ok(wire::SqlRequest { sql: text.to_owned(), id: None })
 }
 
 #[cfg(test)]
@@ -122,7 +151,7 @@ mod tests {
     use super::*;
 
     fn check(content_type: &str, body: &str, expected: Result<&str, StatusCode>) {
-        let found = statement(content_type, body.as_bytes()).map_err(|error| error.status);
+        let found = statement(content_type, body.as_bytes()).map(|request| request.sql).map_err(|error| error.status);
         assert_eq!(found.as_deref().map_err(|status| *status), expected, "{content_type}: {body}");
     }
 

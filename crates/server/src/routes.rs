@@ -6,25 +6,27 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use headwater_project::Failure;
 
 use crate::api::{Api, ApiError};
-use crate::{assets_api, dash_api, guard, home, query_api, runs_api, status_api, topics_api};
+use crate::{
+    assets_api, dash_api, events_api, guard, overview_api, query_api, runs_api, session_api, status_api, topics_api, ui,
+};
 
 /// Bytes of a request body.
 const BODY_LIMIT: usize = 1 << 20;
 
-/// What a route may do, and so what stands before it. All pass the `Host` check.
+/// What a route may do, and so who may call it. All pass the `Host` check, unsafe methods the `Origin` check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Policy {
-    /// Says only that the process lives.
+    /// Anybody: says that the process lives, who is calling, or lets somebody in or out.
     Open,
-    /// Reads the project and its data through the façade.
+    /// A viewer: reads the project and its data through the façade.
     Read,
-    /// Runs statements of the caller, in a worker process with limits.
+    /// A viewer with a name, or on this machine: runs statements of the caller, in a worker process with limits.
     UntrustedSql,
-    /// Starts work. The `Origin` check guards it, as it does every unsafe method.
+    /// An editor: starts work. Nobody in read-only mode.
     Act,
 }
 
@@ -42,19 +44,33 @@ fn route(method: &'static str, path: &'static str, policy: Policy, handler: Meth
 /// Every route there is.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        route("GET", "/", Policy::Read, get(home::page)),
         route("GET", "/health", Policy::Open, get(status_api::health)),
+        route("GET", "/api/session", Policy::Open, get(session_api::show)),
+        route("POST", "/api/login", Policy::Open, post(session_api::log_in)),
+        route("POST", "/api/logout", Policy::Open, post(session_api::log_out)),
+        route("GET", "/api/home", Policy::Read, get(overview_api::home)),
         route("GET", "/api/status", Policy::Read, get(status_api::status)),
+        route("GET", "/api/events", Policy::Read, get(events_api::events)),
+        route("GET", "/api/lineage", Policy::Read, get(overview_api::lineage)),
         route("GET", "/api/assets", Policy::Read, get(assets_api::list)),
         route("GET", "/api/assets/{name}", Policy::Read, get(assets_api::one)),
+        route("GET", "/api/assets/{name}/sample", Policy::Read, get(assets_api::sample)),
         route("GET", "/api/runs", Policy::Read, get(runs_api::list)),
         route("POST", "/api/runs", Policy::Act, post(runs_api::start)),
         route("GET", "/api/runs/{id}", Policy::Read, get(runs_api::one)),
+        route("POST", "/api/runs/{id}/rerun", Policy::Act, post(runs_api::rerun)),
         route("GET", "/api/topics", Policy::Read, get(topics_api::list)),
+        route("GET", "/api/topics/{name}", Policy::Read, get(topics_api::one)),
         route("GET", "/api/topics/{name}/tail", Policy::Read, get(topics_api::tail)),
+        route("GET", "/api/quarantine", Policy::Read, get(overview_api::quarantine)),
         route("POST", "/api/sql", Policy::UntrustedSql, post(query_api::query)),
+        route("DELETE", "/api/sql/{id}", Policy::UntrustedSql, delete(query_api::cancel)),
+        route("POST", "/api/sql/explain", Policy::UntrustedSql, post(query_api::explain)),
+        route("GET", "/api/catalog", Policy::Read, get(query_api::catalog)),
         route("GET", "/api/dashboards", Policy::Read, get(dash_api::list)),
         route("GET", "/api/dashboards/{name}", Policy::Read, get(dash_api::one)),
+        route("POST", "/api/dashboards/{name}/tiles/{tile}", Policy::Read, post(dash_api::tile)),
+        route("POST", "/api/dashboards/{name}/tiles/{tile}/detail", Policy::Read, post(dash_api::detail)),
     ]
 }
 
@@ -63,10 +79,11 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
     let mut router = Router::new();
     for route in routes() {
         tracing::trace!(method = route.method, path = route.path, policy = ?route.policy, "route");
-        router = router.route(route.path, route.handler);
+        let policy = from_fn_with_state((Arc::clone(&api), route.policy), guard::authorized);
+        router = router.route(route.path, route.handler.route_layer(policy));
     }
     router
-        .fallback(no_such_path)
+        .fallback(get(ui::file_or_page).fallback(no_such_path))
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn_with_state(Arc::clone(&api), guard::guard))
@@ -74,7 +91,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
 }
 
 async fn no_such_path() -> ApiError {
-    ApiError::not_found("there is nothing at this path", "`GET /` lists what there is.")
+    ApiError::not_found("there is nothing at this path", "The pages are below `/`, the API below `/api`.")
 }
 
 async fn no_such_method() -> ApiError {
@@ -94,16 +111,24 @@ mod tests {
 
     #[test]
     fn every_unsafe_route_is_named_here_with_its_policy() {
+        check("POST", "/api/login", Policy::Open);
+        check("POST", "/api/logout", Policy::Open);
         check("POST", "/api/runs", Policy::Act);
+        check("POST", "/api/runs/{id}/rerun", Policy::Act);
         check("POST", "/api/sql", Policy::UntrustedSql);
+        check("DELETE", "/api/sql/{id}", Policy::UntrustedSql);
+        check("POST", "/api/sql/explain", Policy::UntrustedSql);
+        // They ask with a body; nothing changes.
+        check("POST", "/api/dashboards/{name}/tiles/{tile}", Policy::Read);
+        check("POST", "/api/dashboards/{name}/tiles/{tile}/detail", Policy::Read);
         let unsafe_routes = routes().iter().filter(|route| route.method != "GET").count();
-        assert_eq!(unsafe_routes, 2, "a new unsafe route needs a line above");
+        assert_eq!(unsafe_routes, 9, "a new unsafe route needs a line above");
     }
 
     #[test]
-    fn only_health_is_open() {
+    fn only_health_and_the_session_are_open() {
         let open: Vec<_> =
             routes().iter().filter(|route| route.policy == Policy::Open).map(|route| route.path).collect();
-        assert_eq!(open, ["/health"]);
+        assert_eq!(open, ["/health", "/api/session", "/api/login", "/api/logout"]);
     }
 }

@@ -4,6 +4,7 @@
 
 mod binary;
 mod cell;
+mod parquet_file;
 mod text;
 
 use arrow::datatypes::SchemaRef;
@@ -14,6 +15,7 @@ use headwater_project::Failure;
 pub use cell::Cells;
 
 use binary::ArrowStream;
+use parquet_file::ParquetFile;
 use text::{Csv, JsonLines, JsonObject, JsonRecords};
 
 /// How rows are written.
@@ -29,6 +31,7 @@ pub enum RowFormat {
     Csv,
     /// Arrow IPC stream.
     Arrow,
+    Parquet,
 }
 
 /// How the rows ended.
@@ -57,6 +60,7 @@ impl RowFormat {
             Self::JsonLines => Box::new(JsonLines::new(schema)),
             Self::Csv => Box::new(Csv::new(schema)),
             Self::Arrow => Box::new(ArrowStream::new(schema)?),
+            Self::Parquet => Box::new(ParquetFile::new(schema)?),
         })
     }
 
@@ -66,6 +70,7 @@ impl RowFormat {
             Self::JsonLines => "application/x-ndjson",
             Self::Csv => "text/csv; charset=utf-8; header=present",
             Self::Arrow => "application/vnd.apache.arrow.stream",
+            Self::Parquet => "application/vnd.apache.parquet",
         }
     }
 

@@ -6,12 +6,14 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use headwater_app::view::Silent;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use headwater_app::view::{Silent, StepSummary};
 use headwater_app::{BuildCommand, BuildRequest, Selection};
 use headwater_project::Failure;
 use serde::Deserialize;
 
-use crate::api::{Answer, ApiError, SharedApi, list as wire_list};
+use crate::api::{Answer, Api, ApiError, SharedApi, list as wire_list, read_json};
 use crate::wire;
 
 const DEFAULT_LIMIT: usize = 50;
@@ -33,29 +35,79 @@ pub(crate) async fn list(
 }
 
 pub(crate) async fn one(State(api): SharedApi, Path(id): Path<String>) -> Answer<wire::RunWithSteps> {
-    let no_such_run = || ApiError::not_found(format!("there is no run `{id}`"), "`GET /api/runs` lists the runs.");
-    let number = id.parse::<i64>().map_err(|_| no_such_run())?;
+    let number = id.parse::<i64>().map_err(|_| no_such_run(&id))?;
     let (run, steps) = api.instance.run(number).await.map_err(ApiError::absent)?;
     Ok(Json(wire::RunWithSteps { run: run.into(), steps: steps.into_iter().map(Into::into).collect() }))
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StartParameters {
+    wait: Option<bool>,
+}
+
 /// Runs to the end even when the caller hangs up: a run is the project's, not the connection's.
-pub(crate) async fn start(State(api): SharedApi, body: Result<Bytes, BytesRejection>) -> Answer<wire::RunReport> {
-    let request = build_request(start_run(&body?)?)?;
+pub(crate) async fn start(
+    State(api): SharedApi,
+    parameters: Result<Query<StartParameters>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+    let Query(parameters) = parameters?;
+    let request = build_request(read_json(&body?)?)?;
+    if parameters.wait == Some(false) {
+        return begin(&api, &request);
+    }
     let (instance, cancel) = (api.instance.clone(), api.stop.child_token());
     let build = api.tasks.spawn(async move { instance.build(request, Arc::new(Silent), cancel).await });
     let report =
         build.await.map_err(|error| Failure::internal("the run ended unexpectedly").with_detail(error.to_string()))?;
-    Ok(Json(report?.into()))
+    Ok(Json(wire::RunReport::from(report?)).into_response())
 }
 
-/// No body asks for what an empty one does.
-fn start_run(body: &[u8]) -> Result<wire::StartRun, ApiError> {
-    if body.is_empty() {
-        return Ok(wire::StartRun::default());
+/// Answers with the queued run and lets it go on.
+fn begin(api: &Api, request: &BuildRequest) -> Result<Response, ApiError> {
+    let queued = api.instance.queue(request)?;
+    let run = queued.run();
+    let (instance, cancel) = (api.instance.clone(), api.stop.child_token());
+    api.tasks.spawn(async move {
+        if let Err(failure) = instance.run_queued(queued, Arc::new(Silent), cancel).await {
+            tracing::warn!(run, message = %failure.message, detail = ?failure.detail, "a run failed to begin");
+        }
+    });
+    Ok((StatusCode::ACCEPTED, Json(wire::RunStarted { run: run.into() })).into_response())
+}
+
+/// The same command and selection once more.
+pub(crate) async fn rerun(
+    State(api): SharedApi,
+    Path(id): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+    let asked: wire::Rerun = read_json(&body?)?;
+    let number = id.parse::<i64>().map_err(|_| no_such_run(&id))?;
+    let (run, steps) = api.instance.run(number).await.map_err(ApiError::absent)?;
+    let select = if asked.failed_only {
+        failed_and_after(&steps)
+    } else {
+        run.selection.split_whitespace().map(str::to_owned).collect()
+    };
+    if asked.failed_only && select.is_empty() {
+        return Err(Failure::user(format!("nothing failed in run {id}")).into());
     }
-    Ok(serde_json::from_slice(body)
-        .map_err(|error| Failure::user("the body is not the JSON this route takes").with_detail(error.to_string()))?)
+    let command = Some(run.command);
+    let request = wire::StartRun { command, select, ..wire::StartRun::default() };
+    begin(&api, &BuildRequest { trigger: "retry", ..build_request(request)? })
+}
+
+/// Selectors of what did not succeed, with what stands on it.
+fn failed_and_after(steps: &[StepSummary]) -> Vec<String> {
+    let bad =
+        steps.iter().filter(|step| matches!(step.status.as_str(), "failed" | "skipped" | "cancelled" | "crashed"));
+    bad.filter_map(|step| Some(format!("{}+", step.id.split('.').nth(2)?))).collect()
+}
+
+fn no_such_run(id: &str) -> ApiError {
+    ApiError::not_found(format!("there is no run `{id}`"), "`GET /api/runs` lists the runs.")
 }
 
 fn build_request(body: wire::StartRun) -> Result<BuildRequest, ApiError> {

@@ -1,5 +1,6 @@
 //! `/api/topics`: the local log's topics and their last records.
 
+use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
@@ -18,6 +19,20 @@ pub(crate) struct TailParameters {
 
 pub(crate) async fn list(State(api): SharedApi) -> Answer<Vec<wire::Topic>> {
     Ok(wire_list(api.instance.topics().await?))
+}
+
+pub(crate) async fn one(State(api): SharedApi, Path(name): Path<String>) -> Answer<wire::TopicDetail> {
+    let topic = api.instance.topic(&name).await.map_err(ApiError::absent)?;
+    let records: i64 = topic.partitions.iter().map(|partition| partition.end_offset - partition.start_offset).sum();
+    let bytes: u64 = topic.partitions.iter().map(|partition| partition.bytes).sum();
+    let rates = api.events.rates();
+    let pipelines = api.up.pipelines();
+    let pipeline = pipelines.into_iter().find(|pipeline| pipeline.table.ends_with(&format!(".{name}")));
+    let pipeline = pipeline.map(|pipeline| wire::IngestProgress {
+        rows_per_second: rates.get(&pipeline.table).copied().unwrap_or_default(),
+        pipeline: pipeline.into(),
+    });
+    Ok(Json(wire::TopicDetail { topic: topic.into(), records: records.into(), bytes: bytes.into(), pipeline }))
 }
 
 pub(crate) async fn tail(

@@ -2,29 +2,43 @@
 //!
 //! A key is never renamed or removed while `/api` has no version; keys may be added. Times are RFC 3339 in UTC.
 
+mod answers;
 mod assets;
 mod dashboards;
+mod definition;
+mod events;
 mod findings;
+mod home;
+mod integer;
+mod lineage;
+mod quarantine;
 mod runs;
+mod session;
+mod sql;
 mod status;
 mod topics;
 
-pub use assets::{Asset, Assets, Column, CompiledNode, Node, Table};
-pub use dashboards::{Dashboard, RowColumn, Tile, TileRows, columns};
+pub use answers::{DashboardAnswer, columns};
+pub use assets::{Asset, AssetLink, Assets, Column, CompiledNode, Node, Table, TableCommit};
+pub use dashboards::{
+    Condition, Dashboard, DashboardSummary, DatePreset, DetailRequest, Filter, FilterKind, Grid, NumberFormat, Period,
+    ReadVersion, RowColumn, Rows, Selects, Sort, Stacking, Tab, TableColumn, TestCounts, Tile, TileAnswer, TileKind,
+    TileRequest,
+};
+pub use events::{Event, IngestProgress};
 pub use findings::{Diagnosis, Finding};
-pub use runs::{Run, RunReport, RunWithSteps, StartRun, Step, StepReport};
+pub use home::{AssetTest, Disk, Freshness, Home, Memory};
+pub use integer::Integer;
+pub use lineage::{Lineage, LineageEdge, LineageKind, LineageNode, LineagePoint, LineageStatus};
+pub use quarantine::{Quarantine, QuarantineReason, QuarantineTable};
+pub use runs::{Rerun, Run, RunReport, RunStarted, RunWithSteps, StartRun, Step, StepReport};
+pub use session::{Login, Role, Session, User};
+pub use sql::{Catalog, CatalogTable, SqlAnswer, SqlCancelled, SqlPlan, SqlRequest};
 pub use status::{Generator, Health, Pipeline, Schedule, Status};
-pub use topics::{Topic, TopicPartition, TopicRecord};
+pub use topics::{Topic, TopicDetail, TopicPartition, TopicRecord};
 
 use headwater_project::{Failure, Kind};
-use serde::{Deserialize, Serialize};
-
-/// The body of `POST /api/sql`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SqlRequest {
-    pub sql: String,
-}
+use serde::Serialize;
 
 /// The body of every refusal.
 #[derive(Debug, Serialize)]
@@ -32,12 +46,12 @@ pub struct ErrorBody {
     pub error: Error,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Error {
     pub message: String,
     pub detail: Option<String>,
     pub hint: Option<String>,
-    /// `user`, `external`, `exhausted`, `conflict` or `internal`.
+    /// `user`, `external`, `exhausted`, `conflict` or `internal`; `unauthenticated` (401) and `forbidden` (403) for who asks.
     pub kind: &'static str,
 }
 

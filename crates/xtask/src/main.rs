@@ -1,8 +1,10 @@
-//! Automation for developers: `cargo xtask tidy` holds the rules of this repository that no lint can say.
+//! Automation for developers: `cargo xtask tidy` holds the rules of this repository that no lint can say, `cargo xtask
+//! types` writes the browser's types of what crosses HTTP.
 //!
 //! May know everything about the repository and nothing about the product: no crate of ours is a dependency.
 
 mod tidy;
+mod typescript;
 
 use std::io::Write;
 use std::path::Path;
@@ -22,8 +24,13 @@ fn main() -> anyhow::Result<ExitCode> {
             writeln!(words, "tidy: {errors} to mend, {} warnings", findings.len() - errors)?;
             Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        ["types"] => {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+            typescript::write(&root)?;
+            Ok(ExitCode::SUCCESS)
+        }
         _ => {
-            writeln!(words, "usage: cargo xtask tidy")?;
+            writeln!(words, "usage: cargo xtask tidy | types")?;
             Ok(ExitCode::from(2))
         }
     }

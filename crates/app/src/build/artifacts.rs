@@ -1,7 +1,7 @@
 //! What a run leaves in `.headwater/target`: compiled SQL, `manifest.json`, `run_results.json`, in dbt's shapes.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use headwater_project::{Failure, Timestamp};
@@ -25,14 +25,17 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 
 /// The SQL of a node under the path of its template.
 pub(super) fn write_compiled(instance: &Instance, node: &Node, sql: &str) -> Result<(), Failure> {
+    write(&compiled_path(instance, node), sql)
+}
+
+pub(crate) fn compiled_path(instance: &Instance, node: &Node) -> PathBuf {
     let folder = instance.paths.target().join("compiled");
-    let path = if node.path.extension().is_some_and(|end| end == "sql") {
+    if node.path.extension().is_some_and(|end| end == "sql") {
         folder.join(&node.path)
     } else {
         // Generic tests have no file of their own.
         folder.join(&node.path).join(format!("{}.sql", node.name))
-    };
-    write(&path, sql)
+    }
 }
 
 pub(super) fn write_run_results(instance: &Instance, report: &RunReport) -> Result<(), Failure> {

@@ -269,7 +269,7 @@ impl Run {
         };
         let left = headwater_state::StepResult {
             rows: report.rows.and_then(|rows| i64::try_from(rows).ok()),
-            message: report.failure.as_ref().map(|failure| failure.message.clone()),
+            message: report.failure.as_ref().map(crate::history::recorded),
             compiled_path: None,
             table_version: result.fingerprint.as_ref().map(|fingerprint| fingerprint.output_version),
         };

@@ -16,15 +16,16 @@ pub(super) async fn dashboards(context: &Context, name: Option<String>, all: boo
     if name.is_none() && !all {
         return list(context, known);
     }
-    if let Some(name) = name.as_ref().filter(|name| !known.iter().any(|(known, _)| known == *name)) {
-        let names = known.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if let Some(name) = name.as_ref().filter(|name| !known.iter().any(|(known, _, _)| known == *name)) {
+        let names = known.iter().map(|(name, _, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let failure = Failure::user(format!("there is no dashboard `{name}`"));
         return Err(failure.with_hint(format!("The dashboards are {names}.")).into());
     }
     let answers = instance.dashboard(name.as_deref()).await?;
     let failed = answers.iter().any(|answer| answer.result.is_err());
     if context.printer.json {
-        let tiles: Vec<wire::Tile> = answers.iter().map(wire::Tile::try_from).collect::<Result<_, _>>()?;
+        let tiles: Vec<wire::DashboardAnswer> =
+            answers.iter().map(wire::DashboardAnswer::try_from).collect::<Result<_, _>>()?;
         context.printer.json(&tiles)?;
     } else {
         print_answers(&context.printer, &answers)?;
@@ -32,13 +33,14 @@ pub(super) async fn dashboards(context: &Context, name: Option<String>, all: boo
     if failed { Err(Stop::Findings) } else { Ok(()) }
 }
 
-fn list(context: &Context, known: Vec<(String, String)>) -> Result<(), Stop> {
+fn list(context: &Context, known: Vec<(String, String, Option<String>)>) -> Result<(), Stop> {
     if context.printer.json {
-        let dashboards: Vec<wire::Dashboard> = known.into_iter().map(Into::into).collect();
+        let summary = |(name, title, description)| wire::DashboardSummary { name, title, description };
+        let dashboards: Vec<wire::DashboardSummary> = known.into_iter().map(summary).collect();
         return context.printer.json(&dashboards);
     }
     let mut table = Table::new(&[("dashboard", Align::Left), ("title", Align::Left)]);
-    for (name, title) in known {
+    for (name, title, _) in known {
         table.row(&[name, title]);
     }
     context.printer.table(&table)

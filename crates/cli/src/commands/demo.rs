@@ -8,7 +8,7 @@ use headwater_app::{BuildRequest, GenerateRequest, Instance, UpOptions, example_
 use headwater_project::Failure;
 
 use super::{Context, Stop, build, dashboards, generate, ingest};
-use crate::args::Demo;
+use crate::args::{AccessOptions, Demo};
 use crate::print::{Printer, batch_table, grouped};
 use crate::serving::{Serving, ServingOptions};
 use crate::signals::Interrupt;
@@ -32,6 +32,7 @@ pub(super) async fn demo(context: &Context, demo: Demo) -> Result<(), Stop> {
     let options = ServingOptions {
         port: demo.port,
         for_duration: demo.for_duration.or(unattended),
+        access: AccessOptions::default(),
         up: UpOptions { build_every: Some(demo.build_every), speed: demo.speed },
     };
     let serving = Serving::start(&context.printer, instance.clone(), options).await?;

@@ -13,6 +13,7 @@ pub(super) async fn up(context: &Context, up: Up) -> Result<(), Stop> {
     let options = ServingOptions {
         port: up.port,
         for_duration: up.for_duration,
+        access: up.access,
         up: UpOptions { build_every: up.build_every, speed: up.speed },
     };
     let serving = Serving::start(&context.printer, instance, options).await?;

@@ -8,3 +8,4 @@ mod broken_projects;
 mod first_project;
 mod formats;
 mod manners;
+mod serving;

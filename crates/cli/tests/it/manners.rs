@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::invocation::Sandbox;
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "init",
     "check",
     "schema",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 23] = [
     "tables",
     "up",
     "demo",
+    "users",
     "doctor",
     "maintain",
     "completions",

@@ -11,9 +11,10 @@ pub(super) fn format(parameter: Option<&str>, accept: &str) -> Result<RowFormat,
         Some("json") => Ok(RowFormat::JsonObject),
         Some("csv") => Ok(RowFormat::Csv),
         Some("arrow") => Ok(RowFormat::Arrow),
+        Some("parquet") => Ok(RowFormat::Parquet),
         Some(other) => {
             let failure = Failure::user(format!("there is no format `{other}`"))
-                .with_hint("The formats are `json`, `csv` and `arrow`.");
+                .with_hint("The formats are `json`, `csv`, `arrow` and `parquet`.");
             Err(failure.into())
         }
         None => Ok(from_accept(accept)),
@@ -28,6 +29,7 @@ fn from_accept(accept: &str) -> RowFormat {
             "application/json" | "application/*" | "*/*" => RowFormat::JsonObject,
             "text/csv" | "text/*" => RowFormat::Csv,
             "application/vnd.apache.arrow.stream" => RowFormat::Arrow,
+            "application/vnd.apache.parquet" => RowFormat::Parquet,
             _ => continue,
         };
         let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1000, weight);

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::RowLimit;
 use super::pump::{self, BrokenOff, PATIENCE};
+use super::running::Entry;
 use crate::api::ApiError;
 use crate::rows::{End, RowEncoder, RowFormat};
 
@@ -20,7 +21,8 @@ struct Rows {
     format: RowFormat,
     left: usize,
     may_truncate: bool,
-    _turn: OwnedSemaphorePermit,
+    /// Kept until the rows have ended: the turn, and the name to end them by.
+    held: (OwnedSemaphorePermit, Entry),
     is_done: bool,
 }
 
@@ -28,7 +30,7 @@ struct Rows {
 pub(super) async fn start(
     tasks: &TaskTracker,
     stream: QueryStream,
-    turn: OwnedSemaphorePermit,
+    held: (OwnedSemaphorePermit, Entry),
     format: RowFormat,
     limit: RowLimit,
 ) -> Result<Body, ApiError> {
@@ -38,7 +40,7 @@ pub(super) async fn start(
         encoder,
         format,
         left: limit.rows,
-        _turn: turn,
+        held,
         may_truncate: limit.is_asked || format.tells_its_end(),
         is_done: false,
     };
@@ -65,7 +67,11 @@ impl Rows {
 
     /// Encodes one batch, or the end.
     async fn step(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
-        let Some(batch) = self.stream.next().await? else {
+        let next = tokio::select! {
+            next = self.stream.next() => next?,
+            () = self.held.1.cancelled.cancelled() => return Err(super::was_cancelled()),
+        };
+        let Some(batch) = next else {
             self.is_done = true;
             return self.encoder.finish(End::default(), out).map_err(|error| encoding_failed(&error));
         };

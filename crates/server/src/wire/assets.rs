@@ -1,7 +1,9 @@
 //! Nodes of the project and tables of the lake.
 
-use headwater_app::view;
+use headwater_app::{rfc3339, view};
 use serde::Serialize;
+
+use super::{AssetTest, Integer};
 
 #[derive(Debug, Serialize)]
 pub struct Assets {
@@ -9,11 +11,80 @@ pub struct Assets {
     pub tables: Vec<Table>,
 }
 
-/// At least one of the two is there.
+/// `node` or `table` is there, or both.
 #[derive(Debug, Serialize)]
 pub struct Asset {
     pub node: Option<Node>,
     pub table: Option<Table>,
+    /// As the project's files describe them; the types are those of `table`.
+    pub column_descriptions: std::collections::BTreeMap<String, String>,
+    /// The newest first, as far as the table's log still tells.
+    pub versions: Vec<TableCommit>,
+    pub tests: Vec<AssetTest>,
+    /// As written, and as it ran.
+    pub raw_sql: Option<String>,
+    pub compiled_sql: Option<String>,
+    /// Why it does not compile now.
+    pub compile_error: Option<super::Error>,
+    pub upstream: Vec<AssetLink>,
+    pub downstream: Vec<AssetLink>,
+}
+
+impl From<view::AssetDetail> for Asset {
+    fn from(asset: view::AssetDetail) -> Self {
+        Self {
+            node: asset.node.map(Into::into),
+            table: asset.table.map(Into::into),
+            column_descriptions: asset.column_descriptions,
+            versions: asset.commits.into_iter().map(Into::into).collect(),
+            tests: asset.tests.into_iter().map(Into::into).collect(),
+            raw_sql: asset.raw_sql,
+            compiled_sql: asset.compiled_sql,
+            compile_error: asset.compile_failure.as_ref().map(Into::into),
+            upstream: asset.upstream.into_iter().map(Into::into).collect(),
+            downstream: asset.downstream.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<view::AssetLink> for AssetLink {
+    fn from(link: view::AssetLink) -> Self {
+        Self { id: link.id, name: link.name, kind: link.kind }
+    }
+}
+
+impl From<view::CommitSummary> for TableCommit {
+    fn from(commit: view::CommitSummary) -> Self {
+        Self {
+            version: commit.version.into(),
+            at: commit.at.map(rfc3339),
+            rows_written: commit.rows_written.map(Into::into),
+            run: commit.run.map(Into::into),
+            operation: commit.operation,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct AssetLink {
+    /// A node's id, `dashboard.d` or `tile.d.t`.
+    pub id: String,
+    pub name: String,
+    /// `model`, `seed`, `source`, `test`, `tile`.
+    pub kind: String,
+}
+
+/// One version of a table.
+#[derive(Debug, Serialize)]
+pub struct TableCommit {
+    pub version: Integer,
+    pub at: Option<String>,
+    /// Rows this commit wrote.
+    pub rows_written: Option<Integer>,
+    /// The run that made it.
+    pub run: Option<Integer>,
+    /// What wrote it: `WRITE`, `MERGE`, `OPTIMIZE`, ...
+    pub operation: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,10 +133,10 @@ impl From<view::CompiledNode> for CompiledNode {
 pub struct Table {
     pub name: String,
     pub is_view: bool,
-    pub version: u64,
-    pub rows: Option<u64>,
-    pub bytes: u64,
-    pub files: u64,
+    pub version: Integer,
+    pub rows: Option<Integer>,
+    pub bytes: Integer,
+    pub files: Integer,
     pub columns: Vec<Column>,
     pub partition_columns: Vec<String>,
 }
@@ -82,10 +153,10 @@ impl From<view::TableSummary> for Table {
         Self {
             name: table.name,
             is_view: table.is_view,
-            version: table.version,
-            rows: table.rows,
-            bytes: table.bytes,
-            files: table.files,
+            version: table.version.into(),
+            rows: table.rows.map(Into::into),
+            bytes: table.bytes.into(),
+            files: table.files.into(),
             columns: table.columns.into_iter().map(column).collect(),
             partition_columns: table.partition_columns,
         }

@@ -3,7 +3,7 @@
 use headwater_app::{rfc3339, view};
 use serde::{Deserialize, Serialize};
 
-use super::Error;
+use super::{Error, Integer};
 
 /// The body of `POST /api/runs`. Everything may be left out: that builds the whole project.
 #[derive(Debug, Default, Deserialize)]
@@ -18,7 +18,7 @@ pub struct StartRun {
 
 #[derive(Debug, Serialize)]
 pub struct RunReport {
-    pub run: i64,
+    pub run: Integer,
     pub command: String,
     pub succeeded: bool,
     pub seconds: f64,
@@ -29,7 +29,7 @@ pub struct RunReport {
 impl From<view::RunReport> for RunReport {
     fn from(report: view::RunReport) -> Self {
         Self {
-            run: report.run,
+            run: report.run.into(),
             command: report.command,
             succeeded: report.succeeded,
             seconds: report.seconds,
@@ -48,7 +48,7 @@ pub struct StepReport {
     pub outcome: &'static str,
     pub started_at: String,
     pub seconds: f64,
-    pub rows: Option<u64>,
+    pub rows: Option<Integer>,
     pub error: Option<Error>,
 }
 
@@ -61,19 +61,20 @@ impl From<view::StepReport> for StepReport {
             outcome: step.outcome.as_str(),
             started_at: rfc3339(step.started_at),
             seconds: step.seconds,
-            rows: step.rows,
+            rows: step.rows.map(Into::into),
             error: step.failure.as_ref().map(Into::into),
         }
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Run {
-    pub id: i64,
+    pub id: Integer,
     pub job: Option<String>,
     pub command: String,
     pub trigger: String,
     pub selection: String,
+    /// `queued`, `running`, `succeeded`, `failed`, `cancelled`, `crashed`.
     pub status: String,
     pub queued_at: String,
     pub started_at: Option<String>,
@@ -84,7 +85,7 @@ pub struct Run {
 impl From<view::RunSummary> for Run {
     fn from(run: view::RunSummary) -> Self {
         Self {
-            id: run.id,
+            id: run.id.into(),
             job: run.job,
             command: run.command,
             trigger: run.trigger,
@@ -109,11 +110,32 @@ pub struct RunWithSteps {
 pub struct Step {
     pub id: String,
     pub kind: String,
+    /// `pending`, `running`, `succeeded`, `warn`, `failed`, `skipped`, `unchanged`, `cancelled`, `crashed`.
     pub status: String,
     pub started_at: Option<String>,
     pub finished_at: Option<String>,
-    pub rows: Option<i64>,
+    /// Rows written by a model, or found by a test.
+    pub rows: Option<Integer>,
     pub message: Option<String>,
+    pub detail: Option<String>,
+    /// What can be done about a failure.
+    pub hint: Option<String>,
+    /// As it ran, when the target folder still holds it.
+    pub compiled_sql: Option<String>,
+}
+
+/// The body of `POST /api/runs/{id}/rerun`: the same command and selection again.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rerun {
+    /// Only what failed, was skipped or cancelled, and what stands on it.
+    pub failed_only: bool,
+}
+
+/// The answer of `POST /api/runs/{id}/rerun` and of `POST /api/runs?wait=false`.
+#[derive(Debug, Serialize)]
+pub struct RunStarted {
+    pub run: Integer,
 }
 
 impl From<view::StepSummary> for Step {
@@ -124,8 +146,11 @@ impl From<view::StepSummary> for Step {
             status: step.status,
             started_at: step.started_at.map(rfc3339),
             finished_at: step.finished_at.map(rfc3339),
-            rows: step.rows,
+            rows: step.rows.map(Into::into),
             message: step.message,
+            detail: step.detail,
+            hint: step.hint,
+            compiled_sql: step.compiled_sql,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use headwater_app::{rfc3339, view};
 use serde::Serialize;
 
-use super::{Error, Run};
+use super::{Error, Integer, Run};
 
 #[derive(Debug, Serialize)]
 pub struct Health {
@@ -18,11 +18,11 @@ pub struct Status {
     pub version: String,
     pub started_at: String,
     pub now: String,
-    pub memory_bytes: u64,
+    pub memory_bytes: Integer,
     pub generators: Vec<Generator>,
     pub pipelines: Vec<Pipeline>,
     pub schedules: Vec<Schedule>,
-    pub running_runs: Vec<i64>,
+    pub running_runs: Vec<Integer>,
     pub last_run: Option<Run>,
 }
 
@@ -33,11 +33,11 @@ impl From<view::Status> for Status {
             version: status.version,
             started_at: rfc3339(status.started_at),
             now: rfc3339(status.now),
-            memory_bytes: status.memory_bytes,
+            memory_bytes: status.memory_bytes.into(),
             generators: status.generators.into_iter().map(Into::into).collect(),
             pipelines: status.pipelines.into_iter().map(Into::into).collect(),
             schedules: status.schedules.into_iter().map(Into::into).collect(),
-            running_runs: status.running_runs,
+            running_runs: status.running_runs.into_iter().map(Into::into).collect(),
             last_run: status.last_run.map(Into::into),
         }
     }
@@ -47,12 +47,12 @@ impl From<view::Status> for Status {
 pub struct Generator {
     pub source: String,
     pub state: String,
-    pub delivered: u64,
-    pub late: u64,
-    pub duplicates: u64,
-    pub malformed: u64,
+    pub delivered: Integer,
+    pub late: Integer,
+    pub duplicates: Integer,
+    pub malformed: Integer,
     pub reached: Option<String>,
-    pub by_topic: BTreeMap<String, u64>,
+    pub by_topic: BTreeMap<String, Integer>,
 }
 
 impl From<view::GeneratorStatus> for Generator {
@@ -60,27 +60,28 @@ impl From<view::GeneratorStatus> for Generator {
         Self {
             source: status.source,
             state: status.state,
-            delivered: status.delivered,
-            late: status.late,
-            duplicates: status.duplicates,
-            malformed: status.malformed,
+            delivered: status.delivered.into(),
+            late: status.late.into(),
+            duplicates: status.duplicates.into(),
+            malformed: status.malformed.into(),
             reached: status.reached.map(rfc3339),
-            by_topic: status.by_topic,
+            by_topic: status.by_topic.into_iter().map(|(topic, count)| (topic, count.into())).collect(),
         }
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Pipeline {
     pub source: String,
     pub table: String,
+    /// `starting`, `running`, `caught up`, `retrying`, `failed`, `finished`, `stopped`.
     pub state: String,
-    pub records_in: u64,
-    pub rows_out: u64,
-    pub quarantined: u64,
-    pub bytes_in: u64,
-    pub commits: u64,
-    pub lag: u64,
+    pub records_in: Integer,
+    pub rows_out: Integer,
+    pub quarantined: Integer,
+    pub bytes_in: Integer,
+    pub commits: Integer,
+    pub lag: Integer,
     pub last_commit_at: Option<String>,
     pub error: Option<Error>,
 }
@@ -91,12 +92,12 @@ impl From<view::PipelineStatus> for Pipeline {
             source: status.source,
             table: status.table,
             state: status.state,
-            records_in: status.records_in,
-            rows_out: status.rows_out,
-            quarantined: status.quarantined,
-            bytes_in: status.bytes_in,
-            commits: status.commits,
-            lag: status.lag,
+            records_in: status.records_in.into(),
+            rows_out: status.rows_out.into(),
+            quarantined: status.quarantined.into(),
+            bytes_in: status.bytes_in.into(),
+            commits: status.commits.into(),
+            lag: status.lag.into(),
             last_commit_at: status.last_commit_at.map(rfc3339),
             error: status.error.as_ref().map(Into::into),
         }

@@ -87,12 +87,12 @@ fn a_tile_carries_exact_numbers_or_an_error() {
         seconds: 0.0,
         result,
     };
-    let rows = answer(Ok(view::TileRows { schema: batch.schema(), batches: vec![batch] }));
-    let tile = serde_json::to_value(Tile::try_from(&rows).unwrap()).unwrap();
+    let rows = answer(Ok(view::TileRows { schema: batch.schema(), batches: vec![batch], truncated: false }));
+    let tile = serde_json::to_value(DashboardAnswer::try_from(&rows).unwrap()).unwrap();
     assert_eq!(tile["result"]["rows"], json!([[1], ["9223372036854775807"]]));
     assert_eq!(tile["error"], Value::Null);
     let failed = answer(Err(Failure::user("no such table")));
-    let tile = serde_json::to_value(Tile::try_from(&failed).unwrap()).unwrap();
+    let tile = serde_json::to_value(DashboardAnswer::try_from(&failed).unwrap()).unwrap();
     assert_eq!((&tile["result"], &tile["error"]["message"]), (&Value::Null, &json!("no such table")));
 }
 

@@ -1,0 +1,135 @@
+//! Lineage, assets, quarantine and home.
+
+use std::collections::BTreeMap;
+
+use headwater_project::{Failure, Timestamp};
+
+use super::{Diagnosis, NodeSummary, RunSummary, Status, TableSummary, TileRows};
+
+/// How a node of the lineage is; the worse, the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    Unknown,
+    Ok,
+    Running,
+    Warning,
+    Failed,
+}
+
+/// Everything as one graph, laid out.
+#[derive(Clone, Debug)]
+pub struct LineageGraph {
+    pub nodes: Vec<LineageNode>,
+    pub edges: Vec<LineageEdge>,
+    pub width: f64,
+    pub height: f64,
+}
+
+/// From, to, and the bends between.
+pub type LineageEdge = (String, String, Vec<(f64, f64)>);
+
+#[derive(Clone, Debug)]
+pub struct LineageNode {
+    pub id: String,
+    pub name: String,
+    /// `source`, `seed`, `model`, `test`, `tile`, `dashboard`.
+    pub kind: &'static str,
+    pub health: Health,
+    pub message: Option<String>,
+    pub relation: Option<String>,
+    pub materialized: Option<String>,
+    pub dashboard: Option<String>,
+    pub x: f64,
+    pub y: f64,
+}
+
+/// One asset in detail.
+#[derive(Clone, Debug, Default)]
+pub struct AssetDetail {
+    pub node: Option<NodeSummary>,
+    pub table: Option<TableSummary>,
+    pub column_descriptions: BTreeMap<String, String>,
+    pub commits: Vec<CommitSummary>,
+    pub tests: Vec<AssetTest>,
+    pub raw_sql: Option<String>,
+    pub compiled_sql: Option<String>,
+    pub compile_failure: Option<Failure>,
+    pub upstream: Vec<AssetLink>,
+    pub downstream: Vec<AssetLink>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetLink {
+    pub id: String,
+    pub name: String,
+    pub kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitSummary {
+    pub version: u64,
+    pub at: Option<Timestamp>,
+    pub rows_written: Option<u64>,
+    pub run: Option<i64>,
+    pub operation: Option<String>,
+}
+
+/// A test with its last result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetTest {
+    pub id: String,
+    pub name: String,
+    /// `pass`, `warn`, `fail`, `error`; none when it never ran.
+    pub outcome: Option<String>,
+    pub failures: Option<i64>,
+    pub message: Option<String>,
+    pub at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug)]
+pub struct QuarantineSummary {
+    pub table: String,
+    /// The table its records were meant for.
+    pub of: String,
+    pub total: u64,
+    pub reasons: Vec<QuarantineReason>,
+    pub sample: TileRows,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuarantineReason {
+    pub reason: String,
+    pub count: u64,
+    pub last_at: Option<Timestamp>,
+}
+
+/// The state of everything at a glance.
+#[derive(Clone, Debug)]
+pub struct Home {
+    pub status: Status,
+    pub running: Vec<RunSummary>,
+    pub recent_runs: Vec<RunSummary>,
+    pub tables: Vec<Freshness>,
+    pub failing_tests: Vec<AssetTest>,
+    pub quarantined: u64,
+    pub machine_bytes: u64,
+    pub disk: Disk,
+    pub problems: Vec<Diagnosis>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    pub table: String,
+    pub version: u64,
+    pub rows: Option<u64>,
+    pub bytes: u64,
+    pub at: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    pub tables_bytes: u64,
+    pub topics_bytes: u64,
+    pub free_bytes: u64,
+    pub total_bytes: u64,
+}
