@@ -35,6 +35,7 @@ impl Clock for SystemClock {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
+    #[expect(clippy::disallowed_methods, reason = "this is the module that draws random numbers")]
     fn next_u64(&self) -> u64 {
         uuid::Uuid::new_v4().as_u64_pair().0
     }

@@ -21,7 +21,7 @@ pub struct QueryStream {
 
 enum Rows {
     Engine(EngineStream),
-    Worker(crate::worker::WorkerStream),
+    Worker(Box<crate::worker::WorkerStream>),
 }
 
 impl QueryStream {
@@ -30,7 +30,7 @@ impl QueryStream {
     }
 
     pub(crate) fn from_worker(schema: SchemaRef, stream: crate::worker::WorkerStream) -> Self {
-        Self { schema, inner: Rows::Worker(stream) }
+        Self { schema, inner: Rows::Worker(Box::new(stream)) }
     }
 
     /// The next batch; `None` at the end.

@@ -137,7 +137,7 @@ fn classified(error: DeltaTableError) -> LakeError {
         DeltaTableError::Transaction { source: TransactionError::CommitConflict(_) }
         | DeltaTableError::Transaction { source: TransactionError::MaxCommitAttempts(_) }
         | DeltaTableError::Transaction { source: TransactionError::VersionAlreadyExists(_) } => {
-            LakeError::Conflict(error)
+            LakeError::Conflict(Box::new(error))
         }
         other => other.into(),
     }

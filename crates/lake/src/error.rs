@@ -14,7 +14,7 @@ pub enum LakeError {
     #[error("version {version} of table {table} does not exist")]
     NoSuchVersion { table: String, version: u64 },
     #[error("the table was changed by another writer")]
-    Conflict(#[source] DeltaTableError),
+    Conflict(#[source] Box<DeltaTableError>),
     #[error("another owner took over pipeline {pipeline}: its epoch is {current}, ours was {ours}")]
     Fenced { pipeline: String, ours: i64, current: i64 },
     #[error("positions of pipeline {pipeline} moved under us")]
@@ -34,7 +34,7 @@ pub enum LakeError {
     Damaged {
         table: String,
         #[source]
-        source: DeltaTableError,
+        source: Box<DeltaTableError>,
     },
     #[error("the store accepted two creations of the same object")]
     NoConditionalPut,
@@ -45,13 +45,13 @@ pub enum LakeError {
     #[error("reading or writing a file of the lake failed")]
     Io(#[from] std::io::Error),
     #[error("the table log could not be read or written")]
-    Delta(#[source] DeltaTableError),
+    Delta(#[source] Box<DeltaTableError>),
     #[error("writing a data file failed")]
     Parquet(#[from] parquet::errors::ParquetError),
     #[error("columns could not be converted")]
     Arrow(#[from] arrow::error::ArrowError),
     #[error("reading a table failed")]
-    Query(#[from] DataFusionError),
+    Query(#[source] Box<DataFusionError>),
     #[error("a fault was injected")]
     Injected(#[from] Injected),
     #[error("{0}")]
@@ -62,8 +62,14 @@ impl From<DeltaTableError> for LakeError {
     fn from(error: DeltaTableError) -> Self {
         match error {
             DeltaTableError::ObjectStore { source } => Self::Store(source),
-            other => Self::Delta(other),
+            other => Self::Delta(Box::new(other)),
         }
+    }
+}
+
+impl From<DataFusionError> for LakeError {
+    fn from(error: DataFusionError) -> Self {
+        Self::Query(Box::new(error))
     }
 }
 

@@ -113,7 +113,7 @@ impl Lake {
                 recover::set_aside_checkpoints(self, name, &error).await?;
                 let table = load_delta(&log_store, None)
                     .await
-                    .map_err(|source| LakeError::Damaged { table: name.to_string(), source })?;
+                    .map_err(|source| LakeError::Damaged { table: name.to_string(), source: Box::new(source) })?;
                 TableVersion::from_delta(name.clone(), table).map(Some)
             }
         }

@@ -7,7 +7,7 @@ mod tidy;
 mod typescript;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -15,8 +15,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let mut words = std::io::stderr().lock();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["tidy"] => {
-            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-            let findings = tidy::run(&root)?;
+            let findings = tidy::run(&root())?;
             for finding in &findings {
                 writeln!(words, "{finding}")?;
             }
@@ -25,8 +24,7 @@ fn main() -> anyhow::Result<ExitCode> {
             Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         ["types"] => {
-            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-            typescript::write(&root)?;
+            typescript::write(&root())?;
             Ok(ExitCode::SUCCESS)
         }
         _ => {
@@ -34,4 +32,10 @@ fn main() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(2))
         }
     }
+}
+
+/// The checkout that cargo runs us in. Asked for at run time: checkouts may share what they build.
+fn root() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from("."), |crate_folder| PathBuf::from(crate_folder).join("../.."))
 }

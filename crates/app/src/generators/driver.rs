@@ -206,7 +206,7 @@ impl Driver {
                 }
                 Ok(_) => tracing::warn!(generator = self.source, "the snapshot is ahead of the log and is not used"),
                 Err(error) => {
-                    tracing::warn!(generator = self.source, %error, "the snapshot does not fit and is not used")
+                    tracing::warn!(generator = self.source, %error, "the snapshot does not fit and is not used");
                 }
             }
         }
@@ -275,7 +275,7 @@ impl Pace {
     fn due(&self, now: Timestamp) -> Timestamp {
         match self.until {
             Until::BacklogDone => self.wall,
-            Until::Live { speed } if speed == 1.0 => now,
+            Until::Live { speed: 1.0 } => now,
             Until::Live { speed } => {
                 let passed = now.since(self.wall).as_secs_f64() * speed;
                 self.event.saturating_add(Duration::from_secs_f64(passed.clamp(0.0, 1e12)))

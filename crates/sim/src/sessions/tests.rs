@@ -159,8 +159,9 @@ fn run(value: &Value) -> (Vec<Record>, Sessions) {
 
 /// The configuration real users of the format have, when this checkout stands beside it.
 fn example_config() -> Option<Value> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/eventsim/example-config.json");
-    match std::fs::read_to_string(path) {
+    let crate_folder = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+    let path = format!("{crate_folder}/../../../shared/data/eventsim/example-config.json");
+    match std::fs::read_to_string(&path) {
         Ok(text) => Some(serde_json::from_str(&text).unwrap()),
         Err(_) => {
             println!("skipped: {path} is not there");

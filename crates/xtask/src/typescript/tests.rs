@@ -66,7 +66,7 @@ fn what_loses_digits_or_is_not_known_is_refused() {
 
 #[test]
 fn the_written_types_are_those_of_the_source() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = crate::root();
     let written = std::fs::read_to_string(root.join(TARGET)).unwrap();
     assert!(written == generate(&root).unwrap(), "run `cargo xtask types`: {TARGET} is stale");
 }

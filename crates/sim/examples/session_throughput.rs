@@ -1,6 +1,6 @@
 //! Measures the session generator into a sink that throws everything away.
 //!
-//! `throughput SETTINGS.json [users] [growth per year] [days] [most records]`, peak memory from `/proc/self/status`.
+//! `session_throughput SETTINGS.json [users] [growth per year] [days] [most records]`, peak memory from `/proc/self/status`.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark prints what it measured")]
 
 use std::error::Error;

@@ -1,4 +1,5 @@
-//! Measures the local log and the JSON decoder: `cargo run --release -p headwater-ingest --example throughput`.
+//! Measures the local log and the JSON decoder: `cargo run --release -p headwater-ingest --example log_throughput`.
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
 use std::error::Error;
 use std::io::Write;
