@@ -63,6 +63,8 @@ impl UpHandle {
             }
         }
         look.runs = runs.iter().map(crate::history::run_summary).collect();
+        // After the reads: who hears of what they found must not be answered from before it.
+        instance.moments.pass();
         Ok(look)
     }
 }

@@ -20,7 +20,7 @@ use crate::view::{CompiledNode, TileAnswer, TileRows};
 
 pub(crate) use answers::Answers;
 pub(crate) use standing::{KnownCell, is_relation, relation_name};
-pub(crate) use tile::{PreparedQueries, find_tile};
+pub(crate) use tile::{Moments, PreparedQueries, find_tile};
 
 /// What `headwater show` is asked for.
 #[derive(Clone, Debug)]
@@ -190,5 +190,26 @@ fn parameter(value: &ParameterValue) -> Parameter {
         ParameterValue::Text(text) => Parameter::Text(text.clone()),
         ParameterValue::Texts(texts) => Parameter::TextList(texts.clone()),
         ParameterValue::Number(number) => number.map_or(Parameter::Null, Parameter::Float),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use headwater_engine::{Engine, EngineOptions};
+    use headwater_lake::{Credentials, Lake, Location, Storage};
+
+    use super::*;
+    use crate::clock::{SystemClock, SystemEntropy};
+
+    /// A session over a lake in memory with nothing in it.
+    pub(super) fn empty_session() -> Session {
+        let location = Location::parse("memory://", std::path::Path::new("/")).unwrap();
+        let storage = Storage::open(&location, &Credentials::default()).unwrap();
+        let lake = Lake::new(storage, Arc::new(SystemClock::start()), Arc::new(SystemEntropy));
+        let options =
+            EngineOptions { memory_bytes: 1 << 20, spill_folder: None, partitions: 1, default_schema: "main".into() };
+        Engine::new(lake, &options).unwrap().session(BTreeMap::new(), BTreeSet::new())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use headwater_engine::{Engine, EngineOptions, PublishedRelation, Session};
 use headwater_ingest::log::{Consumers, LocalLog, LocalLogOptions};
@@ -12,7 +12,7 @@ use headwater_state::{BootId, MemoryStore, PublishedAs, SqliteStore, StateStore}
 use headwater_transform::ResourceType;
 
 use crate::clock::{SystemClock, SystemEntropy};
-use crate::dashboards::{Answers, KnownCell, PreparedQueries};
+use crate::dashboards::{Answers, KnownCell, Moments, PreparedQueries};
 use crate::lock::ProjectLock;
 use crate::paths::Paths;
 use crate::project::Project;
@@ -47,6 +47,8 @@ pub struct Inner {
     /// Answers of dashboards, shared by all who look.
     pub(crate) answers: Answers,
     pub(crate) prepared: PreparedQueries,
+    pub(crate) moments: Moments,
+    built: OnceLock<BTreeSet<TableName>>,
     pub(crate) known: KnownCell,
     _lock: Option<ProjectLock>,
 }
@@ -107,6 +109,8 @@ impl Instance {
             pinned: Mutex::default(),
             answers: Answers::new(threads),
             prepared: PreparedQueries::default(),
+            moments: Moments::default(),
+            built: OnceLock::new(),
             known: KnownCell::default(),
             _lock: lock,
         })))
@@ -170,9 +174,12 @@ impl Instance {
 
     /// Names that only a build makes: without a publication they do not exist, whatever an unfinished build left behind.
     pub(crate) fn built_names(&self) -> BTreeSet<TableName> {
-        let nodes = self.project().transform.ordered();
-        let built = nodes.filter(|node| matches!(node.resource_type, ResourceType::Model | ResourceType::Seed));
-        built.map(|node| TableName::new(node.relation.schema.clone(), node.relation.identifier.clone())).collect()
+        let find = || {
+            let nodes = self.project().transform.ordered();
+            let built = nodes.filter(|node| matches!(node.resource_type, ResourceType::Model | ResourceType::Seed));
+            built.map(|node| TableName::new(node.relation.schema.clone(), node.relation.identifier.clone())).collect()
+        };
+        self.built.get_or_init(find).clone()
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Known {
     /// Records set aside, by the table they were meant for.
     quarantined: BTreeMap<String, u64>,
     failed_run: Option<String>,
+    /// Worked out once for each set of tables.
+    standings: std::sync::Mutex<BTreeMap<Vec<String>, Standing>>,
 }
 
 /// The newest [`Known`] and when it was found.
@@ -32,6 +34,16 @@ pub(crate) type KnownCell = Mutex<Option<(Duration, Arc<Known>)>>;
 impl Instance {
     pub(crate) async fn standing(&self, tables: &[String]) -> Result<Standing, Failure> {
         let known = self.known().await?;
+        let mut standings = known.standings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(standing) = standings.get(tables) {
+            return Ok(standing.clone());
+        }
+        let standing = self.work_out(&known, tables);
+        standings.insert(tables.to_vec(), standing.clone());
+        Ok(standing)
+    }
+
+    fn work_out(&self, known: &Known, tables: &[String]) -> Standing {
         let above = self.above(tables);
         let mut tests = TestCounts::default();
         for test in self.tests_of(&above) {
@@ -45,7 +57,7 @@ impl Instance {
         let mut relations: BTreeSet<String> = above.iter().filter_map(|id| self.relation_of(id)).collect();
         relations.extend(tables.iter().cloned());
         let quarantined = relations.iter().filter_map(|table| known.quarantined.get(table)).sum();
-        Ok(Standing { tests, quarantined, stale: known.failed_run.clone(), relations: relations.into_iter().collect() })
+        Standing { tests, quarantined, stale: known.failed_run.clone(), relations: relations.into_iter().collect() }
     }
 
     /// Nodes that store these tables, and everything above them.
@@ -92,6 +104,7 @@ impl Instance {
         Ok(Known {
             tests: tests.into_iter().map(|test| (test.node, test.outcome)).collect(),
             quarantined: self.quarantined().await?,
+            standings: std::sync::Mutex::default(),
             failed_run: failed
                 .map(|run| format!("run {} {}: the rows are those of the last good one", run.id, run.status)),
         })

@@ -1,7 +1,8 @@
 //! One tile asked with chosen filter values.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use headwater_dash::{
     Dashboard, FilterValues, ParameterizedQuery, TileConfig, cache_key, columns_of, detail_query, periods, tile_query,
@@ -46,7 +47,19 @@ impl Moment {
 }
 
 impl Instance {
-    pub(crate) fn moment(&self) -> Result<Moment, Failure> {
+    /// What readers see now; for viewers who come together, looked up once.
+    pub(crate) fn moment(&self) -> Result<Arc<Moment>, Failure> {
+        let now = self.clock.monotonic();
+        let generation = match self.moments.newest(now) {
+            Ok(moment) => return Ok(moment),
+            Err(generation) => generation,
+        };
+        let moment = Arc::new(self.look_up()?);
+        self.moments.put(now, generation, &moment);
+        Ok(moment)
+    }
+
+    fn look_up(&self) -> Result<Moment, Failure> {
         let published = self.state.published().map_err(|error| error.failure())?;
         let (mut stamp, mut views) = (String::new(), String::new());
         let mut relations = BTreeMap::new();
@@ -170,18 +183,67 @@ impl Instance {
     }
 }
 
+/// How long a moment stands for now: too short for anybody to notice, long enough for those whom one event woke.
+const MOMENT: Duration = Duration::from_millis(200);
+
+/// The newest moment. Whoever tells others that something changed calls [`Moments::pass`] before, so that none of them
+/// is answered from the time before the change.
+#[derive(Default)]
+pub(crate) struct Moments(Mutex<KeptMoment>);
+
+#[derive(Default)]
+struct KeptMoment {
+    generation: u64,
+    found: Option<(Duration, Arc<Moment>)>,
+}
+
+impl std::fmt::Debug for Moments {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Moments").finish_non_exhaustive()
+    }
+}
+
+impl Moments {
+    fn kept(&self) -> MutexGuard<'_, KeptMoment> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The moment that stands for now, or the generation a new one belongs to.
+    fn newest(&self, now: Duration) -> Result<Arc<Moment>, u64> {
+        let kept = self.kept();
+        match &kept.found {
+            Some((found_at, moment)) if now.saturating_sub(*found_at) < MOMENT => Ok(Arc::clone(moment)),
+            _ => Err(kept.generation),
+        }
+    }
+
+    /// A moment looked up before the last [`Moments::pass`] is not kept.
+    fn put(&self, now: Duration, generation: u64, moment: &Arc<Moment>) {
+        let mut kept = self.kept();
+        if kept.generation == generation {
+            kept.found = Some((now, Arc::clone(moment)));
+        }
+    }
+
+    pub(crate) fn pass(&self) {
+        let mut kept = self.kept();
+        kept.generation += 1;
+        kept.found = None;
+    }
+}
+
 /// Prepared queries of the newest set of publications.
 #[derive(Debug, Default)]
-pub(crate) struct PreparedQueries(std::sync::Mutex<(String, BTreeMap<String, Prepared>)>);
+pub(crate) struct PreparedQueries(Mutex<(String, BTreeMap<String, Prepared>)>);
 
 impl PreparedQueries {
     fn get(&self, stamp: &str, template: &str) -> Option<Prepared> {
-        let kept = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.0 == stamp { kept.1.get(template).cloned() } else { None }
     }
 
     fn put(&self, stamp: &str, template: String, prepared: Prepared) {
-        let mut kept = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.0 != stamp {
             *kept = (stamp.to_owned(), BTreeMap::new());
         }
@@ -278,6 +340,26 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn moments_found(moments: &Moments, now: Duration) -> bool {
+        moments.newest(now).is_ok()
+    }
+
+    #[test]
+    fn a_moment_ends_with_its_time_and_with_the_next_change() {
+        let moments = Moments::default();
+        let session = crate::dashboards::tests::empty_session();
+        let moment =
+            || Arc::new(Moment { session: session.clone(), published: vec![], stamp: "".into(), views: "".into() });
+        let generation = moments.newest(Duration::ZERO).err().unwrap();
+        moments.put(Duration::ZERO, generation, &moment());
+        assert!(moments_found(&moments, Duration::ZERO) && !moments_found(&moments, MOMENT));
+        moments.pass();
+        assert!(!moments_found(&moments, Duration::ZERO));
+        // Looked up before the change, ready after it.
+        moments.put(Duration::ZERO, generation, &moment());
+        assert!(!moments_found(&moments, Duration::ZERO));
+    }
 
     #[test]
     fn a_clicked_value_is_bound_and_a_column_must_be_one_of_the_rows() {

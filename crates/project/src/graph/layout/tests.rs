@@ -66,9 +66,21 @@ fn the_same_graph_gives_the_same_picture() {
     assert_eq!(layered(300, &edges), layered(300, &edges));
 }
 
+/// Eight layers, each node needing two of the layer before and one of an earlier layer.
+fn wide(nodes: usize) -> Vec<(usize, usize)> {
+    let (mut edges, each) = (Vec::new(), nodes / 8);
+    for node in each..nodes {
+        let layer = node / each;
+        for (step, from) in [layer - 1, layer - 1, node % layer].into_iter().enumerate() {
+            edges.push((from * each + (node * 31 + step * 17) % each, node));
+        }
+    }
+    edges
+}
+
 #[test]
 fn a_graph_of_two_thousand_nodes_is_laid_out() {
-    let layout = layered(2_000, &large(2_000));
-    assert_eq!(layout.nodes.len(), 2_000);
+    let layout = layered(2_000, &wide(2_000));
+    assert_eq!((layout.nodes.len(), layout.width), (2_000, 8.0));
     assert!(layout.nodes.iter().all(|at| at.x.is_finite() && at.y.is_finite()));
 }
