@@ -17,6 +17,7 @@ help:
 
 build:
 	@scripts/setup
+	@scripts/ui
 	$(CARGO) build --release -p headwater
 
 demo: build
@@ -27,6 +28,8 @@ test:
 
 check:
 	@scripts/setup
+	@scripts/ui --modules
+	npm --prefix ui run --silent check
 	$(CARGO) fmt --all --check
 	$(CARGO) run --quiet -p headwater-xtask -- tidy
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
