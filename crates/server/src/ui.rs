@@ -35,7 +35,8 @@ pub(crate) async fn file_or_page(uri: Uri, headers: HeaderMap) -> Response {
         .and_then(|value| value.to_str().ok())
         .is_some_and(|accept| accept.split(',').any(|range| range.trim().starts_with("text/html")));
     if path.starts_with("api/") || path == "api" || !(wants_page || path.is_empty()) {
-        return ApiError::not_found("there is nothing at this path", "API.md lists what there is.").into_response();
+        return ApiError::not_found("there is nothing at this path", "The pages are below `/`, the API below `/api`.")
+            .into_response();
     }
     match Dist::get(PAGE) {
         Some(page) => send(PAGE, page, &headers, &uri),
