@@ -164,8 +164,8 @@ impl Pipeline {
         };
         let (steps, arriving) = mpsc::channel(2);
         let (acknowledge, acknowledged) = std::sync::mpsc::channel();
-        let reader =
-            Reader::new(source, decoder, self.options.clone(), Arc::clone(&self.clock), self.raw_store.is_some());
+        let (clock, metrics) = (Arc::clone(&self.clock), self.metrics.clone());
+        let reader = Reader::new(source, decoder, self.options.clone(), clock, metrics, self.raw_store.is_some());
         let mut threads = JoinSet::new();
         let (stop, runtime) = (stop.clone(), tokio::runtime::Handle::current());
         threads.spawn_blocking(move || reader.run(&positions, steps, &acknowledged, &stop, &runtime));

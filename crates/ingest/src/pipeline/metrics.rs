@@ -58,6 +58,11 @@ impl MetricsHandle {
         });
     }
 
+    /// Nothing came and nothing waits to be committed.
+    pub(crate) fn waiting(&self, lag: Option<u64>) {
+        self.change(|metrics| metrics.lag = lag);
+    }
+
     pub(crate) fn failed(&self, failure: &Failure) {
         self.change(|metrics| {
             metrics.failures += 1;

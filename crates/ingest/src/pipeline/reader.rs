@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::codec::Decoder;
 use crate::error::{Error, Result};
-use crate::pipeline::metrics::Counts;
+use crate::pipeline::metrics::{Counts, MetricsHandle};
 use crate::pipeline::{Ended, PipelineOptions};
 use crate::position::Positions;
 use crate::raw_files::{RawFile, RawFiles};
@@ -43,6 +43,7 @@ pub(super) struct Reader {
     decoder: Decoder,
     options: PipelineOptions,
     clock: Arc<dyn Clock>,
+    metrics: MetricsHandle,
     raw_files: Option<RawFiles>,
     pending: Pending,
 }
@@ -85,10 +86,11 @@ impl Reader {
         decoder: Decoder,
         options: PipelineOptions,
         clock: Arc<dyn Clock>,
+        metrics: MetricsHandle,
         raw_files: bool,
     ) -> Self {
         let raw_files = raw_files.then(RawFiles::default);
-        Self { source, decoder, options, clock, raw_files, pending: Pending::default() }
+        Self { source, decoder, options, clock, metrics, raw_files, pending: Pending::default() }
     }
 
     /// Reads until the end and then passes on acknowledgements until the writing half is done. Gives the source back.
@@ -146,6 +148,9 @@ impl Reader {
                 Next::Batch(batch) => buffer = self.take(*batch, steps)?,
                 Next::Idle => {
                     buffer = RecordBuffer::default();
+                    if !self.pending.dirty {
+                        self.metrics.waiting(self.source.lag());
+                    }
                     wait(self.options.idle_wait, stop, runtime);
                 }
                 Next::End => {

@@ -231,6 +231,22 @@ fn a_log_source_conforms() {
 }
 
 #[test]
+fn a_source_that_never_had_a_record_is_known_to_have_none_waiting() {
+    let (log, table, stop) = (log_of(0), MemoryTable::default(), CancellationToken::new());
+    let mut pipeline = pipeline(&log, &table, options(5), false);
+    let metrics = pipeline.metrics();
+    let look = async {
+        while metrics.read().lag.is_none() {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (ended, ()) = runtime.block_on(async { tokio::join!(pipeline.run(&stop), look) });
+    assert_eq!((ended.unwrap(), metrics.read().lag), (Ended::Stopped, Some(0)));
+}
+
+#[test]
 fn everything_lands_once_and_is_counted() {
     let (log, table) = (log_of(100), MemoryTable::default());
     let mut pipeline = pipeline(&log, &table, options(30), true);
