@@ -29,7 +29,7 @@ test('a node is found, focused and left again', async () => {
   await page.waitForURL((url) => !url.searchParams.has('focus'))
   await page.getByRole('button', { name: /^tests/ }).click()
   await page
-    .getByRole('button', { name: /^node_.* test/ })
+    .getByRole('button', { name: /node_.*test/ })
     .first()
     .waitFor()
   expect(troubles).toEqual([])
