@@ -29,6 +29,7 @@ const PAGES: [address: string, heading: string, shows: string][] = [
   ['/assets/main.fact_listen_events?tab=versions', 'fact_listen_events', 'OPTIMIZE'],
   ['/runs', 'Runs', '#12'],
   ['/runs/8', 'Run #8', '3 rows break the rule session_seconds > 0'],
+  ['/runs/8?steps=log', 'Run #8', '3 steps planned'],
   ['/topics', 'Topics', 'listen_events'],
   ['/topics/auth_events', 'Topics', 'Last records'],
   ['/quarantine', 'Quarantine', 'the field `ts` is missing'],

@@ -7,6 +7,7 @@
 mod artifacts;
 mod fingerprint;
 mod plan;
+mod run_log;
 mod step;
 mod warehouse;
 
@@ -176,11 +177,14 @@ impl Instance {
         let started = self.clock.monotonic();
         self.state.start_run(id, &self.boot, self.now()).map_err(|error| error.failure())?;
         let command = request.command.as_str().to_owned();
-        let results = self.run_steps(id, request, observer, &cancel).await;
+        let log = Arc::new(run_log::RunLog::begin(self, id.0, observer));
+        log.line(&format!("{command} {}", request.selection.select.join(" ")));
+        let results = self.run_steps(id, request, Arc::clone(&log) as Arc<dyn Observer>, &cancel).await;
         self.pinned().clear();
         let results = match results {
             Ok(results) => results,
             Err(failure) => {
+                log.failure(&failure);
                 let end = RunEnd::Failed { message: failure.message.clone() };
                 self.state.finish_run(id, &self.boot, &end, self.now()).map_err(|error| error.failure())?;
                 return Err(failure);
@@ -191,6 +195,7 @@ impl Instance {
         let published = self.finish(id, results, succeeded, cancel.is_cancelled())?;
         let seconds = self.clock.monotonic().saturating_sub(started).as_secs_f64();
         let report = RunReport { run: id.0, command, succeeded, seconds, steps, published };
+        log.end(&report, cancel.is_cancelled());
         artifacts::write_run_results(self, &report)?;
         Ok(report)
     }

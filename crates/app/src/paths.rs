@@ -8,7 +8,7 @@
 //!   log/          topics
 //!   generators/   snapshots of generators
 //!   spill/        what queries put aside; emptied at start
-//!   target/       compiled SQL, manifest.json, run_results.json
+//!   target/       compiled SQL, manifest.json, run_results.json, logs of runs
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -50,5 +50,8 @@ impl Paths {
 
     pub(crate) fn target(&self) -> PathBuf {
         self.data.join("target")
+    }
+    pub(crate) fn run_logs(&self) -> PathBuf {
+        self.target().join("logs")
     }
 }

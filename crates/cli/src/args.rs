@@ -112,6 +112,9 @@ pub(crate) enum Command {
     Runs {
         /// Run to show.
         id: Option<i64>,
+        /// Print what the run said instead of its steps.
+        #[arg(long, requires = "id")]
+        log: bool,
         /// Runs to list.
         #[arg(long, value_name = "N", default_value_t = 20)]
         limit: usize,

@@ -125,7 +125,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<(), Stop> 
         Command::Show(show) => Box::pin(query::show(&context, show)).await,
         Command::Query(query) => Box::pin(query::query(&context, query)).await,
         Command::Dashboards { name, all } => Box::pin(dashboards::dashboards(&context, name, all)).await,
-        Command::Runs { id, limit } => Box::pin(runs::runs(&context, id, limit)).await,
+        Command::Runs { id, log, limit } => Box::pin(runs::runs(&context, id, log, limit)).await,
         Command::Tables { name } => Box::pin(tables::tables(&context, name)).await,
         Command::Up(up) => Box::pin(up::up(&context, up)).await,
         Command::Demo(demo) => Box::pin(demo::demo(&context, demo)).await,

@@ -58,6 +58,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", "/api/runs", Policy::Read, get(runs_api::list)),
         route("POST", "/api/runs", Policy::Act, post(runs_api::start)),
         route("GET", "/api/runs/{id}", Policy::Read, get(runs_api::one)),
+        route("GET", "/api/runs/{id}/log", Policy::Read, get(runs_api::log)),
         route("POST", "/api/runs/{id}/rerun", Policy::Act, post(runs_api::rerun)),
         route("GET", "/api/topics", Policy::Read, get(topics_api::list)),
         route("GET", "/api/topics/{name}", Policy::Read, get(topics_api::one)),

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use headwater_app::view::{Silent, StepSummary};
 use headwater_app::{BuildCommand, BuildRequest, Selection};
@@ -38,6 +38,17 @@ pub(crate) async fn one(State(api): SharedApi, Path(id): Path<String>) -> Answer
     let number = id.parse::<i64>().map_err(|_| no_such_run(&id))?;
     let (run, steps) = api.instance.run(number).await.map_err(ApiError::absent)?;
     Ok(Json(wire::RunWithSteps { run: run.into(), steps: steps.into_iter().map(Into::into).collect() }))
+}
+
+/// What the run said so far, as text.
+pub(crate) async fn log(State(api): SharedApi, Path(id): Path<String>) -> Result<Response, ApiError> {
+    let number = id.parse::<i64>().map_err(|_| no_such_run(&id))?;
+    api.instance.run(number).await.map_err(ApiError::absent)?;
+    let log = api.instance.run_log(number)?;
+    let log = log.ok_or_else(|| {
+        ApiError::not_found(format!("nothing is kept of what run {id} said"), "Logs are kept of the newest runs.")
+    })?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], log).into_response())
 }
 
 #[derive(Debug, Deserialize)]

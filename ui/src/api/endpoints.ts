@@ -27,7 +27,7 @@ import type {
   TopicDetail,
   TopicRecord,
 } from '../wire'
-import { call, get, send } from './request'
+import { call, get, send, text } from './request'
 
 const part = encodeURIComponent
 
@@ -51,6 +51,7 @@ export const sample = (name: string, signal?: AbortSignal) =>
 
 export const runs = (limit: number, signal?: AbortSignal) => get<Run[]>(`/api/runs?limit=${limit}`, signal)
 export const run = (id: string, signal?: AbortSignal) => get<RunWithSteps>(`/api/runs/${part(id)}`, signal)
+export const runLog = (id: string, signal?: AbortSignal) => text(`/api/runs/${part(id)}/log`, signal)
 export const startRun = (body: StartRun) => send<RunStarted>('POST', '/api/runs?wait=false', body)
 export const rerun = (id: string, failedOnly: boolean) =>
   send<RunStarted>('POST', `/api/runs/${part(id)}/rerun`, { failed_only: failedOnly })

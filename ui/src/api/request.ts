@@ -31,6 +31,10 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await call('GET', path, undefined, signal)).json() as Promise<T>
 }
 
+export async function text(path: string, signal?: AbortSignal): Promise<string> {
+  return (await call('GET', path, undefined, signal)).text()
+}
+
 export async function send<T>(method: Method, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
   return (await call(method, path, body, signal)).json() as Promise<T>
 }

@@ -2,16 +2,20 @@
 
 use headwater_app::rfc3339;
 use headwater_app::view::{RunSummary, StepSummary};
-use headwater_project::Timestamp;
+use headwater_project::{Failure, Timestamp};
 use headwater_server::wire;
 
 use super::{Context, Stop};
 use crate::print::{Align, Table, grouped, seconds};
 
-pub(super) async fn runs(context: &Context, id: Option<i64>, limit: usize) -> Result<(), Stop> {
+pub(super) async fn runs(context: &Context, id: Option<i64>, log: bool, limit: usize) -> Result<(), Stop> {
     let instance = context.reader_of_any_project().await?;
     match id {
         None => list(context, instance.runs(limit).await?),
+        Some(id) if log => {
+            let (run, _) = instance.run(id).await?;
+            said(context, &run, instance.run_log(id)?)
+        }
         Some(id) => {
             let (run, steps) = instance.run(id).await?;
             one(context, run, steps)
@@ -76,6 +80,17 @@ fn one(context: &Context, run: RunSummary, steps: Vec<StepSummary>) -> Result<()
         ]);
     }
     context.printer.table(&table)
+}
+
+fn said(context: &Context, run: &RunSummary, log: Option<String>) -> Result<(), Stop> {
+    let log = log.ok_or_else(|| {
+        Failure::user(format!("nothing is kept of what run {} said", run.id))
+            .with_hint("Logs are kept of the newest runs, in .headwater/target/logs.")
+    })?;
+    if context.printer.json {
+        return context.printer.json(&log.lines().collect::<Vec<_>>());
+    }
+    context.printer.data(log.as_bytes())
 }
 
 fn took(started: Option<Timestamp>, finished: Option<Timestamp>) -> String {

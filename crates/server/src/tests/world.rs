@@ -106,6 +106,14 @@ impl World {
         answer.json
     }
 
+    pub(super) async fn text(&self, path: &str) -> String {
+        let request = Request::builder().uri(path).header(header::HOST, "localhost").body(Body::empty()).unwrap();
+        let response = self.send(HERE, request).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let bytes = axum::body::to_bytes(response.into_body(), 16 << 20).await.unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
     pub(super) async fn post(&self, path: &str, body: Value) -> Answer {
         self.ask(Method::POST, path, &body.to_string()).await
     }
