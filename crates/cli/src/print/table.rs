@@ -6,8 +6,8 @@ pub(crate) enum Align {
     Right,
 }
 
-/// Columns with a header. Cells are one line each: control characters are shown escaped, so that no data can steer the
-/// terminal.
+/// Columns with a header. A line break in a cell goes on below it, in its column; other control characters are shown escaped,
+/// so that no data can steer the terminal.
 #[derive(Debug)]
 pub(crate) struct Table {
     header: Vec<(String, Align)>,
@@ -20,12 +20,12 @@ impl Table {
     }
 
     pub(crate) fn with_header(header: Vec<(String, Align)>) -> Self {
-        let header = header.into_iter().map(|(name, align)| (one_line(&name), align)).collect();
+        let header = header.into_iter().map(|(name, align)| (printable(&name), align)).collect();
         Self { header, rows: Vec::new() }
     }
 
     pub(crate) fn row(&mut self, cells: &[String]) {
-        self.rows.push(cells.iter().map(|cell| one_line(cell)).collect());
+        self.rows.push(cells.iter().map(|cell| printable(cell)).collect());
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -67,8 +67,15 @@ impl Table {
     }
 
     fn render_line(&self, cells: &[String], widths: &[usize]) -> String {
+        let height = cells.iter().map(|cell| cell.split('\n').count()).max().unwrap_or(1);
+        (0..height).map(|line| self.render_part(cells, widths, line)).collect()
+    }
+
+    /// The n-th line of each cell.
+    fn render_part(&self, cells: &[String], widths: &[usize], part: usize) -> String {
         let mut line = String::new();
         for ((cell, width), (_, align)) in cells.iter().zip(widths).zip(&self.header) {
+            let cell = cell.split('\n').nth(part).unwrap_or("");
             let padding = " ".repeat(width.saturating_sub(columns_of(cell)));
             match align {
                 Align::Left => line.push_str(&format!("{cell}{padding}  ")),
@@ -81,13 +88,34 @@ impl Table {
     }
 }
 
+/// Of the longest line.
 fn columns_of(text: &str) -> usize {
-    text.chars().count()
+    text.split('\n').map(|line| line.chars().count()).max().unwrap_or(0)
 }
 
-fn one_line(text: &str) -> String {
-    if !text.chars().any(char::is_control) {
+fn printable(text: &str) -> String {
+    let escaped = |c: char| c.is_control() && c != '\n';
+    if !text.chars().any(escaped) {
         return text.to_owned();
     }
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+    text.chars().map(|c| if escaped(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(cells: &[&str], expected: &str) {
+        let mut table = Table::new(&[("name", Align::Left), ("n", Align::Right)]);
+        table.row(&cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>());
+        assert_eq!(table.render(), expected);
+    }
+
+    #[test]
+    fn cells_are_aligned_and_cannot_steer_the_terminal() {
+        check(&["one", "1"], "name  n\n────  ─\none   1\n");
+        check(&["two\nlines", "10"], "name    n\n─────  ──\ntwo    10\nlines\n");
+        check(&["\u{1b}[2J", "1"], "name       n\n─────────  ─\n\\u{1b}[2J  1\n");
+    }
 }
