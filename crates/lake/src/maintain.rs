@@ -26,7 +26,8 @@ pub struct Policy {
     pub small_files: usize,
     /// A checkpoint is written after this many commits.
     pub checkpoint_every: u64,
-    /// Files that left the table longer ago than this are deleted.
+    /// Files that left the table longer ago than this are deleted. What never was in it stays a week at least: it may be
+    /// about to be committed.
     pub retention: Duration,
 }
 

@@ -1,10 +1,12 @@
 //! Deleting data files that no version anybody may read still needs.
 //!
 //! A file goes only when it is in none of the versions to keep, and either left the table before the horizon (its
-//! tombstone says when) or never was in it and was written before the horizon. The horizon is measured against the
-//! store's own times and ours, whichever is earlier, so a clock that jumps deletes nothing early.
+//! tombstone says when) or never was in it and is older than [`ORPHAN_AGE`] and than the horizon: a file that no version
+//! names may be one that a writer is about to commit, however short a time older versions are kept. The horizon is measured
+//! against the store's own times and ours, whichever is earlier, so a clock that jumps deletes nothing early.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use deltalake_core::kernel::TombstoneView;
 use futures::TryStreamExt;
@@ -15,6 +17,9 @@ use super::Policy;
 use crate::error::Result;
 use crate::name::TableName;
 use crate::table::{Lake, TableVersion};
+
+/// Bound of the time from the first byte of a data file to the commit that names it, the longest build included.
+const ORPHAN_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vacuumed {
@@ -31,12 +36,18 @@ pub(super) async fn vacuum(lake: &Lake, name: &TableName, policy: Policy, keep: 
     let tombstones = tombstones(&table).await?;
     let objects: Vec<ObjectMeta> = lake.object_store().list(Some(&name.path())).try_collect().await?;
     let newest = objects.iter().map(|object| object.last_modified.timestamp_millis()).max().unwrap_or(i64::MIN);
-    let horizon = lake.now().as_millis().min(newest) - i64::try_from(policy.retention.as_millis()).unwrap_or(i64::MAX);
+    let now = lake.now().as_millis().min(newest);
+    let before = |age: Duration| now - i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    let (horizon, orphan_horizon) = (before(policy.retention), before(policy.retention.max(ORPHAN_AGE)));
     let mut done = Vacuumed::default();
     for object in objects {
         let Some(path) = data_path(name, &object) else { continue };
-        let left_at = tombstones.get(&path).copied().unwrap_or_else(|| object.last_modified.timestamp_millis());
-        if needed.contains(&path) || left_at >= horizon || object.last_modified.timestamp_millis() >= horizon {
+        let written_at = object.last_modified.timestamp_millis();
+        let is_kept = match tombstones.get(&path) {
+            Some(left_at) => *left_at.max(&written_at) >= horizon,
+            None => written_at >= orphan_horizon,
+        };
+        if is_kept || needed.contains(&path) {
             continue;
         }
         fault::point("mt.vacuum_mid_delete")?;

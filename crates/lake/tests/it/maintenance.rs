@@ -1,11 +1,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use arrow::datatypes::{DataType, Field, Schema};
 use futures::TryStreamExt;
 use headwater_lake::maintain::Policy;
-use object_store::ObjectStore;
+use object_store::{ObjectStore, ObjectStoreExt};
 
-use crate::world::{World, expected, key, name};
+use crate::world::{World, at, expected, key, name, rows};
 
 const DAY: i64 = 24 * 3_600 * 1_000_000;
 
@@ -99,4 +100,23 @@ async fn files_are_deleted_only_when_no_version_needs_them_and_the_horizon_has_p
     assert_eq!(world.lake.maintain(&name(), no_retention, &[before]).await.unwrap().vacuumed.files, 0);
     assert_eq!(world.lake.maintain(&name(), no_retention, &[]).await.unwrap().vacuumed.files, 20);
     assert_eq!(world.ids().await, expected(21));
+}
+
+#[tokio::test]
+async fn files_about_to_be_committed_stay_however_short_a_time_old_versions_do() {
+    let world = World::in_folder();
+    let mut writer = world.writer().await;
+    world.commit(&mut writer, 0).await.unwrap();
+    writer.write(&rows(1)).await.unwrap();
+    // A new column closes the file of the rows before it; the commit comes later.
+    writer.evolve(&Schema::new(vec![Field::new("score", DataType::Float64, true)])).await.unwrap();
+    assert_eq!(data_files(&world).await, 2);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    // Something newer, so that the file is old by the store's own times.
+    world.store.put(&"t/later".into(), "later".into()).await.unwrap();
+    world.clock.0.store(now(&world).await + DAY, Ordering::SeqCst);
+    let no_retention = Policy { retention: Duration::ZERO, ..Policy::default() };
+    assert_eq!(world.lake.maintain(&name(), no_retention, &[]).await.unwrap().vacuumed.files, 0);
+    writer.commit(&at(1), &serde_json::Value::Null).await.unwrap();
+    assert_eq!(world.ids().await, expected(2));
 }

@@ -67,7 +67,8 @@ async fn runs_tell_their_steps_and_run_again() {
     assert!(step["compiled_sql"].as_str().unwrap().contains("group by"));
     assert!(step["started_at"].is_string() && step["finished_at"].is_string());
     let log = world.text("/api/runs/1/log").await;
-    for said in ["build", "steps planned", "model daily_visits started", "model daily_visits: success", "run succeeded"] {
+    for said in ["build", "steps planned", "model daily_visits started", "model daily_visits: success", "run succeeded"]
+    {
         assert!(log.contains(said), "{said} is in\n{log}");
     }
     assert_eq!(world.ask(Method::GET, "/api/runs/999/log", "").await.status, StatusCode::NOT_FOUND);
