@@ -15,7 +15,7 @@ use crate::view::{Health, LineageGraph, LineageNode, PipelineStatus};
 
 mod references;
 
-pub(crate) use references::references;
+pub(crate) use references::{Reference, references};
 
 /// Runs whose steps tell how nodes are; a node built longer ago is known by its publication.
 const RUNS: usize = 20;
