@@ -49,9 +49,8 @@ fn name_of(tile: &TileConfig) -> &str {
 
 /// A table's name as a template refers to it: `model` or `source.table`.
 pub(crate) fn reference(table: &str) -> Option<String> {
-    let is_name = |name: &str| {
-        !name.is_empty() && name.chars().all(|character| character == '_' || character.is_alphanumeric())
-    };
+    let is_name =
+        |name: &str| !name.is_empty() && name.chars().all(|character| character == '_' || character.is_alphanumeric());
     match table.split_once('.') {
         Some((source, table)) if is_name(source) && is_name(table) => {
             Some(format!("{{{{ source('{source}', '{table}') }}}}"))
@@ -149,9 +148,8 @@ impl Condition {
             FilterKind::Select | FilterKind::Text => format!("(${filter} = '' or {column} = ${filter})"),
             FilterKind::MultiSelect => format!("(cardinality(${filter}) = 0 or array_has(${filter}, {column}))"),
             FilterKind::NumberRange => {
-                let bound = |end: &str, sign: &str| {
-                    format!("(${filter}_{end} is null or {column} {sign} ${filter}_{end})")
-                };
+                let bound =
+                    |end: &str, sign: &str| format!("(${filter}_{end} is null or {column} {sign} ${filter}_{end})");
                 format!("{} and {}", bound("min", ">="), bound("max", "<="))
             }
         }
@@ -177,7 +175,7 @@ tiles:
 
     fn tile(text: &str) -> TileConfig {
         let text = format!("{FILTERS}{text}\n");
-        let id = Files::default().add("d.yml", &text);
+        let id = Files::default().add("d.yml", text.as_str());
         let (tree, mut diagnostics) = tree::parse(id, &text);
         let dashboard = decode::<Dashboard>(&tree, &mut diagnostics).unwrap();
         crate::check(&dashboard, &tree, &mut diagnostics);
@@ -241,14 +239,16 @@ tiles:
 
     #[test]
     fn the_rows_behind_a_mark_are_those_of_the_table() {
-        let tile = tile("{name: t, kind: donut, x: genre, table: plays, measure: sum(n), filter_columns: {period: day}}");
+        let tile =
+            tile("{name: t, kind: donut, x: genre, table: plays, measure: sum(n), filter_columns: {period: day}}");
         let rows = "select * from {{ ref('plays') }} where cast(\"day\" as date) between $period_start and $period_end";
         assert_eq!(tile.detail_sql.as_deref(), Some(rows));
     }
 
     #[test]
     fn only_names_refer_to_tables() {
-        for (name, is_one) in [("a_1", true), ("s.t", true), ("", false), ("a') }}", false), ("a.b.c", false), ("a.", false)]
+        for (name, is_one) in
+            [("a_1", true), ("s.t", true), ("", false), ("a') }}", false), ("a.b.c", false), ("a.", false)]
         {
             assert_eq!(reference(name).is_some(), is_one, "{name}");
         }

@@ -111,7 +111,7 @@ function withCents(text: string): string {
   return /\.\d$/.test(text) ? `${text}0` : text
 }
 
-function withDollar(text: string): string {
+export function withDollar(text: string): string {
   return text.startsWith('\u2212') ? `\u2212$${text.slice(1)}` : `$${text}`
 }
 

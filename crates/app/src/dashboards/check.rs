@@ -29,13 +29,7 @@ pub(crate) fn check_references(
     }
 }
 
-fn check_query(
-    sql: Option<&str>,
-    tree: &Tree,
-    key: &str,
-    transform: &TransformProject,
-    diagnostics: &mut Diagnostics,
-) {
+fn check_query(sql: Option<&str>, tree: &Tree, key: &str, transform: &TransformProject, diagnostics: &mut Diagnostics) {
     let span = tree.get(key).unwrap_or(tree).span;
     let mut reported = Vec::new();
     for reference in sql.map(references).unwrap_or_default() {
