@@ -62,7 +62,14 @@ const INTERACTIONS = [
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
+  args: [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+  ],
 })
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 
@@ -81,9 +88,7 @@ async function visit({ path, ready }) {
   await page.goto(server + path)
   await page.locator(ready).first().waitFor()
   await settled(page)
-  const ms = await page.evaluate(
-    () => new Promise((done) => requestAnimationFrame(() => done(performance.now()))),
-  )
+  const ms = await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => done(performance.now()))))
   const read = await Promise.all(bodies)
   const gzipped = read.reduce((sum, body) => sum + Math.min(body.length, gzipSync(body).length), 0)
   await context.close()
@@ -125,7 +130,9 @@ for (const screen of SCREENS) {
   const ms = Math.round(median(visits.map((one) => one.ms)))
   const most = Math.round(Math.max(...visits.map((one) => one.ms)))
   const kilobytes = visits[0].gzipped / 1000
-  console.log(`${screen.path.padEnd(34)} ${String(ms).padStart(5)} ms (most ${most})  ${kilobytes.toFixed(1)} kB compressed`)
+  console.log(
+    `${screen.path.padEnd(34)} ${String(ms).padStart(5)} ms (most ${most})  ${kilobytes.toFixed(1)} kB compressed`,
+  )
   if (ms > MOST.screenMs || visits[0].gzipped > MOST.screenBytes) broken.push(screen.path)
 }
 for (const scene of INTERACTIONS) {
@@ -138,5 +145,7 @@ for (const scene of INTERACTIONS) {
   }
 }
 await browser.close()
-console.log(`load ${loadavg()[0].toFixed(2)}; median of ${TIMES}; not held: ${broken.length > 0 ? broken.join(', ') : 'none'}`)
+console.log(
+  `load ${loadavg()[0].toFixed(2)}; median of ${TIMES}; not held: ${broken.length > 0 ? broken.join(', ') : 'none'}`,
+)
 process.exit(broken.length > 0 ? 1 : 0)

@@ -116,7 +116,9 @@ async function checkHours(page: Page, rows: Expected['charts'][string]): Promise
 /** Songs with equally many streams stand in any order, and any of those at the hundredth place may stand there. */
 async function checkSongs(page: Page, rows: Expected['charts'][string]): Promise<number> {
   const seen = await tableRows(tileOf(page, 'top_songs'))
-  expect(seen.map(([, , streams]) => streams)).toEqual(rows.slice(0, MOST_SONGS).map(([, , streams]) => grouped(streams)))
+  expect(seen.map(([, , streams]) => streams)).toEqual(
+    rows.slice(0, MOST_SONGS).map(([, , streams]) => grouped(streams)),
+  )
   const known = new Set(rows.map(([title, artist, streams]) => JSON.stringify([title, artist, grouped(streams)])))
   const told = new Set(seen.map((row) => JSON.stringify(row)))
   expect(told.size).toBe(seen.length)
@@ -193,58 +195,74 @@ describe.runIf(SERVER)('every figure of the music project equals the raw events'
     const { page } = await open(browser, `${SERVER}/dashboards/${dashboard}?period=${start}..${end}`, {
       viewport: { width: 1280, height: 1500 },
     })
-    await tileOf(page, dashboard === 'kpi' ? 'daily_active_users' : 'listens_by_hour').locator('canvas').first().waitFor()
+    await tileOf(page, dashboard === 'kpi' ? 'daily_active_users' : 'listens_by_hour')
+      .locator('canvas')
+      .first()
+      .waitFor()
     return page
   }
 
-  test('of the business, in each period', async () => {
-    const choices = [13, 0, 6, 27].map((days, index) => {
-      const last = addDays(end, -2 * index)
-      return { start: addDays(last, -days), end: last, states: [] }
-    })
-    const expected = expectedOf(lake, choices)
-    const page = await opened('kpi', choices[0]!)
-    let figures = 0
-    for (const [index, choice] of choices.entries()) {
-      if (index > 0) await chooseDays(page, choice)
-      figures += await checkBusiness(page, expected[index]!.kpi)
-    }
-    console.log(`${figures} figures of the business equal the raw events, over ${choices.length} periods`)
-    await page.context().close()
-  }, PATIENCE)
+  test(
+    'of the business, in each period',
+    async () => {
+      const choices = [13, 0, 6, 27].map((days, index) => {
+        const last = addDays(end, -2 * index)
+        return { start: addDays(last, -days), end: last, states: [] }
+      })
+      const expected = expectedOf(lake, choices)
+      const page = await opened('kpi', choices[0]!)
+      let figures = 0
+      for (const [index, choice] of choices.entries()) {
+        if (index > 0) await chooseDays(page, choice)
+        figures += await checkBusiness(page, expected[index]!.kpi)
+      }
+      console.log(`${figures} figures of the business equal the raw events, over ${choices.length} periods`)
+      await page.context().close()
+    },
+    PATIENCE,
+  )
 
-  test('of the charts, after each filter and click', async () => {
-    const start = addDays(end, -13)
-    const week = { start: addDays(end, -10), end: addDays(end, -4) }
-    const [one] = expectedOf(lake, [{ start, end, states: [] }])
-    const named = one!.charts.listens_by_state!.map(([state]) => String(state)).filter((state) => state !== 'NO STATE')
-    const [first = '', second = '', third = ''] = named
-    const steps: [Chosen, (page: Page) => Promise<unknown>][] = [
-      [{ start, end, states: [] }, async () => {}],
-      [{ start, end, states: [first, third] }, (page) => chooseStates(page, [first, third])],
-      [{ ...week, states: [first, third] }, (page) => chooseDays(page, { ...week, states: [] })],
-      [{ ...week, states: [third] }, (page) => chooseStates(page, [first])],
-      [{ ...week, states: [] }, (page) => tileOf(page, 'listens_by_state').getByRole('button', { name: `${third}:` }).click()],
-      [
-        { ...week, states: [second] },
-        (page) => tileOf(page, 'leading_states').getByRole('button', { name: second }).click(),
-      ],
-      [
-        { start: end, end, states: [second] },
-        (page) => chooseDays(page, { start: end, end, states: [] }),
-      ],
-    ]
-    const expected = expectedOf(
-      lake,
-      steps.map(([choice]) => choice),
-    )
-    const page = await opened('charts', steps[0]![0])
-    let figures = 0
-    for (const [index, [, act]] of steps.entries()) {
-      await act(page)
-      figures += await checkCharts(page, expected[index]!.charts)
-    }
-    console.log(`${figures} figures of the charts equal the raw events, over ${steps.length} choices`)
-    await page.context().close()
-  }, PATIENCE)
+  test(
+    'of the charts, after each filter and click',
+    async () => {
+      const start = addDays(end, -13)
+      const week = { start: addDays(end, -10), end: addDays(end, -4) }
+      const [one] = expectedOf(lake, [{ start, end, states: [] }])
+      const named = one!.charts
+        .listens_by_state!.map(([state]) => String(state))
+        .filter((state) => state !== 'NO STATE')
+      const [first = '', second = '', third = ''] = named
+      const steps: [Chosen, (page: Page) => Promise<unknown>][] = [
+        [{ start, end, states: [] }, async () => {}],
+        [{ start, end, states: [first, third] }, (page) => chooseStates(page, [first, third])],
+        [{ ...week, states: [first, third] }, (page) => chooseDays(page, { ...week, states: [] })],
+        [{ ...week, states: [third] }, (page) => chooseStates(page, [first])],
+        [
+          { ...week, states: [] },
+          (page) =>
+            tileOf(page, 'listens_by_state')
+              .getByRole('button', { name: `${third}:` })
+              .click(),
+        ],
+        [
+          { ...week, states: [second] },
+          (page) => tileOf(page, 'leading_states').getByRole('button', { name: second }).click(),
+        ],
+        [{ start: end, end, states: [second] }, (page) => chooseDays(page, { start: end, end, states: [] })],
+      ]
+      const expected = expectedOf(
+        lake,
+        steps.map(([choice]) => choice),
+      )
+      const page = await opened('charts', steps[0]![0])
+      let figures = 0
+      for (const [index, [, act]] of steps.entries()) {
+        await act(page)
+        figures += await checkCharts(page, expected[index]!.charts)
+      }
+      console.log(`${figures} figures of the charts equal the raw events, over ${steps.length} choices`)
+      await page.context().close()
+    },
+    PATIENCE,
+  )
 })

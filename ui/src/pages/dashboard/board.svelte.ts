@@ -159,6 +159,7 @@ export class Board {
   }
 
   #outdate(tile: Tile): void {
+    if (tile.kind === 'text') return
     const state = this.state(tile)
     state.asked = null
     state.outdated = true
