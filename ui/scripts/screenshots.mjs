@@ -103,7 +103,7 @@ for (const { name, path, size, theme, act } of everything ? everyPage : SHOTS) {
   const context = await browser.newContext({ viewport: size, colorScheme: theme })
   const page = await context.newPage()
   await page.goto(server + path)
-  await page.locator('h1, [data-tile] canvas').first().waitFor()
+  await page.locator('h1, [data-tile] canvas, [role=alert]').first().waitFor()
   await page.waitForTimeout(1500)
   if (act) await act(page)
   await page.waitForTimeout(500)
