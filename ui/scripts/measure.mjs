@@ -85,10 +85,17 @@ async function visit({ path, ready }) {
   page.on('response', (response) => {
     if (!response.url().includes('/api/events')) bodies.push(response.body().catch(() => Buffer.alloc(0)))
   })
+  await page.addInitScript((ready) => {
+    const look = () => {
+      const isReady = document.querySelector(ready) && !document.querySelector('[aria-busy="true"], .skeleton')
+      if (isReady) window.readyAt = performance.now()
+      else requestAnimationFrame(look)
+    }
+    requestAnimationFrame(look)
+  }, ready)
   await page.goto(server + path)
-  await page.locator(ready).first().waitFor()
-  await settled(page)
-  const ms = await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => done(performance.now()))))
+  await page.waitForFunction(() => window.readyAt)
+  const ms = await page.evaluate(() => window.readyAt)
   const read = await Promise.all(bodies)
   const gzipped = read.reduce((sum, body) => sum + Math.min(body.length, gzipSync(body).length), 0)
   await context.close()
