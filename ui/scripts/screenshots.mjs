@@ -1,12 +1,16 @@
 // Writes docs/screenshots/*.png from a running project: `HEADWATER_URL=http://127.0.0.1:8080 npm run screenshots`.
-// The music demo is what the README shows: let it run for some minutes first.
+// The music demo is what the README shows: let it run for some minutes first. `npm run screenshots -- FOLDER` writes every page
+// in light, dark and at the width of a phone to a folder of its own, to look at.
 
 import { mkdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
 
 const server = process.env.HEADWATER_URL ?? 'http://127.0.0.1:8080'
-const folder = fileURLToPath(new URL('../../docs/screenshots/', import.meta.url))
+const everything = process.argv[2]
+const folder = everything
+  ? `${everything.replace(/\/$/, '')}/`
+  : fileURLToPath(new URL('../../docs/screenshots/', import.meta.url))
 const DESK = { width: 1280, height: 800 }
 const PHONE = { width: 390, height: 844 }
 const STATEMENT = `select genre, sum(streams) as streams, count(distinct state) as states
@@ -29,6 +33,46 @@ const SHOTS = [
   { name: 'sql-light', path: `/sql?q=${encodeURIComponent(STATEMENT)}`, size: DESK, theme: 'light', act: run },
   { name: 'sql-dark', path: `/sql?q=${encodeURIComponent(STATEMENT)}`, size: DESK, theme: 'dark', act: chart },
 ]
+
+const PAGES = {
+  home: { path: '/' },
+  dashboards: { path: '/dashboards' },
+  kpi: { path: '/dashboards/kpi' },
+  charts: { path: '/dashboards/charts' },
+  'charts-chosen': { path: '/dashboards/charts?states=Texas&states=Ohio', act: openFilter },
+  'charts-tile': { path: '/dashboards/charts?embed=&tile=listens_by_hour' },
+  sql: { path: `/sql?q=${encodeURIComponent(STATEMENT)}`, act: run },
+  'sql-error': { path: `/sql?q=${encodeURIComponent('select genre from nothing')}`, act: fail },
+  assets: { path: '/assets' },
+  asset: { path: '/assets/main.fact_listen_events' },
+  'asset-versions': { path: '/assets/main.fact_listen_events?tab=versions' },
+  lineage: { path: '/lineage' },
+  'lineage-focus': { path: '/lineage?focus=model.music.fact_listen_events' },
+  'lineage-only': { path: '/lineage?focus=model.music.dim_users&only' },
+  runs: { path: '/runs' },
+  run: { path: '/runs/1' },
+  topics: { path: '/topics' },
+  topic: { path: '/topics/listen_events' },
+  quarantine: { path: '/quarantine' },
+  nothing: { path: '/dashboards/nothing' },
+}
+const LOOKS = [
+  { look: 'light', size: { width: 1280, height: 900 }, theme: 'light' },
+  { look: 'dark', size: { width: 1280, height: 900 }, theme: 'dark' },
+  { look: 'phone', size: PHONE, theme: 'light' },
+]
+const everyPage = Object.entries(PAGES).flatMap(([name, page]) =>
+  LOOKS.map(({ look, size, theme }) => ({ ...page, name: `${name}-${look}`, size, theme })),
+)
+
+async function openFilter(page) {
+  await page.getByRole('button', { name: /^States/ }).click()
+}
+
+async function fail(page) {
+  await page.getByRole('button', { name: 'Run', exact: true }).click()
+  await page.getByRole('alert').first().waitFor()
+}
 
 async function run(page) {
   await page.getByRole('button', { name: 'Run', exact: true }).click()
@@ -55,11 +99,11 @@ const browser = await chromium.launch({
     '--disable-sync',
   ],
 })
-for (const { name, path, size, theme, act } of SHOTS) {
+for (const { name, path, size, theme, act } of everything ? everyPage : SHOTS) {
   const context = await browser.newContext({ viewport: size, colorScheme: theme })
   const page = await context.newPage()
   await page.goto(server + path)
-  await page.locator('h1').first().waitFor()
+  await page.locator('h1, [data-tile] canvas, [role=alert]').first().waitFor()
   await page.waitForTimeout(1500)
   if (act) await act(page)
   await page.waitForTimeout(500)

@@ -9,6 +9,7 @@ const FIRST = /^(index|Dashboard|echarts|compile|rolldown-runtime|inter)-/
 let first = 0
 const lines = []
 for (const name of (await readdir(folder)).sort()) {
+  if (name.endsWith('.gz')) continue
   const content = await readFile(new URL(name, folder))
   const size = name.endsWith('.woff2') ? content.length : gzipSync(content).length
   if (FIRST.test(name)) first += size

@@ -485,7 +485,10 @@ export interface AssetTest {
   at: string | null;
 }
 
-/** Coordinates are in grid steps of one node: multiply them by the space a node takes. Left to right along `x`. */
+/**
+ * Coordinates are in grid steps of one node: multiply them by the space a node takes. Left to right along `x`. What
+ * `?hide=test,tile` and `?focus=ID&only=true` leave out of the picture is at 0, 0.
+ */
 export interface Lineage {
   nodes: LineageNode[];
   edges: LineageEdge[];

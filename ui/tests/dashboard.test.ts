@@ -175,6 +175,24 @@ test('an event refreshes the tiles that read the table, without a blank in betwe
   expect(await canvas!.evaluate((element) => element.isConnected)).toBe(true)
 })
 
+test('a paused page keeps its figures, says what waits, and catches up', async () => {
+  await page.getByRole('button', { name: 'Pause' }).click()
+  asked()
+  fixture.on('POST', '/api/dashboards/*/tiles/total_users', () => ({
+    body: answer(rows({ value: 'Int64', previous: 'Int64' }, [[482, 469]])),
+  }))
+  fixture.emit({ event: 'table', table: 'main.daily', version: 8, at: new Date().toISOString() })
+  await page.getByText(`Paused, newer data for ${Object.keys(ANSWERS).length} tiles`).waitFor()
+  await tile('total_users').getByText('paused', { exact: true }).waitFor()
+  await settled()
+  expect(asked()).toEqual({})
+  await page.getByRole('button', { name: 'Resume' }).click()
+  await tile('total_users').getByText('482').waitFor()
+  await settled()
+  expect(Object.keys(asked())).toHaveLength(Object.keys(ANSWERS).length)
+  expect(await page.getByText('paused', { exact: true }).count()).toBe(0)
+})
+
 test('many events close together are one question, and none is starved', async () => {
   asked()
   for (let version = 8; version < 28; version += 1) {
@@ -225,9 +243,9 @@ test('stale data, failing tests and quarantined rows show on the badge, which le
     body: answer(ANSWERS.revenue!(), { stale: 'the job `hourly` is paused' }),
   }))
   await page.reload()
-  await tile('errors').getByText('1 failing', { exact: true }).waitFor()
+  await tile('errors').getByText('1 failed test', { exact: true }).waitFor()
   await tile('revenue').getByText('stale', { exact: true }).waitFor()
-  const badge = tile('errors').getByRole('link', { name: /1 failing/ })
+  const badge = tile('errors').getByRole('link', { name: /1 failed test/ })
   expect(await badge.textContent()).toContain('3 rows quarantined')
   await badge.click()
   await page.waitForURL(/lineage\?focus=tile\.gallery\.errors/)

@@ -1,6 +1,7 @@
 //! Dashboards answered: each tile's SQL rendered, bound and run.
 
 mod answers;
+mod check;
 mod page;
 mod standing;
 mod tile;
@@ -19,6 +20,7 @@ use crate::query::QueryStream;
 use crate::view::{CompiledNode, TileAnswer, TileRows};
 
 pub(crate) use answers::Answers;
+pub(crate) use check::check_references;
 pub(crate) use standing::{KnownCell, is_relation, relation_name};
 pub(crate) use tile::{Moments, PreparedQueries, find_tile};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_dash::Dashboard;
-use headwater_project::graph::layout::{Layout, layered};
+use headwater_project::graph::layout::{Layout, layered_part};
 use headwater_project::{Classify, Failure};
 use headwater_state::{RunStatus, Step, StepStatus, TestOutcome, TestResult};
 use headwater_transform::{Node, NodeId, ResourceType};
@@ -11,11 +11,11 @@ use headwater_transform::{Node, NodeId, ResourceType};
 use crate::dashboards::{is_relation, relation_name};
 use crate::instance::Instance;
 use crate::up::UpHandle;
-use crate::view::{Health, LineageGraph, LineageNode, PipelineStatus};
+use crate::view::{Health, LineageGraph, LineageNode, LineagePicture, PipelineStatus};
 
 mod references;
 
-pub(crate) use references::references;
+pub(crate) use references::{Reference, references};
 
 /// Runs whose steps tell how nodes are; a node built longer ago is known by its publication.
 const RUNS: usize = 20;
@@ -30,8 +30,8 @@ struct Signs {
 }
 
 impl UpHandle {
-    /// The graph, laid out.
-    pub fn lineage(&self) -> Result<LineageGraph, Failure> {
+    /// The graph, laid out as `picture` wants it.
+    pub fn lineage(&self, picture: &LineagePicture) -> Result<LineageGraph, Failure> {
         let instance = self.instance();
         let signs = Signs::read(instance, self.pipelines())?;
         let mut graph = Graph::default();
@@ -41,7 +41,7 @@ impl UpHandle {
         for dashboard in &instance.project().dashboards {
             graph.add_dashboard(instance, dashboard);
         }
-        Ok(graph.laid_out())
+        Ok(graph.laid_out(picture))
     }
 }
 
@@ -219,8 +219,35 @@ impl Graph {
         known.map(|node| node.health).max().unwrap_or(Health::Unknown)
     }
 
-    fn laid_out(mut self) -> LineageGraph {
-        let Layout { nodes: places, bends, width, height } = layered(self.nodes.len(), &self.edges);
+    /// Nodes that have a place in the picture.
+    fn shown(&self, picture: &LineagePicture) -> Vec<bool> {
+        let family = picture.family_of.as_ref().and_then(|id| self.numbers.get(id)).map(|node| self.family(*node));
+        let is_shown = |(number, node): (usize, &LineageNode)| {
+            let in_family = family.as_ref().is_none_or(|family| family.contains(&number));
+            let is_hidden = picture.hidden_kinds.iter().any(|kind| kind == node.kind);
+            picture.focus.as_deref() == Some(node.id.as_str()) || (in_family && !is_hidden)
+        };
+        self.nodes.iter().enumerate().map(is_shown).collect()
+    }
+
+    /// A node with all it is made from and all that is made from it.
+    fn family(&self, node: usize) -> BTreeSet<usize> {
+        let mut family = BTreeSet::from([node]);
+        for is_down in [false, true] {
+            let mut next = vec![node];
+            let mut seen = BTreeSet::from([node]);
+            while let Some(here) = next.pop() {
+                let ways = self.edges.iter().map(|(from, to)| if is_down { (*from, *to) } else { (*to, *from) });
+                next.extend(ways.filter(|(from, _)| *from == here).map(|(_, to)| to).filter(|to| seen.insert(*to)));
+            }
+            family.extend(seen);
+        }
+        family
+    }
+
+    fn laid_out(mut self, picture: &LineagePicture) -> LineageGraph {
+        let shown = self.shown(picture);
+        let Layout { nodes: places, bends, width, height } = layered_part(&shown, &self.edges);
         for (node, place) in self.nodes.iter_mut().zip(places) {
             (node.x, node.y) = (place.x, place.y);
         }

@@ -88,6 +88,9 @@ impl Project {
         let Reader { mut files, mut diagnostics, .. } = reader;
         let (transform, found) = headwater_transform::load(&mut files, &root, load);
         diagnostics.found.extend(found.found);
+        for (dashboard, tree) in &dashboards {
+            crate::dashboards::check_references(dashboard, tree, &transform, &mut diagnostics);
+        }
         let folder_name =
             || root.file_name().map_or_else(|| String::from("project"), |name| name.to_string_lossy().into());
         let name = config
@@ -102,7 +105,7 @@ impl Project {
             sources,
             transform,
             jobs,
-            dashboards,
+            dashboards: dashboards.into_iter().map(|(dashboard, _)| dashboard).collect(),
             default_schema,
             name,
             diagnostics,
@@ -377,12 +380,13 @@ fn read_jobs(reader: &mut Reader) -> Vec<Job> {
     jobs
 }
 
-fn read_dashboards(reader: &mut Reader) -> Vec<Dashboard> {
+/// Dashboards with the files they were read from.
+fn read_dashboards(reader: &mut Reader) -> Vec<(Dashboard, Tree)> {
     let mut dashboards = Vec::new();
     for path in reader.folder("dashboards") {
         if let Some((dashboard, tree)) = reader.file::<Dashboard>(&path) {
             headwater_dash::check(&dashboard, &tree, &mut reader.diagnostics);
-            dashboards.push(dashboard);
+            dashboards.push((headwater_dash::with_queries(dashboard), tree));
         }
     }
     dashboards

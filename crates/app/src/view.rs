@@ -10,7 +10,7 @@ use headwater_project::{Failure, Timestamp};
 
 pub use overview::{
     AssetDetail, AssetLink, AssetTest, CommitSummary, Disk, Freshness, Health, Home, LineageEdge, LineageGraph,
-    LineageNode, QuarantineReason, QuarantineSummary,
+    LineageNode, LineagePicture, QuarantineReason, QuarantineSummary,
 };
 
 pub use headwater_dash::{

@@ -53,8 +53,13 @@ pub struct WorkerCommand {
 
 impl WorkerCommand {
     fn this_program() -> Result<Self, Failure> {
-        let program = std::env::current_exe()
-            .map_err(|error| Failure::internal("this program cannot be found").with_detail(error.to_string()))?;
+        // The very program that runs, also when another version has taken its place on the disk since.
+        let program = if cfg!(target_os = "linux") {
+            std::path::PathBuf::from("/proc/self/exe")
+        } else {
+            std::env::current_exe()
+                .map_err(|error| Failure::internal("this program cannot be found").with_detail(error.to_string()))?
+        };
         Ok(Self { program, arguments: vec![String::from("query-worker")] })
     }
 }

@@ -8,6 +8,7 @@ use headwater_project::{Classify, Diagnostic, Diagnostics, Span};
 
 use crate::config::{Dashboard, FilterConfig, FilterKind, TileConfig};
 use crate::keys::KEYS;
+use crate::measure::reference;
 use crate::parameters::parameters_in;
 
 /// Reports every problem of a dashboard. `tree` is the file it was decoded from.
@@ -119,9 +120,53 @@ fn check_tile(dashboard: &Dashboard, tile: &TileConfig, tree: &Tree, diagnostics
             check_parameters(dashboard, sql, span_of(tree, key), diagnostics);
         }
     }
+    check_measure(dashboard, tile, tree, diagnostics);
     check_tab(dashboard, tile, tree, diagnostics);
     check_select(dashboard, tile, tree, diagnostics);
     check_table(tile, tree, diagnostics);
+}
+
+/// A table with a measure stands for a query, and its other keys for parts of it.
+fn check_measure(dashboard: &Dashboard, tile: &TileConfig, tree: &Tree, diagnostics: &mut Diagnostics) {
+    let is_measured = tile.table.is_some() || tile.measure.is_some();
+    if is_measured && tile.sql.is_some() {
+        let problem = Diagnostic::error(format!("tile `{}` has both a query and a table to measure", tile.name));
+        diagnostics.push(problem.hint("Keep `sql`, or `table` and `measure`.").at(span_of(tree, "sql")));
+    }
+    for (key, other, is_alone) in [
+        ("table", "measure", tile.table.is_some() && tile.measure.is_none()),
+        ("measure", "table", tile.measure.is_some() && tile.table.is_none()),
+        ("by", "table", !tile.by.is_empty() && !is_measured),
+        ("filter_columns", "table", !tile.filter_columns.is_empty() && !is_measured),
+    ] {
+        if is_alone {
+            let problem = Diagnostic::error(format!("`{key}` of tile `{}` means nothing without `{other}`", tile.name));
+            diagnostics.push(problem.at(span_of(tree, key)));
+        }
+    }
+    if let Some(table) = tile.table.as_deref().filter(|table| reference(table).is_none()) {
+        let problem = Diagnostic::error(format!("`{table}` cannot name a table"));
+        let hint = "Write the name of a model or seed, or `source.table`.";
+        diagnostics.push(problem.hint(hint).at(span_of(tree, "table")));
+    }
+    if tile.measure.is_some() && tile.y.0.len() > 1 {
+        let problem = Diagnostic::error(format!("tile `{}` has one measure and several `y`", tile.name));
+        diagnostics.push(problem.hint("Name one, or write the query as `sql`.").at(span_of(tree, "y")));
+    }
+    check_filter_columns(dashboard, tile, tree, diagnostics);
+}
+
+fn check_filter_columns(dashboard: &Dashboard, tile: &TileConfig, tree: &Tree, diagnostics: &mut Diagnostics) {
+    let known: Vec<&str> = dashboard.filters.iter().map(|filter| filter.name.as_str()).collect();
+    for name in tile.filter_columns.keys().filter(|name| !known.contains(&name.as_str())) {
+        let hint = match suggest(name, known.iter().copied()) {
+            Some(near) => format!("Did you mean `{near}`?"),
+            None if known.is_empty() => String::from("The dashboard has no filters."),
+            None => format!("The filters are {}.", known.join(", ")),
+        };
+        let span = tree.get("filter_columns").map_or(tree.span, |columns| span_of(columns, name));
+        diagnostics.push(Diagnostic::error(format!("there is no filter `{name}`")).hint(hint).at(span));
+    }
 }
 
 fn check_tab(dashboard: &Dashboard, tile: &TileConfig, tree: &Tree, diagnostics: &mut Diagnostics) {

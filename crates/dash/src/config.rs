@@ -65,7 +65,8 @@ pub struct FilterConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FilterKind {
-    /// Binds the dates `$name_start` and `$name_end`, both inclusive.
+    /// Binds the dates `$name_start` and `$name_end`, both inclusive, and `$name_previous_start` and `$name_previous_end`: as
+    /// many days, just before.
     DateRange,
     /// Binds `$name`, a text; empty means all.
     Select,

@@ -27,6 +27,16 @@ pub struct DateRange {
     pub end: Date,
 }
 
+impl DateRange {
+    /// As many days, just before. A range that reaches further back than dates do stays as it is.
+    pub(crate) fn previous(self) -> Self {
+        let length = u64::try_from((self.end - self.start).num_days()).unwrap_or_default();
+        let end = self.start.checked_sub_days(Days::new(1));
+        let start = end.and_then(|end| end.checked_sub_days(Days::new(length)));
+        start.zip(end).map_or(self, |(start, end)| Self { start, end })
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum FilterValue {
     /// A preset or two dates as text, resolved when a query is made, so that `today` stays today.
@@ -98,7 +108,9 @@ impl FilterConfig {
     pub fn parameters(&self) -> Vec<String> {
         let name = &self.name;
         match self.kind {
-            FilterKind::DateRange => vec![format!("{name}_start"), format!("{name}_end")],
+            FilterKind::DateRange => {
+                ["start", "end", "previous_start", "previous_end"].map(|part| format!("{name}_{part}")).into()
+            }
             FilterKind::NumberRange => vec![format!("{name}_min"), format!("{name}_max")],
             FilterKind::Select | FilterKind::MultiSelect | FilterKind::Text => vec![name.clone()],
         }

@@ -45,11 +45,30 @@ const PARTED: &[TileKind] = &[Line, Area, Bars, HorizontalBars, HeatMap, Scatter
 const MARKED: &[TileKind] =
     &[Table, Line, Area, Bars, HorizontalBars, Donut, Pie, HeatMap, Scatter, Combo, Map, PointMap];
 
+/// Kinds whose query is one aggregate by some columns.
+const MEASURED: &[TileKind] = &[Number, Table, Line, Area, Bars, HorizontalBars, Donut, Pie, HeatMap, Map, PointMap];
+
 pub(crate) const KEYS: &[Key] = &[
-    Key { name: "sql", kinds: QUERIED, needed_by: QUERIED, is_given: |tile| tile.sql.is_some() },
+    // A table with a measure stands for a query.
+    Key {
+        name: "sql",
+        kinds: QUERIED,
+        needed_by: QUERIED,
+        is_given: |tile| tile.sql.is_some() || (tile.table.is_some() && tile.measure.is_some()),
+    },
+    Key { name: "table", kinds: MEASURED, needed_by: &[], is_given: |tile| tile.table.is_some() },
+    Key { name: "measure", kinds: MEASURED, needed_by: &[], is_given: |tile| tile.measure.is_some() },
+    Key { name: "by", kinds: MEASURED, needed_by: &[], is_given: |tile| !tile.by.is_empty() },
+    Key { name: "filter_columns", kinds: MEASURED, needed_by: &[], is_given: |tile| !tile.filter_columns.is_empty() },
     Key { name: "text", kinds: &[Text], needed_by: &[Text], is_given: |tile| tile.text.is_some() },
     Key { name: "x", kinds: NAMED, needed_by: NEEDS_X, is_given: |tile| tile.x.is_some() },
-    Key { name: "y", kinds: FIGURES, needed_by: AXES, is_given: |tile| !tile.y.0.is_empty() },
+    // A measure is a figure without being named.
+    Key {
+        name: "y",
+        kinds: FIGURES,
+        needed_by: AXES,
+        is_given: |tile| !tile.y.0.is_empty() || (tile.measure.is_some() && AXES.contains(&tile.kind)),
+    },
     Key { name: "y_right", kinds: &[Combo], needed_by: &[Combo], is_given: |tile| !tile.y_right.0.is_empty() },
     Key { name: "series", kinds: PARTED, needed_by: &[HeatMap], is_given: |tile| tile.series.is_some() },
     Key { name: "lower", kinds: &[Band], needed_by: &[Band], is_given: |tile| tile.lower.is_some() },

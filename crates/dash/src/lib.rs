@@ -10,6 +10,7 @@ mod error;
 mod filter;
 mod keys;
 mod layout;
+mod measure;
 mod parameters;
 mod query;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use filter::{
     DATE_PRESETS, Date, DateRange, FilterValue, FilterValues, days_since_epoch, resolve_preset, values_from_json,
 };
 pub use layout::{Place, places};
+pub use measure::with_queries;
 pub use parameters::parameters_in;
 pub use query::{
     ParameterValue, ParameterizedQuery, cache_key, columns_of, detail_query, filters_of, options_query, periods,

@@ -132,7 +132,8 @@ fn bind(filter: &FilterConfig, value: FilterValue, now: Timestamp) -> Result<Vec
     let values = match (filter.kind, value) {
         (DateRange, FilterValue::Period(period)) => {
             let range = resolve_period(&filter.name, &period, now)?;
-            vec![ParameterValue::Date(range.start), ParameterValue::Date(range.end)]
+            let previous = range.previous();
+            [range.start, range.end, previous.start, previous.end].map(ParameterValue::Date).into()
         }
         (Select | Text, FilterValue::Text(text)) => vec![ParameterValue::Text(text)],
         (MultiSelect, FilterValue::Texts(texts)) => vec![ParameterValue::Texts(texts)],

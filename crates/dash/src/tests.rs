@@ -204,6 +204,39 @@ fn each_kind_takes_its_own_keys_and_needs_some_of_them() {
 }
 
 #[test]
+fn a_table_and_a_measure_stand_for_a_query() {
+    check_tile("kind: bars, x: a, table: t, measure: sum(n), filter_columns: {states: state}", "");
+    check_tile("kind: bars, x: a, table: t, measure: sum(n), sql: select 1", "both a query and a table");
+    check_tile("kind: bars, x: a, y: n, table: t", "`table` of tile `t` means nothing without `measure`");
+    check_tile("kind: bars, x: a, measure: sum(n)", "`measure` of tile `t` means nothing without `table`");
+    check_tile("kind: bars, x: a, y: b, sql: select 1, by: [c]", "`by` of tile `t` means nothing without `table`");
+    check_tile("kind: bars, x: a, table: \"t'\", measure: sum(n)", "`t'` cannot name a table");
+    check_tile("kind: bars, x: a, y: [b, c], table: t, measure: sum(n)", "one measure and several `y`");
+    check_tile("kind: bars, x: a, table: t, measure: sum(n), filter_columns: {state: s}", "Did you mean `states`?");
+    check_tile("kind: scatter, x: a, y: b, table: t, measure: sum(n)", "a tile of the kind `scatter` has no `table`");
+    check_tile("kind: bars, table: t, measure: sum(n)", "needs `x`");
+}
+
+#[test]
+fn a_period_is_compared_with_as_many_days_before() {
+    let sql = "select 1 where d between $p_previous_start and $p_previous_end";
+    let (dashboard, problems) = read(&format!(
+        "name: d\nfilters: [{{name: p, kind: date_range}}]\ntiles: [{{name: t, kind: table, sql: \"{sql}\"}}]\n"
+    ));
+    assert_eq!(problems, "");
+    let dashboard = dashboard.unwrap();
+    let check = |chosen: &str, expected: [&str; 2]| {
+        let values = FilterValues::from([(String::from("p"), FilterValue::Period(String::from(chosen)))]);
+        let found = tile_query(&dashboard, &dashboard.tiles[0], &values, NOW).unwrap().unwrap();
+        let values: Vec<ParameterValue> = found.parameters.into_iter().map(|(_, value)| value).collect();
+        assert_eq!(values, [date(expected[1]), date(expected[0])], "{chosen}");
+    };
+    check("2026-03-01..2026-03-07", ["2026-02-22", "2026-02-28"]);
+    check("today", ["2026-03-14", "2026-03-14"]);
+    check("all", ["1600-01-01", "1899-12-31"]);
+}
+
+#[test]
 fn a_click_selects_into_a_filter_that_can_hold_a_value() {
     check_tile("kind: bars, sql: select 1, x: a, y: b, select: {filter: states}", "");
     check_tile("kind: bars, sql: select 1, x: a, y: b, select: {filter: state}", "Did you mean `states`?");

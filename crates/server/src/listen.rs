@@ -20,8 +20,9 @@ use crate::auth::{Auth, Peer, may_listen};
 use crate::error::ServerError;
 use crate::routes;
 
-/// Connections served at once; more wait in the operating system's queue.
-const MAX_CONNECTIONS: usize = 1_024;
+/// Connections served at once; more wait in the operating system's queue. A browser holds up to six: one of events, which
+/// stays, and those of its last requests, which rest for a while. This many serve 600 viewers without a wait.
+const MAX_CONNECTIONS: usize = 4_096;
 /// A client that has not sent its headers by then is cut off, so that idle connections cannot use up the limit.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests under way may take this long to finish once the server is told to stop.
@@ -58,6 +59,7 @@ impl Server {
     pub async fn bind(options: ServerOptions) -> Result<Self, ServerError> {
         let wanted = SocketAddr::from((options.address.unwrap_or(Ipv4Addr::LOCALHOST.into()), options.port));
         let bind_failed = |source| ServerError::Bind { address: wanted, source };
+        headwater_app::raise_open_files();
         let listener = TcpListener::bind(wanted).await.map_err(bind_failed)?;
         let address = listener.local_addr().map_err(bind_failed)?;
         let mut allowed_hosts = options.allowed_hosts;

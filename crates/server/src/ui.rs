@@ -12,6 +12,8 @@ use crate::api::ApiError;
 struct Dist;
 
 const PAGE: &str = "index.html";
+/// The build packs what is worth it: such a file stands beside the one it is made of.
+const PACKED: &str = ".gz";
 const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Headwater</title>\
 <h1>Headwater runs; its browser application is not built</h1>\
 <p>Run <code>npm ci &amp;&amp; npm run build</code> in <code>ui/</code> and build again. \
@@ -27,7 +29,7 @@ font-src 'self'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-an
 /// A file of the application; its page for any other address a person opens; else nothing.
 pub(crate) async fn file_or_page(uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
-    if let Some(file) = Dist::get(path).filter(|_| path != PAGE && !path.starts_with('.')) {
+    if let Some(file) = Dist::get(path).filter(|_| path != PAGE && !path.starts_with('.') && !path.ends_with(PACKED)) {
         return send(path, file, &headers, &uri);
     }
     let wants_page = headers
@@ -44,7 +46,20 @@ pub(crate) async fn file_or_page(uri: Uri, headers: HeaderMap) -> Response {
     }
 }
 
+/// The packed file, where there is one and the browser takes it.
+fn packed(path: &str, headers: &HeaderMap) -> Option<EmbeddedFile> {
+    let accepted = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
+    let takes_it = accepted.split(',').any(|coding| {
+        let (name, weight) = coding.trim().split_once(';').unwrap_or((coding.trim(), ""));
+        name.eq_ignore_ascii_case("gzip") && weight.trim() != "q=0"
+    });
+    if takes_it { Dist::get(&format!("{path}{PACKED}")) } else { None }
+}
+
 fn send(path: &str, file: EmbeddedFile, headers: &HeaderMap, uri: &Uri) -> Response {
+    let packed = packed(path, headers);
+    let is_packed = packed.is_some();
+    let file = packed.unwrap_or(file);
     let tag = entity_tag(&file);
     let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let mut response = if is_known {
@@ -57,6 +72,10 @@ fn send(path: &str, file: EmbeddedFile, headers: &HeaderMap, uri: &Uri) -> Respo
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
+    }
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if is_packed && !is_known {
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     let is_embedded =
         uri.query().is_some_and(|query| query.split('&').any(|part| part.split('=').next() == Some("embed")));

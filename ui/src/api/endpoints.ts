@@ -43,7 +43,21 @@ export const tile = (dashboard: string, tile: string, body: TileRequest, signal?
 export const tileDetail = (dashboard: string, tile: string, body: DetailRequest, signal?: AbortSignal) =>
   send<Rows>('POST', `/api/dashboards/${part(dashboard)}/tiles/${part(tile)}/detail`, body, signal)
 
-export const lineage = (signal?: AbortSignal) => get<Lineage>('/api/lineage', signal)
+/** What the picture leaves out: the server lays out the rest as if it were all. */
+export interface LineagePicture {
+  readonly hidden: readonly string[]
+  /** Shown whatever its kind. */
+  readonly focus: string | null
+  /** Only the focus and its family. */
+  readonly only: boolean
+}
+export const lineage = ({ hidden, focus, only }: LineagePicture, signal?: AbortSignal) => {
+  const query = new URLSearchParams()
+  if (hidden.length > 0) query.set('hide', hidden.join(','))
+  if (focus !== null) query.set('focus', focus)
+  if (focus !== null && only) query.set('only', 'true')
+  return get<Lineage>(`/api/lineage?${query}`, signal)
+}
 export const assets = (signal?: AbortSignal) => get<Assets>('/api/assets', signal)
 export const asset = (name: string, signal?: AbortSignal) => get<Asset>(`/api/assets/${part(name)}`, signal)
 export const sample = (name: string, signal?: AbortSignal) =>

@@ -2,7 +2,7 @@
 
 import type { EChartsOption, LineSeriesOption } from 'echarts'
 import { isTemporal } from '../format/cell'
-import { figure, type FigureStyle } from '../format/number'
+import { figure, styleOf, withDollar, type FigureStyle } from '../format/number'
 import { date, instant } from '../format/time'
 import type { TooltipRow } from './tooltip'
 import { axisTooltip, baseOption, categoryAxis, grid, valueAxis, type Axis, type Bars, type ChartInput } from './option'
@@ -163,9 +163,10 @@ function tooltipAt(input: ChartInput, data: Pivot, place: number): { title: stri
   return { title: titleOf(category, data.type), rows }
 }
 
-/** All digits for a figure without a style; a styled one is shown as the axis shows it, only longer. */
+/** All digits; of a double only those that say something. */
 function written(exact: string, style: FigureStyle): string {
   const text = exact.replace(/,/g, '').replace('\u2212', '-')
+  if (styleOf(style) === 'dollars' && /^-?\d+(\.\d{2,6})?$/.test(text)) return withDollar(exact)
   if (style.unit === 'dollars' || style.unit === 'share' || style.format) return figure(text, style)
   return style.unit ? `${exact} ${style.unit}` : exact
 }

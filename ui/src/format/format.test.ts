@@ -57,6 +57,12 @@ describe('figures', () => {
     expect([0, 0.25, 1500, 2_000_000].map((value) => short(value))).toEqual(['0', '0.25', '1.5k', '2M'])
     expect(short(0.05, { unit: 'share' })).toBe('5%')
     expect(short(25_000, { unit: 'dollars' })).toBe('$25k')
+    expect([0, 0.2, 0.15, 12].map((value) => short(value, { unit: 'dollars' }))).toEqual([
+      '$0',
+      '$0.20',
+      '$0.15',
+      '$12',
+    ])
   })
 
   test('a unit is written once', () => {

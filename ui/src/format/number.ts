@@ -56,7 +56,7 @@ export function short(value: number, style: FigureStyle = {}): string {
   const format = styleOf(style)
   if (format === 'percent') return `${write(trimmed(round(shift(digits, 2), 1)))}%`
   const text = Math.abs(value) >= 1000 ? compact(digits) : write(trimmed(round(digits, Math.abs(value) < 1 ? 4 : 2)))
-  return format === 'dollars' ? withDollar(text) : text
+  return format === 'dollars' ? withDollar(withCents(text)) : text
 }
 
 /** The unit to write behind a figure; none when the figure already says it. */
@@ -106,7 +106,12 @@ function dollars(digits: Digits): string {
   return withDollar(write(round(digits, isSmall ? 4 : 2)))
 }
 
-function withDollar(text: string): string {
+/** `0.5` as money is `0.50`. */
+function withCents(text: string): string {
+  return /\.\d$/.test(text) ? `${text}0` : text
+}
+
+export function withDollar(text: string): string {
   return text.startsWith('\u2212') ? `\u2212$${text.slice(1)}` : `$${text}`
 }
 

@@ -13,6 +13,7 @@ use headwater_lake::TableName;
 use headwater_project::{Classify, Failure, Timestamp};
 use headwater_state::{Published, PublishedAs};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use super::answers::Answer;
 use super::{no_such, parameter};
@@ -170,16 +171,15 @@ impl Instance {
         Ok((answer, versions, is_kept))
     }
 
-    /// Rendered and planned once for each set of publications.
+    /// Rendered and planned once for each set of publications, however many ask at once: after a build they all do.
     pub(crate) async fn prepare(&self, moment: &Moment, query: &ParameterizedQuery) -> Result<Prepared, Failure> {
-        if let Some(known) = self.prepared.get(&moment.stamp, &query.sql_template) {
-            return Ok(known);
-        }
-        let sql = self.render(&moment.session, &query.sql_template).await?;
-        let stream = moment.session.query(&sql, &bound(query)).await.map_err(|error| error.failure())?;
-        let prepared = Prepared { sql, tables: stream.inputs.keys().cloned().collect() };
-        self.prepared.put(&moment.stamp, query.sql_template.clone(), prepared.clone());
-        Ok(prepared)
+        let cell = self.prepared.cell(&moment.stamp, &query.sql_template);
+        let make = async {
+            let sql = self.render(&moment.session, &query.sql_template).await?;
+            let stream = moment.session.query(&sql, &bound(query)).await.map_err(|error| error.failure())?;
+            Ok::<_, Failure>(Prepared { sql, tables: stream.inputs.keys().cloned().collect() })
+        };
+        cell.get_or_try_init(|| Box::pin(make)).await.cloned()
     }
 }
 
@@ -232,22 +232,17 @@ impl Moments {
     }
 }
 
-/// Prepared queries of the newest set of publications.
+/// Prepared queries of the newest set of publications, by their templates.
 #[derive(Debug, Default)]
-pub(crate) struct PreparedQueries(Mutex<(String, BTreeMap<String, Prepared>)>);
+pub(crate) struct PreparedQueries(Mutex<(String, BTreeMap<String, Arc<OnceCell<Prepared>>>)>);
 
 impl PreparedQueries {
-    fn get(&self, stamp: &str, template: &str) -> Option<Prepared> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.0 == stamp { kept.1.get(template).cloned() } else { None }
-    }
-
-    fn put(&self, stamp: &str, template: String, prepared: Prepared) {
+    fn cell(&self, stamp: &str, template: &str) -> Arc<OnceCell<Prepared>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.0 != stamp {
             *kept = (stamp.to_owned(), BTreeMap::new());
         }
-        kept.1.insert(template, prepared);
+        Arc::clone(kept.1.entry(template.to_owned()).or_default())
     }
 }
 

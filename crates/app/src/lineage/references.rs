@@ -1,6 +1,6 @@
 //! The tables a tile's template names, without rendering it: a graph is drawn of projects that do not compile, too.
 
-use headwater_transform::ResourceType;
+use headwater_transform::{Node, ResourceType, TransformProject};
 
 use crate::instance::Instance;
 
@@ -13,8 +13,12 @@ pub(crate) enum Reference {
 
 impl Reference {
     pub(crate) fn node_id(&self, instance: &Instance) -> Option<String> {
-        let mut nodes = instance.project().transform.ordered();
-        let found = match self {
+        self.find(&instance.project().transform).map(|node| node.id.to_string())
+    }
+
+    pub(crate) fn find<'a>(&self, transform: &'a TransformProject) -> Option<&'a Node> {
+        let mut nodes = transform.ordered();
+        match self {
             Self::Model(name) => nodes.find(|node| {
                 node.name == *name && matches!(node.resource_type, ResourceType::Model | ResourceType::Seed)
             }),
@@ -23,8 +27,7 @@ impl Reference {
                     && node.name == *table
                     && node.id.as_str().contains(&format!(".{source}."))
             }),
-        };
-        found.map(|node| node.id.to_string())
+        }
     }
 }
 

@@ -16,6 +16,16 @@ pub enum Health {
     Failed,
 }
 
+/// What a picture of the graph shows. Only that is laid out; the rest is told without a place.
+#[derive(Clone, Debug, Default)]
+pub struct LineagePicture {
+    pub hidden_kinds: Vec<String>,
+    /// A node that is shown whatever its kind.
+    pub focus: Option<String>,
+    /// Only this node, what it is made from and what is made from it.
+    pub family_of: Option<String>,
+}
+
 /// Everything as one graph, laid out.
 #[derive(Clone, Debug)]
 pub struct LineageGraph {

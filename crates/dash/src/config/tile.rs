@@ -1,5 +1,7 @@
 //! Tiles: the chart specification. It is ours; no chart library's options can be written in it.
 
+use std::collections::BTreeMap;
+
 use headwater_project::config::TextList;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -18,8 +20,21 @@ pub struct TileConfig {
     pub kind: TileKind,
     /// Tab it stands on, when the dashboard has tabs.
     pub tab: Option<String>,
-    /// Query, with `{{ ref('model') }}` for tables and `$parameters` of the filters. Every kind but `text` needs it.
+    /// Query, with `{{ ref('model') }}` for tables and `$parameters` of the filters. Every kind but `text` needs it, or a
+    /// `table` and a `measure`.
     pub sql: Option<String>,
+    /// What is measured instead of writing a query: a model or seed by its name, or a table of a source as `source.table`.
+    pub table: Option<String>,
+    /// An aggregate over the columns of `table`: `sum(streams)`. It is grouped by the columns the tile shows. Its column has
+    /// the name that `y` says, else `value`.
+    pub measure: Option<String>,
+    /// Further columns of `table` to group by; those of a table tile.
+    #[serde(default)]
+    pub by: Vec<String>,
+    /// The column of `table` each filter chooses from, by the filter's name: `{period: event_date, states: state}`. A `number`
+    /// with a date range here is compared with the days before.
+    #[serde(default)]
+    pub filter_columns: BTreeMap<String, String>,
     /// Query of the rows behind a mark, with the same parameters. Its columns of the same names as the mark's are compared
     /// with the mark's values. The rows of `sql` when absent.
     pub detail_sql: Option<String>,

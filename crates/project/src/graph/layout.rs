@@ -52,6 +52,30 @@ pub fn layered(nodes: usize, edges: &[(usize, usize)]) -> Layout {
     layout
 }
 
+/// Lays out the nodes that are `shown`, as if the others and their edges were not there: those are at 0, 0, without bends.
+pub fn layered_part(shown: &[bool], edges: &[(usize, usize)]) -> Layout {
+    let mut kept = 0;
+    let places: Vec<Option<usize>> = shown
+        .iter()
+        .map(|is_shown| {
+            let place = is_shown.then_some(kept);
+            kept += usize::from(*is_shown);
+            place
+        })
+        .collect();
+    let place = |node: usize| places.get(node).copied().flatten();
+    let ends: Vec<Option<(usize, usize)>> = edges.iter().map(|(from, to)| place(*from).zip(place(*to))).collect();
+    let part: Vec<(usize, usize)> = ends.iter().flatten().copied().collect();
+    let Layout { nodes, bends, width, height } = layered(kept, &part);
+    let mut bends = bends.into_iter();
+    Layout {
+        nodes: places.iter().map(|at| at.and_then(|at| nodes.get(at).copied()).unwrap_or_default()).collect(),
+        bends: ends.iter().map(|end| end.and_then(|_| bends.next()).unwrap_or_default()).collect(),
+        width,
+        height,
+    }
+}
+
 fn to_f64(number: usize) -> f64 {
     f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }

@@ -3,7 +3,8 @@
 use headwater_app::view;
 use serde::Serialize;
 
-/// Coordinates are in grid steps of one node: multiply them by the space a node takes. Left to right along `x`.
+/// Coordinates are in grid steps of one node: multiply them by the space a node takes. Left to right along `x`. What
+/// `?hide=test,tile` and `?focus=ID&only=true` leave out of the picture is at 0, 0.
 #[derive(Debug, Serialize)]
 pub struct Lineage {
     pub nodes: Vec<LineageNode>,

@@ -37,7 +37,9 @@ export function listed({ nodes, tables }: Assets): Listed[] {
     description: '',
     ...facts(table),
   }))
-  return [...fromNodes, ...rest].sort((a, b) => a.name.localeCompare(b.name))
+  // What has rows comes first: tests are many, and are looked for at what they test.
+  const isTest = (asset: Listed) => Number(asset.kind === 'test')
+  return [...fromNodes, ...rest].sort((a, b) => isTest(a) - isTest(b) || a.name.localeCompare(b.name))
 }
 
 export function matching(assets: readonly Listed[], kind: string, search: string): Listed[] {

@@ -15,6 +15,8 @@ export class TileState {
   answer = $state.raw<TileAnswer | null>(null)
   error = $state.raw<Refusal | null>(null)
   busy = $state(false)
+  /** A table it reads changed since it was asked. */
+  outdated = $state(false)
   /** What the shown answer was asked with. */
   asked: string | null = null
   #abort: AbortController | null = null
@@ -70,6 +72,8 @@ export class Board {
   readonly tiles: ReadonlyMap<string, TileState>
   choices = $state.raw<Choices>({})
   tab = $state<string | null>(null)
+  /** Tiles stay as they are until the viewer lets them go on. */
+  paused = $state(false)
   readonly shown = $derived.by(() => this.definition.tiles.filter((tile) => this.tab === null || tile.tab === this.tab))
   #navigate: (query: URLSearchParams) => void
   #only: string | null
@@ -112,6 +116,15 @@ export class Board {
     }
   }
 
+  pause(): void {
+    this.paused = true
+  }
+
+  resume(): void {
+    this.paused = false
+    this.#askDue()
+  }
+
   refresh(tile: Tile): void {
     this.#ask(tile)
   }
@@ -146,16 +159,25 @@ export class Board {
   }
 
   #outdate(tile: Tile): void {
-    this.state(tile).asked = null
+    if (tile.kind === 'text') return
+    const state = this.state(tile)
+    state.asked = null
+    state.outdated = true
     this.#due.add(tile.name)
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined
-      for (const due of this.#visible()) if (this.#due.has(due.name)) this.#ask(due)
-    }, SETTLE)
+    if (this.paused) return
+    this.#timer ??= setTimeout(() => this.#askDue(), SETTLE)
+  }
+
+  #askDue(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.paused) return
+    for (const due of this.#visible()) if (this.#due.has(due.name)) this.#ask(due)
   }
 
   #ask(tile: Tile): void {
     this.#due.delete(tile.name)
+    this.state(tile).outdated = false
     if (tile.kind === 'text') return
     void this.state(tile).ask(this.definition.name, tile, this.choices, (answer) => this.#note(tile, answer))
   }

@@ -84,3 +84,16 @@ fn a_graph_of_two_thousand_nodes_is_laid_out() {
     assert_eq!((layout.nodes.len(), layout.width), (2_000, 8.0));
     assert!(layout.nodes.iter().all(|at| at.x.is_finite() && at.y.is_finite()));
 }
+
+#[test]
+fn what_is_left_out_takes_no_room() {
+    // 0 -> 1 -> 3, with 2 and 4 hanging off: only 0, 1 and 3 are shown.
+    let edges = [(0, 1), (1, 2), (1, 3), (0, 3), (2, 4)];
+    let part = layered_part(&[true, true, false, true, false], &edges);
+    let whole = layered(3, &[(0, 1), (1, 2), (0, 2)]);
+    let at = |node: usize| whole.nodes[node];
+    assert_eq!(part.nodes, [at(0), at(1), Point::default(), at(2), Point::default()]);
+    assert_eq!(part.bends, [whole.bends[0].clone(), vec![], whole.bends[1].clone(), whole.bends[2].clone(), vec![]]);
+    assert_eq!((part.width, part.height), (whole.width, whole.height));
+    assert_eq!(layered_part(&[false], &[]).nodes, [Point::default()]);
+}
