@@ -53,6 +53,7 @@ fn main() -> ExitCode {
         // A reader that has seen enough is no fault.
         Ok(()) | Err(Stop::Closed) => ExitCode::SUCCESS,
         Err(Stop::Findings) => ExitCode::from(1),
+        Err(Stop::Unsound) => ExitCode::from(2),
         Err(Stop::Failure(failure)) => {
             printer.failure(&failure);
             ExitCode::from(2)

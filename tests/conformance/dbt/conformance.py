@@ -32,6 +32,8 @@ CASES = HERE / "cases"
 EXPECTED = HERE / "expected"
 ROOT = HERE.parents[2]
 DIFFERENCES = ROOT / "docs" / "dbt-differences.md"
+# Commands whose run_results.json is compared.
+RUNS = {"build", "run", "test", "seed", "snapshot", "retry", "run-operation"}
 ASPECTS = {"exit", "statuses", "listing", "tables"}
 
 PROJECT = "name: shop\nversion: '1.0'\nconfig-version: 2\nprofile: shop\n"

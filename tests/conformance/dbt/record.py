@@ -32,7 +32,7 @@ def invoke(folder, words, output):
         os.chdir(folder)
         log = os.open(str(output), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(log, 1)
-        os.dup2(log, 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         from dbt.cli.main import dbtRunner
 
         quiet = ["--quiet"] if words[0] == "ls" else []
@@ -90,7 +90,7 @@ def record(case):
             output = folder / "output.txt"
             code = invoke(folder, words, output)
             fresh = results.exists() and results.read_text() != previous
-            step = {"exit": code, "statuses": conformance.statuses(results) if fresh else {}}
+            step = {"exit": code, "statuses": conformance.statuses(results) if fresh and words[0] in conformance.RUNS else {}}
             if words[0] == "ls":
                 step["listing"] = sorted(line for line in output.read_text().splitlines() if line.strip())
             if code == 2:

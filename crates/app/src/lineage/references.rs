@@ -16,7 +16,7 @@ impl Reference {
         let mut nodes = instance.project().transform.ordered();
         let found = match self {
             Self::Model(name) => nodes.find(|node| {
-                node.name == *name && matches!(node.resource_type, ResourceType::Model | ResourceType::Seed)
+                node.name == *name && node.resource_type.is_referable()
             }),
             Self::Source(source, table) => nodes.find(|node| {
                 node.resource_type == ResourceType::Source
