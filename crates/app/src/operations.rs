@@ -21,6 +21,7 @@ impl Instance {
     pub async fn run_operation(&self, name: &str, arguments: Map<String, Value>) -> Result<StepReport, Failure> {
         self.require_writer()?;
         self.project().require_sound()?;
+        self.project().transform.require_macro(name).map_err(|found| diagnostics_failure(&self.project().files, &[found]))?;
         let _one_at_a_time = self.building.lock().await;
         let request = BuildRequest::default();
         let mut new = self.new_run(&request, None, 1);

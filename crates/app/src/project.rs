@@ -229,7 +229,7 @@ impl Project {
             exclude: selection.exclude.clone(),
             selector: selection.selector.clone(),
             indirect: selection.indirect,
-            state: selection.state.as_deref().map(crate::state_folder::read).transpose()?,
+            state: selection.state.as_deref().map(|folder| crate::state_folder::read(&self.root.join(folder))).transpose()?,
         };
         let selected = self.transform.select_by(&query).map_err(|error| headwater_project::Classify::failure(&error))?;
         let wanted = |id: &NodeId| {

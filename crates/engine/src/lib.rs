@@ -12,6 +12,7 @@ mod guard;
 mod parameter;
 mod session;
 mod statement;
+mod times;
 mod type_name;
 
 #[cfg(test)]

@@ -68,6 +68,10 @@ impl Compiler<'_> {
         if matches!(node.resource_type, ResourceType::Seed | ResourceType::Source) {
             return self.without_code(node);
         }
+        let problems = crate::contract::problems(node);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         let Rendered { sql, mut collected } = self.rendered(node, &render, &mut Vec::new())?;
         let sql = without_semicolon(&sql);
         let mut config = node.config.values.clone();

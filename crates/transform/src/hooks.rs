@@ -114,6 +114,23 @@ impl TransformProject {
         on_deep_stack(work).unwrap_or_else(|error| Err(vec![not_run(&error.to_string())]))
     }
 
+    /// The problem with the name of a macro nobody defines.
+    pub fn require_macro(&self, name: &str) -> Result<(), Diagnostic> {
+        let known = match name.split_once('.') {
+            Some((package, name)) => self.definitions.macros.in_package(package, name),
+            None => self.definitions.find_macro(&self.definitions.root_package, name),
+        };
+        if known.is_some() {
+            return Ok(());
+        }
+        let names = self.definitions.macros.iter().map(|definition| definition.name.as_str());
+        let problem = Diagnostic::error(format!("there is no macro '{name}'"));
+        Err(match crate::near::nearest(name, names) {
+            Some(near) => problem.hint(format!("Did you mean '{near}'?")),
+            None => problem.hint("Define it in a file of the folder macros/."),
+        })
+    }
+
     /// Calls a macro with arguments by name, as `run-operation` does; returns what it returned.
     pub fn run_operation(
         &self,
@@ -123,18 +140,7 @@ impl TransformProject {
         run: &RunContext,
     ) -> Result<(serde_json::Value, Vec<Message>), Vec<Diagnostic>> {
         let root = self.definitions.root_package.clone();
-        let known = match name.split_once('.') {
-            Some((package, name)) => self.definitions.macros.in_package(package, name),
-            None => self.definitions.find_macro(&root, name),
-        };
-        if known.is_none() {
-            let names = self.definitions.macros.iter().map(|definition| definition.name.as_str());
-            let problem = Diagnostic::error(format!("there is no macro '{name}'"));
-            return Err(vec![match crate::near::nearest(name, names) {
-                Some(near) => problem.hint(format!("Did you mean '{near}'?")),
-                None => problem.hint("Define it in a file of the folder macros/."),
-            }]);
-        }
+        self.require_macro(name).map_err(|problem| vec![problem])?;
         let written: Vec<String> =
             arguments.iter().map(|(name, value)| format!("{name}={}", expression(value))).collect();
         let work = || {

@@ -62,14 +62,15 @@ def run_case(binary, case, expected):
         project = Project(binary, folder)
         for number, (words, step) in enumerate(zip(conformance.steps_of(case, folder), expected["steps"], strict=True)):
             results = folder / ".headwater" / "target" / "run_results.json"
-            results.unlink(missing_ok=True)
+            before = results.stat().st_mtime_ns if results.exists() else None
             done = project.headwater(*words)
             said = done.stderr.strip()[-1500:]
             at = f"step {number + 1} ({' '.join(words)})"
             if "exit" not in ignored and done.returncode != step["exit"]:
                 found.append(f"{at}: exit code {done.returncode}, dbt's is {step['exit']}\n{said}")
             if "statuses" not in ignored and words[0] in conformance.RUNS:
-                statuses = conformance.statuses(results)
+                fresh = results.exists() and results.stat().st_mtime_ns != before
+                statuses = conformance.statuses(results) if fresh else {}
                 found += differences(f"{at}: status of", statuses, step["statuses"], said)
             if "listing" in step and "listing" not in ignored:
                 listing = sorted(line for line in done.stdout.splitlines() if line.strip())

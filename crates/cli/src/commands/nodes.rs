@@ -8,7 +8,12 @@ use crate::args::{List, NodeOutput, Select};
 
 pub(super) fn list(context: &Context, list: List) -> Result<(), Stop> {
     let project = context.sound_project()?;
-    let nodes = project.nodes(&selection(list.select))?;
+    let selection = selection(list.select);
+    let mut nodes = project.nodes(&selection)?;
+    // Analyses are listed when they are asked for.
+    if selection.resource_types.is_empty() {
+        nodes.retain(|node| node.resource_type != "analysis");
+    }
     if nodes.is_empty() {
         context.printer.words("No node is selected.");
     }

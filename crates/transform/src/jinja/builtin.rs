@@ -378,7 +378,12 @@ fn variable(render: &Render, arguments: &Arguments) -> Result<Value, Error> {
         return Ok(from_json(found));
     }
     let missing = || invalid(format!("variable '{name}' is not set and has no default here"));
-    arguments.get(1, "default").ok_or_else(missing)
+    match arguments.get(1, "default") {
+        Some(default) => Ok(default),
+        // A model nobody builds may lack its variable, so parsing goes on.
+        None if !render.executes() => Ok(Value::from(())),
+        None => Err(missing()),
+    }
 }
 
 fn env_var(render: &Render, arguments: &Arguments) -> Result<Value, Error> {
@@ -439,6 +444,7 @@ pub(crate) fn add_filters(environment: &mut Environment<'static>) {
         value.as_str().map_or_else(|| value.is_true(), |text| text.eq_ignore_ascii_case("true"))
     });
     environment.add_filter("as_number", as_number);
+    environment.add_filter("__shift", super::datetime::shift);
     environment.add_filter("int", |value: Value, default: Option<Value>| to_integer(&value, default));
     environment.add_filter("float", |value: Value, default: Option<Value>| to_float(&value, default));
 }

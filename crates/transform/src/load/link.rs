@@ -179,7 +179,15 @@ impl Linker {
         }
         let render = Render::new(&self.definitions, self.subject(node, draft.config.clone()), Pass::Parse);
         if let Err(error) = self.templates.render(node.id.as_str(), &render) {
-            self.broken(node, self.diagnostic(&error, &what, node.span), found);
+            let mut problem = self.diagnostic(&error, &what, node.span);
+            // What calls an unknown macro cannot be built; everything else can.
+            if crate::jinja::problem::is_unknown_function(&error) {
+                self.broken.entry(node.id.clone()).or_default().push(problem.clone());
+                problem.severity = Severity::Warning;
+                found.push(problem);
+            } else {
+                self.broken(node, problem, found);
+            }
         }
         render.take()
     }
@@ -386,7 +394,6 @@ impl Linker {
             }
         }
         found.found.extend(self.unknown_group(node));
-        found.found.extend(crate::contract::problems(node));
         let is_test = node.resource_type == ResourceType::Test;
         let mut left_out = false;
         for (message, why, function, name) in problems {
