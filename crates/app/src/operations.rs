@@ -21,7 +21,10 @@ impl Instance {
     pub async fn run_operation(&self, name: &str, arguments: Map<String, Value>) -> Result<StepReport, Failure> {
         self.require_writer()?;
         self.project().require_sound()?;
-        self.project().transform.require_macro(name).map_err(|found| diagnostics_failure(&self.project().files, &[found]))?;
+        self.project()
+            .transform
+            .require_macro(name)
+            .map_err(|found| diagnostics_failure(&self.project().files, &[found]))?;
         let _one_at_a_time = self.building.lock().await;
         let request = BuildRequest::default();
         let mut new = self.new_run(&request, None, 1);
@@ -78,8 +81,10 @@ impl Instance {
         let managed = relations.filter(|(name, relation)| {
             catalog.is_managed(name) || matches!(relation, headwater_engine::Relation::View { .. })
         });
-        let publication =
-            |(name, relation): (headwater_lake::TableName, _)| Publication { name: name.to_string(), relation: published_as(&relation) };
+        let publication = |(name, relation): (headwater_lake::TableName, _)| Publication {
+            name: name.to_string(),
+            relation: published_as(&relation),
+        };
         Ok(managed.map(publication).collect())
     }
 
@@ -121,7 +126,8 @@ impl Instance {
             let Ok(table) = self.table(&name.to_string()).await else { continue };
             drop(session.catalog().relation(&name).await);
             let columns = table.columns.iter().enumerate().map(|(index, column)| {
-                let entry = json!({ "type": column.data_type, "index": index + 1, "name": column.name, "comment": null });
+                let entry =
+                    json!({ "type": column.data_type, "index": index + 1, "name": column.name, "comment": null });
                 (column.name.clone(), entry)
             });
             let rows = json!({ "id": "row_count", "label": "Rows", "value": table.rows, "include": table.rows.is_some(), "description": "" });
@@ -250,9 +256,8 @@ fn write_sources(instance: &Instance, found: &[SourceFreshness]) -> Result<(), F
 /// The build that failed last, to be tried again. Nothing of a run that failed was published, so all of it is.
 pub fn retry_request(folder: &Path) -> Result<BuildRequest, Failure> {
     let path = folder.join("run_results.json");
-    let none = || {
-        Failure::user("there is no run to try again").with_detail(format!("{} is not there.", path.display()))
-    };
+    let none =
+        || Failure::user("there is no run to try again").with_detail(format!("{} is not there.", path.display()));
     let results = crate::state_folder::json(&path)?.ok_or_else(none)?;
     let arguments = results.get("args").cloned().unwrap_or_default();
     let list = |key: &str| -> Vec<String> {

@@ -11,7 +11,9 @@ use headwater_project::config::{self, PROJECT_FILE, ProjectConfig, Variables};
 use headwater_project::tree::{self, Tree};
 use headwater_project::{Diagnostic, Diagnostics, Failure, FileId, Files, Severity};
 pub use headwater_transform::IndirectSelection;
-use headwater_transform::{DeclaredSource, LoadOptions, NodeId, ProfileRequest, ResourceType, SelectionQuery, Target, TransformProject};
+use headwater_transform::{
+    DeclaredSource, LoadOptions, NodeId, ProfileRequest, ResourceType, SelectionQuery, Target, TransformProject,
+};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
@@ -126,7 +128,9 @@ impl Project {
     fn check_packages(&mut self) {
         let folder = self.root.join(self.packages_folder());
         let missing = match self.packages() {
-            Ok(packages) => packages.into_iter().find(|package| !folder.join(&package.name).is_dir()).map(|package| package.name),
+            Ok(packages) => {
+                packages.into_iter().find(|package| !folder.join(&package.name).is_dir()).map(|package| package.name)
+            }
             Err(failure) => Some(failure.message),
         };
         if let Some(name) = missing {
@@ -216,8 +220,10 @@ impl Project {
                 description: node.description.clone(),
                 tags: node.tags(),
                 depends_on: node.depends_on.iter().map(ToString::to_string).collect(),
-                relation: (!matches!(node.resource_type, ResourceType::Test | ResourceType::UnitTest | ResourceType::Exposure | ResourceType::Analysis)
-                    && !node.is_ephemeral())
+                relation: (!matches!(
+                    node.resource_type,
+                    ResourceType::Test | ResourceType::UnitTest | ResourceType::Exposure | ResourceType::Analysis
+                ) && !node.is_ephemeral())
                 .then(|| format!("{}.{}", node.relation.schema, node.relation.identifier)),
             })
             .collect())
@@ -229,13 +235,19 @@ impl Project {
             exclude: selection.exclude.clone(),
             selector: selection.selector.clone(),
             indirect: selection.indirect,
-            state: selection.state.as_deref().map(|folder| crate::state_folder::read(&self.root.join(folder))).transpose()?,
+            state: selection
+                .state
+                .as_deref()
+                .map(|folder| crate::state_folder::read(&self.root.join(folder)))
+                .transpose()?,
         };
-        let selected = self.transform.select_by(&query).map_err(|error| headwater_project::Classify::failure(&error))?;
+        let selected =
+            self.transform.select_by(&query).map_err(|error| headwater_project::Classify::failure(&error))?;
         let wanted = |id: &NodeId| {
             let kind = self.transform.node(id).map_or("", |node| node.resource_type.as_str());
             let (only, not) = (&selection.resource_types, &selection.exclude_resource_types);
-            (only.is_empty() || only.iter().any(|one| one == kind || one == "all")) && !not.iter().any(|one| one == kind)
+            (only.is_empty() || only.iter().any(|one| one == kind || one == "all"))
+                && !not.iter().any(|one| one == kind)
         };
         Ok(selected.into_iter().filter(wanted).collect())
     }

@@ -10,8 +10,9 @@ use serde_json::Value;
 pub(crate) fn read(folder: &Path) -> Result<PreviousState, Failure> {
     let manifest = folder.join("manifest.json");
     let found = json(&manifest)?.ok_or_else(|| {
-        Failure::user(format!("there is no {}", manifest.display()))
-            .with_hint("--state names the folder a run left its artifacts in, such as .headwater/target or dbt's target.")
+        Failure::user(format!("there is no {}", manifest.display())).with_hint(
+            "--state names the folder a run left its artifacts in, such as .headwater/target or dbt's target.",
+        )
     })?;
     let results = json(&folder.join("run_results.json"))?;
     let sources = json(&folder.join("sources.json"))?;
@@ -28,5 +29,7 @@ pub(crate) fn json(path: &Path) -> Result<Option<Value>, Failure> {
         }
     };
     let parsed = serde_json::from_str(&text);
-    parsed.map(Some).map_err(|error| Failure::user(format!("{} is not JSON", path.display())).with_detail(error.to_string()))
+    parsed
+        .map(Some)
+        .map_err(|error| Failure::user(format!("{} is not JSON", path.display())).with_detail(error.to_string()))
 }

@@ -7,9 +7,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use headwater_project::Timestamp;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use headwater_project::Timestamp;
 
 pub(crate) use dbt::{DocsAction, Indirect, NodeOutput, RunOperation, SourceAction};
 

@@ -174,7 +174,8 @@ impl Session {
             }
             Write::ReplaceWhere { condition } => by_key::replace_where(self, base, schema, staged, condition).await,
             Write::ReplaceByKey { unique_key, update, allow_duplicates, predicates } => {
-                let keys = by_key::Keys { columns: unique_key, update, allow_duplicates: *allow_duplicates, predicates };
+                let keys =
+                    by_key::Keys { columns: unique_key, update, allow_duplicates: *allow_duplicates, predicates };
                 by_key::replace(self, base, schema, staged, &keys).await
             }
         }

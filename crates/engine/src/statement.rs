@@ -13,8 +13,8 @@ use datafusion::logical_expr::{Expr, cast, lit};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{
-    AlterTable, AlterTableOperation, AssignmentTarget, ColumnOption, CreateTable, Delete, FromTable, Insert, ObjectName,
-    ObjectType, RenameTableNameKind, Statement as Sql, TableFactor, TableObject, TableWithJoins, Update,
+    AlterTable, AlterTableOperation, AssignmentTarget, ColumnOption, CreateTable, Delete, FromTable, Insert,
+    ObjectName, ObjectType, RenameTableNameKind, Statement as Sql, TableFactor, TableObject, TableWithJoins, Update,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use headwater_lake::TableName;
@@ -75,9 +75,12 @@ impl Session {
                 }
                 Ok(done)
             }
-            Sql::Drop { object_type: ObjectType::Table | ObjectType::View | ObjectType::MaterializedView, if_exists, names, .. } => {
-                writer.drop(&names, if_exists).await
-            }
+            Sql::Drop {
+                object_type: ObjectType::Table | ObjectType::View | ObjectType::MaterializedView,
+                if_exists,
+                names,
+                ..
+            } => writer.drop(&names, if_exists).await,
             Sql::AlterTable(alter) => writer.alter(alter).await,
             Sql::CreateSchema { .. }
             | Sql::Drop { object_type: ObjectType::Schema | ObjectType::Index, .. }
@@ -100,8 +103,12 @@ impl Session {
     }
 
     fn named(&self, name: &ObjectName) -> TableName {
-        let parts: Vec<String> =
-            name.0.iter().filter_map(|part| part.as_ident()).map(|part| normalized(&part.value, part.quote_style)).collect();
+        let parts: Vec<String> = name
+            .0
+            .iter()
+            .filter_map(|part| part.as_ident())
+            .map(|part| normalized(&part.value, part.quote_style))
+            .collect();
         let reference = match parts.as_slice() {
             [table] => TableReference::bare(table.clone()),
             [schema, table] => TableReference::partial(schema.clone(), table.clone()),
@@ -205,11 +212,14 @@ impl Writer<'_> {
         };
         let name = self.session.named(table);
         let (version, schema, _) = self.table(&name).await?;
-        let source = insert.source.as_ref().ok_or_else(|| EngineError::NotAllowed(String::from("INSERT has no rows")))?;
+        let source =
+            insert.source.as_ref().ok_or_else(|| EngineError::NotAllowed(String::from("INSERT has no rows")))?;
         let planned = self.session.plan(&source.to_string(), &[]).await?;
         let inputs = planned.inputs.clone();
         let frame = planned.frame();
-        let part = |name: &ObjectName| name.0.last().and_then(|part| part.as_ident()).map(|part| normalized(&part.value, part.quote_style));
+        let part = |name: &ObjectName| {
+            name.0.last().and_then(|part| part.as_ident()).map(|part| normalized(&part.value, part.quote_style))
+        };
         let given: Vec<String> = if insert.columns.is_empty() {
             schema.fields().iter().map(|field| field.name().clone()).collect()
         } else {
@@ -223,8 +233,10 @@ impl Writer<'_> {
                 given.len()
             )));
         }
-        let values: Vec<Expr> =
-            result.iter().map(|(qualifier, field)| Expr::Column(Column::new(qualifier.cloned(), field.name()))).collect();
+        let values: Vec<Expr> = result
+            .iter()
+            .map(|(qualifier, field)| Expr::Column(Column::new(qualifier.cloned(), field.name())))
+            .collect();
         let mut columns = Vec::new();
         for field in schema.fields() {
             let at = given.iter().position(|name| name == field.name());
@@ -324,7 +336,10 @@ impl Writer<'_> {
                 AlterTableOperation::DropColumn { column_names, .. } => {
                     let dropped: Vec<String> =
                         column_names.iter().map(|name| normalized(&name.value, name.quote_style)).collect();
-                    self.rewrite_columns(&name, &alter.name, |column| (!dropped.contains(&column)).then(|| quoted(&column))).await?
+                    self.rewrite_columns(&name, &alter.name, |column| {
+                        (!dropped.contains(&column)).then(|| quoted(&column))
+                    })
+                    .await?
                 }
                 AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
                     let old = normalized(&old_column_name.value, old_column_name.quote_style);
@@ -376,7 +391,8 @@ impl Writer<'_> {
             Relation::Table(table) => {
                 let partition_by = table.table().partition_columns().to_vec();
                 let sql = format!("SELECT * FROM {}.{}", quoted(&from.schema), quoted(&from.table));
-                let applied = self.session.apply(&sql, &self.target(&to, None, Write::Replace { partition_by })).await?;
+                let applied =
+                    self.session.apply(&sql, &self.target(&to, None, Write::Replace { partition_by })).await?;
                 self.written(&to, &applied).await?
             }
         };

@@ -149,7 +149,12 @@ async fn only_rows_that_meet_the_predicates_are_replaced_by_key() {
         ("DBT_INTERNAL_DEST.amount < DBT_INTERNAL_SOURCE.amount", &["1 a 11", "2 a 20", "3 b 31"]),
     ] {
         let predicates = vec![predicate.to_owned()];
-        let way = Write::ReplaceByKey { unique_key: columns(&["id"]), update: Update::All, allow_duplicates: true, predicates };
+        let way = Write::ReplaceByKey {
+            unique_key: columns(&["id"]),
+            update: Update::All,
+            allow_duplicates: true,
+            predicates,
+        };
         check(way, change, Ok(expected)).await;
     }
 }
@@ -184,7 +189,11 @@ async fn statements_change_tables_as_they_say() {
         ("delete from t where amount >= 20", all, Ok(&["1 10"])),
         ("delete from t", all, Ok(&[])),
         ("delete from main.t as x where x.id = 2;", all, Ok(&["1 10", "3 30"])),
-        ("update t set amount = amount * 2 where id = 3; update t set amount = 0 where id = 1", all, Ok(&["1 0", "2 20", "3 60"])),
+        (
+            "update t set amount = amount * 2 where id = 3; update t set amount = 0 where id = 1",
+            all,
+            Ok(&["1 0", "2 20", "3 60"]),
+        ),
         ("update t set no_such = 1", all, Err("no_such")),
         ("truncate table t", all, Ok(&[])),
         ("create table u as select 1 as n; insert into u values (2)", others, Ok(&["1", "2"])),
@@ -197,8 +206,16 @@ async fn statements_change_tables_as_they_say() {
         ("drop table if exists u", all, Ok(&["1 10", "2 20", "3 30"])),
         ("drop table u", all, Err("does not exist")),
         ("alter table t rename to u", others, Ok(&["1 a 10", "2 a 20", "3 b 30"])),
-        ("alter table t add column extra int default 5; alter table t drop column day; alter table t rename column amount to n", "select * from t order by id limit 1", Ok(&["1 10 5"])),
-        ("create schema s; grant select on t to somebody; analyze t; begin; commit", all, Ok(&["1 10", "2 20", "3 30"])),
+        (
+            "alter table t add column extra int default 5; alter table t drop column day; alter table t rename column amount to n",
+            "select * from t order by id limit 1",
+            Ok(&["1 10 5"]),
+        ),
+        (
+            "create schema s; grant select on t to somebody; analyze t; begin; commit",
+            all,
+            Ok(&["1 10", "2 20", "3 30"]),
+        ),
         ("create table u as select cast('9999-12-31' as timestamp) as at", others, Ok(&["9999-12-31T00:00:00"])),
         ("call something()", all, Err("cannot be run here")),
     ] {

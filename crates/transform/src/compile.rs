@@ -7,11 +7,11 @@ use headwater_project::{Diagnostic, Span};
 
 use crate::artifact::node_fields;
 use crate::config::{NodeConfig, merge};
+use crate::contract::{Contract, contract};
 use crate::definitions::JsonMap;
 use crate::jinja::adapter::describe;
 use crate::jinja::builtin::full_refresh;
 use crate::jinja::problem::diagnostic;
-use crate::contract::{Contract, contract};
 use crate::jinja::render::{Collected, Message, Pass, Render, Scope, Subject};
 use crate::materialize::{Plan, TestPlan, TestSeverity, plan};
 use crate::node::{Node, NodeId, NodeKind, ResourceType, UnitTest};
@@ -252,8 +252,8 @@ impl Compiler<'_> {
     pub(crate) fn hook(&self, id: &NodeId, text: &str) -> Result<String, Vec<Diagnostic>> {
         let node = self.node(id)?;
         let rendered = self.project.templates.render_text(text, &self.render_for(node));
-        let rendered =
-            rendered.map_err(|error| vec![self.problem(&error, &format!("running a hook of {}", node.id), node.span)])?;
+        let rendered = rendered
+            .map_err(|error| vec![self.problem(&error, &format!("running a hook of {}", node.id), node.span)])?;
         Ok(rendered.trim().to_owned())
     }
 

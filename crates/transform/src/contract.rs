@@ -53,7 +53,9 @@ fn check(constraint: &serde_json::Value, column: Option<&str>) -> Option<(String
     let kind = constraint.get("type")?.as_str()?;
     let of = |column: Option<&str>| column.map(|column| format!(" of {column}")).unwrap_or_default();
     match kind {
-        "not_null" | "primary_key" => column.map(|column| (format!("{kind}{}", of(Some(column))), format!("{column} is not null"))),
+        "not_null" | "primary_key" => {
+            column.map(|column| (format!("{kind}{}", of(Some(column))), format!("{column} is not null")))
+        }
         "check" => {
             let expression = constraint.get("expression").map(plain_text)?;
             Some((format!("check{}", of(column)), expression))

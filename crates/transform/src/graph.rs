@@ -170,8 +170,7 @@ fn of_version<'a>(candidates: Vec<&'a Node>, version: Option<&str>) -> Result<Ve
     };
     let known: Vec<String> = candidates.iter().filter_map(|node| node.version.clone()).collect();
     let is_empty = candidates.is_empty();
-    let chosen: Vec<&Node> =
-        candidates.into_iter().filter(|node| node.version.as_deref() == Some(version)).collect();
+    let chosen: Vec<&Node> = candidates.into_iter().filter(|node| node.version.as_deref() == Some(version)).collect();
     if chosen.is_empty() && !is_empty { Err(Unresolved::NoSuchVersion { known }) } else { Ok(chosen) }
 }
 

@@ -33,7 +33,9 @@ pub enum Plan {
     Snapshot(SnapshotPlan),
     Test(TestPlan),
     /// A materialisation of the project's own: this macro carries it out.
-    Custom { macro_name: String },
+    Custom {
+        macro_name: String,
+    },
     /// Compiled and not run.
     Analysis,
 }
@@ -194,10 +196,12 @@ fn microbatch(node: &Node, config: &NodeConfig) -> Result<Microbatch, Vec<Diagno
     let event_time = required("event_time", "Set `event_time` to the column that says when a row happened.")?;
     let size = required("batch_size", "Set `batch_size` to hour, day, month or year.")?;
     let begin = required("begin", "Set `begin` to the date of the first batch.")?;
-    let size = BatchSize::parse(&size)
-        .ok_or_else(|| refuse(node, "batch_size", &size, &["hour", "day", "month", "year"]))?;
+    let size =
+        BatchSize::parse(&size).ok_or_else(|| refuse(node, "batch_size", &size, &["hour", "day", "month", "year"]))?;
     let begin = parse_moment(&begin).ok_or_else(|| {
-        vec![problem(node, format!("`begin` of {} is not a date: '{begin}'", node.name)).hint("Write it as 2024-01-31.")]
+        vec![
+            problem(node, format!("`begin` of {} is not a date: '{begin}'", node.name)).hint("Write it as 2024-01-31."),
+        ]
     })?;
     let lookback = config.get("lookback").map(plain_text).and_then(|text| text.parse().ok()).unwrap_or(1);
     Ok(Microbatch { event_time, size, begin, lookback })

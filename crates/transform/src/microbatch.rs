@@ -141,11 +141,8 @@ mod tests {
 
     fn shown(size: BatchSize, lookback: u32, first_run: bool, start: Option<&str>, end: &str) -> String {
         let model = Microbatch { event_time: String::from("at"), size, begin: at("2024-01-01"), lookback };
-        let run = RunContext {
-            event_time_start: start.map(at),
-            event_time_end: Some(at(end)),
-            ..RunContext::default()
-        };
+        let run =
+            RunContext { event_time_start: start.map(at), event_time_end: Some(at(end)), ..RunContext::default() };
         let day = |at: Timestamp| moment(at).unwrap().format("%m-%d %H").to_string();
         let batches = model.batches(&run, first_run);
         batches.iter().map(|batch| format!("{}..{}", day(batch.start), day(batch.end))).collect::<Vec<_>>().join(", ")

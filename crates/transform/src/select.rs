@@ -209,7 +209,9 @@ impl Selector<'_> {
             "result" | "source_status" => {
                 let state = self.state(text)?;
                 let value = criterion.value;
-                return Ok(self.filter(|node| state.results.get(node.id.as_str()).is_some_and(|status| status == value)));
+                return Ok(
+                    self.filter(|node| state.results.get(node.id.as_str()).is_some_and(|status| status == value))
+                );
             }
             _ => {}
         }

@@ -55,24 +55,42 @@ pub(crate) fn plan(node: &Node, config: &NodeConfig) -> Result<SnapshotPlan, Vec
     };
     let unique_key = config.list("unique_key");
     if unique_key.is_empty() {
-        return Err(problem(format!("the snapshot {} has no unique_key", node.name), "Name the column that tells rows apart."));
+        return Err(problem(
+            format!("the snapshot {} has no unique_key", node.name),
+            "Name the column that tells rows apart.",
+        ));
     }
     let updated_at = config.text("updated_at").map(str::to_owned);
     let strategy = match config.text("strategy") {
         Some("timestamp") => {
-            let message = || problem(format!("the snapshot {} has no updated_at", node.name), "The timestamp strategy compares this column.");
+            let message = || {
+                problem(
+                    format!("the snapshot {} has no updated_at", node.name),
+                    "The timestamp strategy compares this column.",
+                )
+            };
             SnapshotStrategy::Timestamp { updated_at: updated_at.ok_or_else(message)? }
         }
         Some("check") => match config.get("check_cols") {
-            Some(serde_json::Value::String(all)) if all == "all" => SnapshotStrategy::Check { columns: Vec::new(), updated_at },
+            Some(serde_json::Value::String(all)) if all == "all" => {
+                SnapshotStrategy::Check { columns: Vec::new(), updated_at }
+            }
             Some(_) if !config.list("check_cols").is_empty() => {
                 SnapshotStrategy::Check { columns: config.list("check_cols"), updated_at }
             }
-            _ => return Err(problem(format!("the snapshot {} has no check_cols", node.name), "List the columns to compare, or write `all`.")),
+            _ => {
+                return Err(problem(
+                    format!("the snapshot {} has no check_cols", node.name),
+                    "List the columns to compare, or write `all`.",
+                ));
+            }
         },
         other => {
             let other = other.unwrap_or("none");
-            return Err(problem(format!("the snapshot {} has the strategy '{other}'", node.name), "It can be timestamp or check."));
+            return Err(problem(
+                format!("the snapshot {} has the strategy '{other}'", node.name),
+                "It can be timestamp or check.",
+            ));
         }
     };
     let hard_deletes = match config.text("hard_deletes") {
@@ -81,7 +99,10 @@ pub(crate) fn plan(node: &Node, config: &NodeConfig) -> Result<SnapshotPlan, Vec
         None if config.flag("invalidate_hard_deletes") == Some(true) => HardDeletes::Invalidate,
         Some("ignore") | None => HardDeletes::Ignore,
         Some(other) => {
-            return Err(problem(format!("hard_deletes of {} cannot be '{other}'", node.name), "It can be ignore, invalidate or new_record."));
+            return Err(problem(
+                format!("hard_deletes of {} cannot be '{other}'", node.name),
+                "It can be ignore, invalidate or new_record.",
+            ));
         }
     };
     let given = config.get("snapshot_meta_column_names");
@@ -99,7 +120,13 @@ pub(crate) fn plan(node: &Node, config: &NodeConfig) -> Result<SnapshotPlan, Vec
 
 impl SnapshotPlan {
     /// The query of the rows to write. `existing` is the snapshot's table with its columns; none before its first run.
-    pub fn statement(&self, source: &str, existing: Option<(&str, &[String])>, columns: &[String], now: Timestamp) -> String {
+    pub fn statement(
+        &self,
+        source: &str,
+        existing: Option<(&str, &[String])>,
+        columns: &[String],
+        now: Timestamp,
+    ) -> String {
         let now = literal(now);
         match existing {
             None => self.first(source, &now),
@@ -118,7 +145,8 @@ impl SnapshotPlan {
 
     fn updated_at(&self, now: &str) -> String {
         match &self.strategy {
-            SnapshotStrategy::Timestamp { updated_at } | SnapshotStrategy::Check { updated_at: Some(updated_at), .. } => updated_at.clone(),
+            SnapshotStrategy::Timestamp { updated_at }
+            | SnapshotStrategy::Check { updated_at: Some(updated_at), .. } => updated_at.clone(),
             SnapshotStrategy::Check { .. } => now.to_owned(),
         }
     }
@@ -172,7 +200,8 @@ impl SnapshotPlan {
         let key = self.unique_key.iter().map(|key| format!("src.{key} = cur.{key}")).collect::<Vec<_>>().join(" and ");
         let changed = self.changed(existing, columns);
         let with_deletes = self.hard_deletes == HardDeletes::NewRecord;
-        let deleted = |value: &str| if with_deletes { format!(", {value} as {}", names.is_deleted) } else { String::new() };
+        let deleted =
+            |value: &str| if with_deletes { format!(", {value} as {}", names.is_deleted) } else { String::new() };
         let (scd, updated, since, until) = (&names.scd_id, &names.updated_at, &names.valid_from, &names.valid_to);
         let first_key = self.unique_key.first().map(String::as_str).unwrap_or_default();
         let current = match &self.valid_to_current {
@@ -182,7 +211,10 @@ impl SnapshotPlan {
         let updated_at = self.updated_at(now);
         let end = self.still_valid("src.__updated_at");
         let own_deleted = deleted(&format!("cur.{}", names.is_deleted));
-        let new_rows = format!("select {new}, src.__scd_id as {scd}, src.__updated_at as {updated}, src.__updated_at as {since}, {end} as {until}{}", deleted("'False'"));
+        let new_rows = format!(
+            "select {new}, src.__scd_id as {scd}, src.__updated_at as {updated}, src.__updated_at as {since}, {end} as {until}{}",
+            deleted("'False'")
+        );
         let mut parts = vec![
             format!(
                 "select {old}, cur.{scd} as {scd}, cur.{updated} as {updated}, cur.{since} as {since}, src.__updated_at as {until}{own_deleted}\n\

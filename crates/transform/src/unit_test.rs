@@ -99,10 +99,7 @@ impl Compiler<'_> {
     fn input_node(&self, node: &Node, call: &str) -> Result<NodeId, Vec<Diagnostic>> {
         let render = Render::new(&self.project.definitions, self.subject(node), Pass::Parse);
         let what = format!("reading the input `{call}` of {}", node.id);
-        self.project
-            .templates
-            .evaluate(call, &render)
-            .map_err(|error| vec![self.problem(&error, &what, node.span)])?;
+        self.project.templates.evaluate(call, &render).map_err(|error| vec![self.problem(&error, &what, node.span)])?;
         let collected = render.take();
         let graph = &self.project.graph;
         let root = &self.project.definitions.root_package;
@@ -112,7 +109,8 @@ impl Compiler<'_> {
             (None, None) => None,
         };
         resolved.map(|found| found.id.clone()).ok_or_else(|| {
-            let mut problem = Diagnostic::error(format!("the input `{call}` of {} is nothing the project has", node.name));
+            let mut problem =
+                Diagnostic::error(format!("the input `{call}` of {} is nothing the project has", node.name));
             problem.span = node.span;
             vec![problem.hint("Write ref('model'), source('source', 'table') or this.")]
         })

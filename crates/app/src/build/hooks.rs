@@ -80,7 +80,11 @@ impl Run {
         done
     }
 
-    async fn run_hook(&self, hook: &RunHook, variables: serde_json::Map<String, serde_json::Value>) -> Result<(), Failure> {
+    async fn run_hook(
+        &self,
+        hook: &RunHook,
+        variables: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<(), Failure> {
         let (warehouse, context, rendered) = (self.warehouse(), self.context.clone(), hook.clone());
         let render = on_blocking(&self.instance, move |instance| {
             let project = instance.project();

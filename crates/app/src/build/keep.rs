@@ -138,14 +138,16 @@ impl Run {
                 .with_hint("Change the model's SQL, or the columns in its properties file."));
         }
         for (name, condition) in &contract.checks {
-            let counted = format!("select count(*) from (\n{sql}\n) dbt_internal_check where ({condition}) is not true");
+            let counted =
+                format!("select count(*) from (\n{sql}\n) dbt_internal_check where ({condition}) is not true");
             let broken = self.count(&counted).await?;
             if broken > 0 {
                 return Err(Failure::user(format!("{broken} row(s) of {} break the constraint {name}", node.name))
                     .with_detail(format!("They do not meet `{condition}`. Nothing was written.")));
             }
         }
-        let columns: Vec<String> = contract.columns.iter().map(|column| format!("\"{}\"", column.name.replace('"', "\"\""))).collect();
+        let columns: Vec<String> =
+            contract.columns.iter().map(|column| format!("\"{}\"", column.name.replace('"', "\"\""))).collect();
         Ok(format!("select {} from (\n{sql}\n) model_subq", columns.join(", ")))
     }
 
@@ -159,7 +161,8 @@ impl Run {
         let stream = self.session.query(sql, &[]).await.map_err(|error| error.failure())?;
         let batches = stream.collect().await.map_err(|error| error.failure())?;
         let first = batches.iter().find(|batch| batch.num_rows() > 0);
-        let counted = first.and_then(|batch| batch.column(0).as_primitive_opt::<Int64Type>().map(|counts| counts.value(0)));
+        let counted =
+            first.and_then(|batch| batch.column(0).as_primitive_opt::<Int64Type>().map(|counts| counts.value(0)));
         counted.ok_or_else(|| Failure::internal("a count returned no number"))
     }
 

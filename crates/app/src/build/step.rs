@@ -5,8 +5,8 @@ use headwater_lake::TableName;
 use headwater_project::{Classify, Failure, Files};
 use headwater_state::{Fingerprint, Publication, StepChange, StepStatus, TestOutcome, TestResult, TestSeverity};
 use headwater_transform::{
-    Compiled, HookMoment, IncrementalStrategy, MessageLevel, Node, NodeId, Partition, Plan as Materialization, ResourceType,
-    TestPlan, TestSeverity as Severity,
+    Compiled, HookMoment, IncrementalStrategy, MessageLevel, Node, NodeId, Partition, Plan as Materialization,
+    ResourceType, TestPlan, TestSeverity as Severity,
 };
 
 use super::fingerprint::{self, Inputs};
@@ -227,7 +227,13 @@ impl Run {
         self.built_table(name, &applied).await
     }
 
-    pub(super) fn target(&self, name: TableName, write: Write, on_schema_change: OnSchemaChange, inputs: &Inputs) -> Target {
+    pub(super) fn target(
+        &self,
+        name: TableName,
+        write: Write,
+        on_schema_change: OnSchemaChange,
+        inputs: &Inputs,
+    ) -> Target {
         let base = self.instance.published().ok().and_then(|published| match published.get(&name) {
             Some(headwater_engine::PublishedRelation::Version(version)) => Some(*version),
             _ => None,
@@ -356,18 +362,16 @@ fn write_of(strategy: &IncrementalStrategy, partition_by: Vec<String>) -> Result
     Ok(match strategy {
         IncrementalStrategy::Append => Write::Append,
         IncrementalStrategy::Merge { unique_key, .. } if unique_key.is_empty() => Write::Append,
-        IncrementalStrategy::Merge { unique_key, update_columns, exclude_columns, predicates } => {
-            Write::ReplaceByKey {
-                unique_key: unique_key.clone(),
-                update: match (update_columns.as_slice(), exclude_columns.as_slice()) {
-                    ([], []) => Update::All,
-                    ([], excluded) => Update::AllBut(excluded.to_vec()),
-                    (columns, _) => Update::Only(columns.to_vec()),
-                },
-                allow_duplicates: false,
-                predicates: predicates.clone(),
-            }
-        }
+        IncrementalStrategy::Merge { unique_key, update_columns, exclude_columns, predicates } => Write::ReplaceByKey {
+            unique_key: unique_key.clone(),
+            update: match (update_columns.as_slice(), exclude_columns.as_slice()) {
+                ([], []) => Update::All,
+                ([], excluded) => Update::AllBut(excluded.to_vec()),
+                (columns, _) => Update::Only(columns.to_vec()),
+            },
+            allow_duplicates: false,
+            predicates: predicates.clone(),
+        },
         IncrementalStrategy::DeleteInsert { unique_key, .. } if unique_key.is_empty() => Write::Append,
         IncrementalStrategy::DeleteInsert { unique_key, predicates } => {
             let (unique_key, predicates) = (unique_key.clone(), predicates.clone());

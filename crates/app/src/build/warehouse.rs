@@ -92,16 +92,16 @@ impl SessionWarehouse {
 }
 
 async fn read(mut stream: QueryStream) -> Result<QueryTable, Failure> {
-        let columns = stream.schema.fields().iter().map(|field| column_info(field.name(), field.data_type())).collect();
-        let mut rows = Vec::new();
-        while let Some(batch) = stream.next().await.map_err(|error: EngineError| error.failure())? {
-            rows.extend(cells(&batch).map_err(|error| Failure::internal(error.to_string()))?);
-            if rows.len() > MAX_ROWS {
-                return Err(Failure::user(format!("a query of a template returned more than {MAX_ROWS} rows"))
-                    .with_hint("Aggregate in SQL, or limit the query."));
-            }
+    let columns = stream.schema.fields().iter().map(|field| column_info(field.name(), field.data_type())).collect();
+    let mut rows = Vec::new();
+    while let Some(batch) = stream.next().await.map_err(|error: EngineError| error.failure())? {
+        rows.extend(cells(&batch).map_err(|error| Failure::internal(error.to_string()))?);
+        if rows.len() > MAX_ROWS {
+            return Err(Failure::user(format!("a query of a template returned more than {MAX_ROWS} rows"))
+                .with_hint("Aggregate in SQL, or limit the query."));
         }
-        Ok(QueryTable { columns, rows })
+    }
+    Ok(QueryTable { columns, rows })
 }
 
 impl Warehouse for SessionWarehouse {

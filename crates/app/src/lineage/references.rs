@@ -15,9 +15,7 @@ impl Reference {
     pub(crate) fn node_id(&self, instance: &Instance) -> Option<String> {
         let mut nodes = instance.project().transform.ordered();
         let found = match self {
-            Self::Model(name) => nodes.find(|node| {
-                node.name == *name && node.resource_type.is_referable()
-            }),
+            Self::Model(name) => nodes.find(|node| node.name == *name && node.resource_type.is_referable()),
             Self::Source(source, table) => nodes.find(|node| {
                 node.resource_type == ResourceType::Source
                     && node.name == *table

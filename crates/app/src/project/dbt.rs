@@ -60,13 +60,16 @@ impl Project {
     /// The local packages of packages.yml or dependencies.yml. What a network would be needed for is refused, unless it is
     /// there already or built in.
     pub fn packages(&self) -> Result<Vec<LocalPackage>, Failure> {
-        let Some(file) = self.yaml("packages.yml").or_else(|| self.yaml("dependencies.yml")) else { return Ok(Vec::new()) };
+        let Some(file) = self.yaml("packages.yml").or_else(|| self.yaml("dependencies.yml")) else {
+            return Ok(Vec::new());
+        };
         let mut packages = Vec::new();
         for item in file.get("packages").map(Tree::items).unwrap_or_default() {
             if let Some(folder) = item.get("local").and_then(Tree::as_str) {
                 let manifest = format!("{folder}/dbt_project.yml");
                 let project = self.yaml(&manifest).ok_or_else(|| {
-                    Failure::user(format!("there is no package in `{folder}`")).with_detail(format!("{manifest} is not there."))
+                    Failure::user(format!("there is no package in `{folder}`"))
+                        .with_detail(format!("{manifest} is not there."))
                 })?;
                 let name = project.get("name").and_then(Tree::as_str).unwrap_or_default().to_owned();
                 packages.push(LocalPackage { name, folder: PathBuf::from(folder) });

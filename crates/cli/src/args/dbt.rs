@@ -48,5 +48,6 @@ pub(crate) enum NodeOutput {
 }
 
 pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
-    headwater_app::parse_moment(text).ok_or_else(|| String::from("a time is written as 2024-01-31 or 2024-01-31T12:00:00"))
+    headwater_app::parse_moment(text)
+        .ok_or_else(|| String::from("a time is written as 2024-01-31 or 2024-01-31T12:00:00"))
 }

@@ -80,7 +80,9 @@ fn mapping(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, Fai
     let (tree, found) = tree::parse(file, text);
     match (found.found.first(), tree.to_json()) {
         (None, serde_json::Value::Object(map)) => Ok(map),
-        _ => Err(Failure::user("--args is not a mapping").with_hint("Write it as YAML or JSON: --args '{name: value}'.")),
+        _ => {
+            Err(Failure::user("--args is not a mapping").with_hint("Write it as YAML or JSON: --args '{name: value}'."))
+        }
     }
 }
 

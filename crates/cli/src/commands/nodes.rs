@@ -40,7 +40,8 @@ fn json_of(node: &NodeSummary, keys: &[String]) -> serde_json::Value {
         "original_file_path": node.file, "unique_id": node.id, "alias": node.relation.as_deref().and_then(|name| name.split('.').nth(1)),
         "config": node.config, "tags": node.tags, "depends_on": { "nodes": node.depends_on },
     });
-    let default = ["alias", "name", "package_name", "depends_on", "tags", "config", "resource_type", "original_file_path"];
+    let default =
+        ["alias", "name", "package_name", "depends_on", "tags", "config", "resource_type", "original_file_path"];
     let wanted = |key: &str| if keys.is_empty() { default.contains(&key) } else { keys.iter().any(|one| one == key) };
     let fields = all.as_object().into_iter().flatten().filter(|(key, _)| wanted(key));
     serde_json::Value::Object(fields.map(|(key, value)| (key.clone(), value.clone())).collect())

@@ -118,7 +118,9 @@ impl Methods for AdapterMethods {
                 self.change(&format!("alter table {from} rename to {to}"))
             }
             "execute" => self.change(&arguments.text(0, "sql")?),
-            "expand_target_column_types" | "drop_schema" | "cache_new_relation" | "clear_transaction" => Ok(Value::from("")),
+            "expand_target_column_types" | "drop_schema" | "cache_new_relation" | "clear_transaction" => {
+                Ok(Value::from(""))
+            }
             "is_cancelable" | "nice_connection_name" | "date_function" => Ok(Value::from("")),
             "create_schema" | "cache_added" | "cache_dropped" | "cache_renamed" | "commit" => Ok(Value::from("")),
             _ => Err(invalid(format!("adapter.{method} is not available here"))),

@@ -188,11 +188,18 @@ fn python_json(json: &serde_json::Value) -> String {
 fn python_yaml(json: &serde_json::Value, depth: usize) -> String {
     let indent = "  ".repeat(depth);
     match json {
-        serde_json::Value::Object(map) if !map.is_empty() => map.iter().map(|(key, value)| match value {
-            serde_json::Value::Object(inner) if !inner.is_empty() => format!("{indent}{key}:\n{}", python_yaml(value, depth + 1)),
-            serde_json::Value::Array(items) if !items.is_empty() => format!("{indent}{key}:\n{}", python_yaml(value, depth)),
-            _ => format!("{indent}{key}: {}", python_yaml(value, 0)),
-        }).collect(),
+        serde_json::Value::Object(map) if !map.is_empty() => map
+            .iter()
+            .map(|(key, value)| match value {
+                serde_json::Value::Object(inner) if !inner.is_empty() => {
+                    format!("{indent}{key}:\n{}", python_yaml(value, depth + 1))
+                }
+                serde_json::Value::Array(items) if !items.is_empty() => {
+                    format!("{indent}{key}:\n{}", python_yaml(value, depth))
+                }
+                _ => format!("{indent}{key}: {}", python_yaml(value, 0)),
+            })
+            .collect(),
         serde_json::Value::Array(items) if !items.is_empty() => {
             items.iter().map(|item| format!("{indent}- {}", python_yaml(item, depth + 1).trim_start())).collect()
         }

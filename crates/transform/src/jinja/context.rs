@@ -134,7 +134,8 @@ fn target(render: &Render) -> Value {
     let text = |text: &str| Value::from(text);
     let database = target.database.as_deref().map_or(Value::from(()), Value::from);
     let profile = if target.profile.is_empty() { &render.definitions.root_package } else { &target.profile };
-    let mut shown: Vec<(&str, Value)> = target.more.iter().map(|(key, value)| (key.as_str(), from_json(value))).collect();
+    let mut shown: Vec<(&str, Value)> =
+        target.more.iter().map(|(key, value)| (key.as_str(), from_json(value))).collect();
     shown.extend(vec![
         ("name", text(&target.name)),
         ("target_name", text(&target.name)),

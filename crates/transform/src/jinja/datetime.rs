@@ -56,13 +56,22 @@ impl Moment {
             given.map_or(own, |given| u32::try_from(given).unwrap_or(u32::MAX))
         };
         let year = arguments.named("year").and_then(Value::as_i64).and_then(|year| i32::try_from(year).ok());
-        NaiveDate::from_ymd_opt(year.unwrap_or(self.at.year()), part("month", self.at.month()), part("day", self.at.day()))
-            .and_then(|date| {
-                let micros = part("microsecond", self.at.timestamp_subsec_micros());
-                date.and_hms_micro_opt(part("hour", self.at.hour()), part("minute", self.at.minute()), part("second", self.at.second()), micros)
-            })
-            .map(|at| of(at, self.date_only))
-            .ok_or_else(|| invalid("there is no such date"))
+        NaiveDate::from_ymd_opt(
+            year.unwrap_or(self.at.year()),
+            part("month", self.at.month()),
+            part("day", self.at.day()),
+        )
+        .and_then(|date| {
+            let micros = part("microsecond", self.at.timestamp_subsec_micros());
+            date.and_hms_micro_opt(
+                part("hour", self.at.hour()),
+                part("minute", self.at.minute()),
+                part("second", self.at.second()),
+                micros,
+            )
+        })
+        .map(|at| of(at, self.date_only))
+        .ok_or_else(|| invalid("there is no such date"))
     }
 }
 
@@ -80,7 +89,15 @@ pub(crate) fn shift(value: &Value, seconds: f64) -> Result<Value, Error> {
 
 /// A span of time as seconds.
 fn timedelta(arguments: &Arguments) -> Value {
-    let units = [("days", 86_400.0), ("seconds", 1.0), ("microseconds", 1e-6), ("milliseconds", 1e-3), ("minutes", 60.0), ("hours", 3_600.0), ("weeks", 604_800.0)];
+    let units = [
+        ("days", 86_400.0),
+        ("seconds", 1.0),
+        ("microseconds", 1e-6),
+        ("milliseconds", 1e-3),
+        ("minutes", 60.0),
+        ("hours", 3_600.0),
+        ("weeks", 604_800.0),
+    ];
     let given = |(index, (name, seconds)): (usize, &(&str, f64))| {
         let value = arguments.get(index, name).and_then(|value| f64::try_from(value).ok());
         value.unwrap_or(0.0) * seconds

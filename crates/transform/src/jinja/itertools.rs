@@ -72,7 +72,10 @@ fn product(lists: &[Vec<Value>]) -> Result<Value, Error> {
         if rows.len().saturating_mul(list.len()) > MAX_ITEMS {
             return Err(invalid("the product of these lists is too long"));
         }
-        rows = rows.iter().flat_map(|row| list.iter().map(move |item| [row.as_slice(), std::slice::from_ref(item)].concat())).collect();
+        rows = rows
+            .iter()
+            .flat_map(|row| list.iter().map(move |item| [row.as_slice(), std::slice::from_ref(item)].concat()))
+            .collect();
     }
     Ok(List::of(rows.into_iter().map(tuple).collect()))
 }

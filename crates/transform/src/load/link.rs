@@ -199,7 +199,8 @@ impl Linker {
                 if !hook.contains("{{") && !hook.contains("{%") {
                     continue;
                 }
-                let render = Render::new(&self.definitions, self.subject(&draft.node, draft.config.clone()), Pass::Parse);
+                let render =
+                    Render::new(&self.definitions, self.subject(&draft.node, draft.config.clone()), Pass::Parse);
                 if let Err(error) = self.templates.render_text(&hook, &render) {
                     let what = format!("reading a hook of {}", draft.node.id);
                     found.push(self.diagnostic(&error, &what, draft.node.span));
@@ -254,7 +255,11 @@ impl Linker {
         if let (ResourceType::Snapshot, Some(schema)) = (node.resource_type, node.config.text("target_schema")) {
             let identifier = node.config.text("alias").unwrap_or(&node.name).to_owned();
             let database = node.config.text("target_database").map(str::to_owned);
-            return RelationName { database: database.or_else(|| self.definitions.target.database.clone()), schema: schema.to_owned(), identifier };
+            return RelationName {
+                database: database.or_else(|| self.definitions.target.database.clone()),
+                schema: schema.to_owned(),
+                identifier,
+            };
         }
         let audit = node.resource_type == ResourceType::Test && node.config.text("schema").is_none();
         let schema = if audit { Some("dbt_test__audit") } else { node.config.text("schema") };
@@ -414,7 +419,8 @@ impl Linker {
 
     fn unknown_group(&self, node: &Node) -> Option<Diagnostic> {
         let group = node.config.text("group").filter(|group| !self.groups.contains(*group))?;
-        let mut problem = Diagnostic::error(format!("{} belongs to the group '{group}', which does not exist", node.name));
+        let mut problem =
+            Diagnostic::error(format!("{} belongs to the group '{group}', which does not exist", node.name));
         problem.span = node.span;
         Some(match nearest(group, self.groups.iter().map(String::as_str)) {
             Some(near) => problem.hint(format!("Did you mean '{near}'?")),
@@ -430,7 +436,8 @@ impl Linker {
             None => (test.model.as_str(), None),
         };
         let call = RefCall { package: None, name: name.to_owned(), version };
-        let resolved = self.graph.resolve_ref(&self.definitions.root_package, &node.package, &call).map(|node| node.id.clone());
+        let resolved =
+            self.graph.resolve_ref(&self.definitions.root_package, &node.package, &call).map(|node| node.id.clone());
         let resolved = resolved.map_err(|why| unresolved(node, explain_ref(&call, &why), &why, "ref", name, false));
         match resolved {
             Ok(tested) => {
@@ -465,7 +472,10 @@ impl Linker {
             if !node.resource_type.is_referable() || node.is_ephemeral() {
                 continue;
             }
-            if let Some(first) = known.insert((&node.relation.schema, &node.relation.identifier), node).filter(|first| first.id != node.id) {
+            if let Some(first) = known
+                .insert((&node.relation.schema, &node.relation.identifier), node)
+                .filter(|first| first.id != node.id)
+            {
                 let mut diagnostic =
                     Diagnostic::error(format!("{} and {} make the same table {}", first.id, node.id, node.relation));
                 diagnostic.span = node.span;

@@ -65,8 +65,13 @@ pub(crate) fn add_nodes(
         add_described(linker, &layers, draft, found);
     }
     for (file, version) in &versions {
-        let message = format!("there is no file '{file}.sql' for version {} of '{}'", version.version, version.described.name);
-        found.push(Diagnostic::error(message).at(version.described.span).hint("Add the file, or name another with `defined_in:`."));
+        let message =
+            format!("there is no file '{file}.sql' for version {} of '{}'", version.version, version.described.name);
+        found.push(
+            Diagnostic::error(message)
+                .at(version.described.span)
+                .hint("Add the file, or name another with `defined_in:`."),
+        );
     }
     let mut seeds = by_name(&properties.seeds, "seed", found);
     for (path, inside) in &package.seeds {

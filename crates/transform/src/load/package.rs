@@ -50,7 +50,8 @@ impl LoadedPackage {
     /// A path of the package as its node names see it: inside the folder of its kind.
     pub(crate) fn inside(&self, path: &Path) -> PathBuf {
         let file = &self.file;
-        let folders = [&file.model_paths, &file.seed_paths, &file.snapshot_paths, &file.test_paths, &file.analysis_paths];
+        let folders =
+            [&file.model_paths, &file.seed_paths, &file.snapshot_paths, &file.test_paths, &file.analysis_paths];
         let bases = folders.into_iter().flatten().map(|folder| self.root.join(folder));
         let inside = bases.filter_map(|base| path.strip_prefix(base).ok().map(Path::to_path_buf)).next();
         inside.unwrap_or_else(|| path.to_path_buf())

@@ -47,7 +47,8 @@ fn find(files: &mut Files, root: &Path, request: &ProfileRequest, found: &mut Di
         let (tree, _) = tree::parse(id, &text);
         tree.get("profile").map(|name| plain_text(&name.to_json()))
     })?;
-    let paths = std::iter::once(PathBuf::from("profiles.yml")).chain(request.folders.iter().map(|at| at.join("profiles.yml")));
+    let paths =
+        std::iter::once(PathBuf::from("profiles.yml")).chain(request.folders.iter().map(|at| at.join("profiles.yml")));
     let path = paths.into_iter().find(|path| folder.has(path))?;
     let (id, text) = folder.text(&path, found)?;
     let (tree, more) = tree::parse(id, &text);

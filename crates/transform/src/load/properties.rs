@@ -304,7 +304,18 @@ fn text(tree: &Tree, key: &str) -> String {
 /// `config:` and the keys that used to stand beside it.
 fn config_of(tree: &Tree, found: &mut Diagnostics) -> JsonMap {
     let mut config = JsonMap::new();
-    for key in ["meta", "tags", "docs", "access", "group", "freshness", "loaded_at_field", "loaded_at_query", "contract", "external"] {
+    for key in [
+        "meta",
+        "tags",
+        "docs",
+        "access",
+        "group",
+        "freshness",
+        "loaded_at_field",
+        "loaded_at_query",
+        "contract",
+        "external",
+    ] {
         if let Some(value) = tree.get(key) {
             config.insert(key.to_owned(), value.to_json());
         }

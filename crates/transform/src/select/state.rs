@@ -140,7 +140,9 @@ fn macros(node: &Node, state: &PreviousState, now: &MacroSet) -> bool {
         let (package, name) = id.strip_prefix("macro.")?.split_once('.')?;
         now.in_package(package, name).map(|definition| std::sync::Arc::clone(&definition.text))
     };
-    node.macros.iter().any(|id| state.macros.get(id).zip(text(id)).is_some_and(|(known, now)| known.as_str() != now.as_ref()))
+    node.macros
+        .iter()
+        .any(|id| state.macros.get(id).zip(text(id)).is_some_and(|(known, now)| known.as_str() != now.as_ref()))
 }
 
 fn contract(node: &Node) -> Value {

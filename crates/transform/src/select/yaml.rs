@@ -53,7 +53,8 @@ impl Selector<'_> {
         }
         let flag = |key: &str| map.get(key).and_then(crate::config::as_flag).unwrap_or(false);
         let generations = |key: &str| {
-            let depth = map.get(&format!("{key}_depth")).and_then(Value::as_u64).and_then(|depth| usize::try_from(depth).ok());
+            let depth =
+                map.get(&format!("{key}_depth")).and_then(Value::as_u64).and_then(|depth| usize::try_from(depth).ok());
             flag(key).then(|| depth.unwrap_or(usize::MAX))
         };
         let parts = method.split_once('.').map_or((method.as_str(), None), |(method, key)| (method, Some(key)));
@@ -83,7 +84,9 @@ impl Selector<'_> {
         let mut chosen: Option<BTreeSet<NodeId>> = None;
         let mut excluded = BTreeSet::new();
         for part in parts {
-            if let Some(Value::Array(parts)) = part.as_object().filter(|map| map.len() == 1).and_then(|map| map.get("exclude")) {
+            if let Some(Value::Array(parts)) =
+                part.as_object().filter(|map| map.len() == 1).and_then(|map| map.get("exclude"))
+            {
                 excluded.extend(self.combined(parts, false, name, depth + 1)?);
                 continue;
             }

@@ -209,10 +209,7 @@ fn plans_that_cannot_be_carried_out_are_refused() {
     for (config, message) in [
         ("materialized='tabel'", "m has the unknown materialized 'tabel'"),
         ("materialized='incremental', incremental_strategy='insert_overwrite'", "m overwrites partitions and has none"),
-        (
-            "materialized='incremental', incremental_strategy='microbatch'",
-            "m uses microbatches and has no event_time",
-        ),
+        ("materialized='incremental', incremental_strategy='microbatch'", "m uses microbatches and has no event_time"),
         ("materialized='incremental', incremental_strategy='mrege'", "m has the unknown incremental_strategy 'mrege'"),
         ("materialized='incremental', on_schema_change='x'", "m has the unknown on_schema_change 'x'"),
     ] {

@@ -8,7 +8,8 @@ use headwater_project::{Files, Timestamp};
 
 use super::fixtures::{Scripted, load_text};
 use crate::{
-    Cell, HookMoment, IndirectSelection, Plan, ProfileRequest, RelationKind, RunContext, SelectionQuery, Warehouse, read_profile,
+    Cell, HookMoment, IndirectSelection, Plan, ProfileRequest, RelationKind, RunContext, SelectionQuery, Warehouse,
+    read_profile,
 };
 
 fn names(fixture: &super::fixtures::Fixture, query: &SelectionQuery) -> String {
@@ -25,7 +26,10 @@ const VERSIONS: &str = "=== models/m_v1.sql\nselect 1 as id
 #[test]
 fn a_reference_without_a_version_means_the_latest() {
     let fixture = load_text(VERSIONS).clean();
-    assert_eq!(fixture.compile("reads").sql, "select * from \"main\".\"m_v1\" union all select * from \"main\".\"m_v1\"");
+    assert_eq!(
+        fixture.compile("reads").sql,
+        "select * from \"main\".\"m_v1\" union all select * from \"main\".\"m_v1\""
+    );
     for (selector, expected) in [
         ("m", "m.v1 m.v2 not_null_m_v1_id.7ddaa171e6 not_null_m_v2_id.487e0c2b2a"),
         ("version:latest", "m.v1 not_null_m_v1_id.7ddaa171e6"),
@@ -51,7 +55,10 @@ fn private_models_are_for_their_group() {
     let messages = load_text(project).messages();
     assert!(messages.starts_with("error: a is private to the group 'money'\n  --> models/b.sql:1:23"), "{messages}");
     let misspelt = load_text(&project.replace("group: money,", "group: mony,")).messages();
-    assert!(misspelt.contains("'mony', which does not exist") && misspelt.contains("Did you mean 'money'?"), "{misspelt}");
+    assert!(
+        misspelt.contains("'mony', which does not exist") && misspelt.contains("Did you mean 'money'?"),
+        "{misspelt}"
+    );
 }
 
 #[test]
@@ -65,12 +72,24 @@ fn snapshots_are_read_from_blocks_and_from_yaml() {
     assert_eq!(two.sql, "select * from \"history\".\"one\"");
     let Plan::Snapshot(plan) = two.plan else { panic!("no snapshot") };
     let first = plan.statement("Q", None, &[], Timestamp(0));
-    assert!(first.contains("md5(coalesce(cast(a as varchar), '') || '|' || coalesce(cast(b as varchar), '')"), "{first}");
+    assert!(
+        first.contains("md5(coalesce(cast(a as varchar), '') || '|' || coalesce(cast(b as varchar), '')"),
+        "{first}"
+    );
     assert!(first.contains("'False' as dbt_is_deleted"), "{first}");
     let columns = [String::from("a"), String::from("b"), String::from("v")];
-    let existing = [columns.as_slice(), &["dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to", "dbt_is_deleted"].map(String::from)].concat();
+    let existing = [
+        columns.as_slice(),
+        &["dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to", "dbt_is_deleted"].map(String::from),
+    ]
+    .concat();
     let next = plan.statement("Q", Some(("S", &existing)), &columns, Timestamp(0));
-    for part in ["src.\"v\" is distinct from cur.\"v\"", "src.a = cur.a and src.b = cur.b", "'True' as dbt_is_deleted", "select * from S where dbt_valid_to is null"] {
+    for part in [
+        "src.\"v\" is distinct from cur.\"v\"",
+        "src.a = cur.a and src.b = cur.b",
+        "'True' as dbt_is_deleted",
+        "select * from S where dbt_valid_to is null",
+    ] {
         assert!(next.contains(part), "{part}\n{next}");
     }
 }
@@ -84,7 +103,9 @@ fn snapshots_that_say_too_little_are_refused() {
         ("unique_key='id', strategy='guess'", "has the strategy 'guess'"),
         ("unique_key='id', strategy='check', check_cols=['a'], hard_deletes='x'", "hard_deletes of s cannot be 'x'"),
     ] {
-        let project = format!("=== snapshots/s.sql\n{{% snapshot s %}}{{{{ config({config}) }}}} select 1 as id{{% endsnapshot %}}");
+        let project = format!(
+            "=== snapshots/s.sql\n{{% snapshot s %}}{{{{ config({config}) }}}} select 1 as id{{% endsnapshot %}}"
+        );
         let text = load_text(&project).clean().try_compile("s", &Arc::default(), false).expect_err(config);
         assert!(text.contains(message), "{text}");
     }
@@ -98,13 +119,15 @@ const UNIT: &str = "=== models/a.sql\nselect 1 as id
 fn a_unit_test_runs_the_model_on_the_rows_it_gives() {
     let actual = "with __dbt__cte__a as (\nselect cast('5' as Utf8) as \"id\"\n) select id * 3 as n from __dbt__cte__a where id > 1";
     let asked = format!("select * from (\n{actual}\n) dbt_internal_unit limit 0");
-    let warehouse = Scripted::default().with_query(&asked, &["n"], Vec::new()).with_relation("a", RelationKind::Table, &["id"]);
+    let warehouse =
+        Scripted::default().with_query(&asked, &["n"], Vec::new()).with_relation("a", RelationKind::Table, &["id"]);
     let fixture = load_text(UNIT).clean();
     let compiled = fixture.compile_in("doubles", &Arc::new(warehouse), false);
     let Plan::Test(plan) = compiled.plan else { panic!("no test") };
     assert!(plan.failing_rows.contains(actual), "{}", plan.failing_rows);
     assert!(plan.failing_rows.contains("select cast('15' as Utf8) as \"n\""), "{}", plan.failing_rows);
-    let depends: Vec<String> = fixture.project.node(&fixture.id("doubles")).unwrap().depends_on.iter().map(ToString::to_string).collect();
+    let depends: Vec<String> =
+        fixture.project.node(&fixture.id("doubles")).unwrap().depends_on.iter().map(ToString::to_string).collect();
     assert_eq!(depends, ["model.shop.b"]);
 }
 
@@ -137,7 +160,8 @@ fn hooks_are_rendered_when_it_is_their_turn_and_their_references_come_first() {
 fn contracts_name_what_is_checked() {
     let project = "=== models/a.sql\nselect 1 as id\n=== models/p.yml\nmodels:\n- name: a\n  config: {contract: {enforced: true}}\n  constraints: [{type: check, expression: id > 0}]\n  columns:\n  - {name: id, data_type: int, constraints: [{type: not_null}, {type: unique}]}\n  - {name: at, data_type: date}\n";
     let contract = load_text(project).clean().compile("a").contract.expect("a contract");
-    let columns: Vec<String> = contract.columns.iter().map(|column| format!("{} {}", column.name, column.data_type)).collect();
+    let columns: Vec<String> =
+        contract.columns.iter().map(|column| format!("{} {}", column.name, column.data_type)).collect();
     assert_eq!(columns, ["id int", "at date"]);
     let checks: Vec<&str> = contract.checks.iter().map(|(_, condition)| condition.as_str()).collect();
     assert_eq!(checks, ["id is not null", "id > 0"]);
@@ -181,7 +205,9 @@ fn changes_are_told_from_an_earlier_manifest() {
     let manifest = serde_json::to_value(&manifest).unwrap();
     let results = serde_json::json!({"results": [{"unique_id": "model.shop.b", "status": "error"}]});
     let state = crate::PreviousState::read(&manifest, Some(&results), None);
-    let now = GRAPH.replace("select * from {{ ref('b') }}", "select id from {{ ref('b') }}").replace("tags=['t']) }}select * from {{ ref('a')", "tags=['u']) }}select * from {{ ref('a')");
+    let now = GRAPH
+        .replace("select * from {{ ref('b') }}", "select id from {{ ref('b') }}")
+        .replace("tags=['t']) }}select * from {{ ref('a')", "tags=['u']) }}select * from {{ ref('a')");
     let now = load_text(&format!("{now}=== models/new.sql\nselect 1\n")).clean();
     for (selector, expected) in [
         ("state:new", "new"),
@@ -191,7 +217,11 @@ fn changes_are_told_from_an_earlier_manifest() {
         ("state:old,resource_type:model", "a b c both"),
         ("result:error+,resource_type:model", "b c both"),
     ] {
-        let query = SelectionQuery { select: vec![selector.to_owned()], state: Some(state.clone()), ..SelectionQuery::default() };
+        let query = SelectionQuery {
+            select: vec![selector.to_owned()],
+            state: Some(state.clone()),
+            ..SelectionQuery::default()
+        };
         assert_eq!(names(&now, &query), expected, "{selector}");
     }
 }
@@ -213,7 +243,10 @@ fn the_profile_says_where_models_go_and_keeps_its_secrets() {
         let (found, problems) = read_profile(&mut files, Path::new("/no/such/folder"), &request);
         assert!(problems.found.is_empty(), "{problems:?}");
         let found = found.expect("a target");
-        assert_eq!(format!("{} {} {:?} {} {}", found.name, found.adapter, found.database, found.schema, found.threads), expected);
+        assert_eq!(
+            format!("{} {} {:?} {} {}", found.name, found.adapter, found.database, found.schema, found.threads),
+            expected
+        );
         assert!(!format!("{found:?}").contains("password"), "{found:?}");
     }
 }
@@ -222,7 +255,10 @@ fn the_profile_says_where_models_go_and_keeps_its_secrets() {
 fn templates_know_more_of_python() {
     for (template, expected) in [
         ("{{ modules.datetime.date(2024, 2, 28) + modules.datetime.timedelta(days=2) }}", "2024-03-01"),
-        ("{{ (modules.datetime.datetime(2024, 1, 1) - modules.datetime.timedelta(hours=1)).strftime('%d %H') }}", "31 23"),
+        (
+            "{{ (modules.datetime.datetime(2024, 1, 1) - modules.datetime.timedelta(hours=1)).strftime('%d %H') }}",
+            "31 23",
+        ),
         ("{{ modules.datetime.date(2024, 2, 28).replace(day=1) }}", "2024-02-01"),
         ("{% for a, b in modules.itertools.product('ab', [1, 2]) %}{{ a ~ b }} {% endfor %}", "a1 a2 b1 b2 "),
         ("{{ modules.itertools.combinations([1, 2, 3], 2) | length }}", "3"),
@@ -246,7 +282,11 @@ fn a_materialisation_of_the_project_carries_out_its_own_statements() {
     let compiled = fixture.compile("a");
     let Plan::Custom { macro_name } = &compiled.plan else { panic!("{:?}", compiled.plan) };
     let done = vec![vec![Cell::Null]];
-    let scripted = Scripted::default().with_query("first", &["x"], done.clone()).with_query("create table \"main\".\"a\" as select 1", &["x"], done);
+    let scripted = Scripted::default().with_query("first", &["x"], done.clone()).with_query(
+        "create table \"main\".\"a\" as select 1",
+        &["x"],
+        done,
+    );
     let warehouse: Arc<dyn Warehouse> = Arc::new(scripted);
     let ran = fixture.project.materialize(&compiled.id, macro_name, &compiled.sql, &warehouse, &RunContext::default());
     assert_eq!(ran, Ok(Vec::new()));

@@ -49,7 +49,12 @@ pub(super) fn add_snapshot_file(
 }
 
 /// A snapshot that is written in YAML alone.
-pub(super) fn add_yaml_snapshot(linker: &mut Linker, layers: &Layers<'_>, described: &Described, found: &mut Diagnostics) {
+pub(super) fn add_yaml_snapshot(
+    linker: &mut Linker,
+    layers: &Layers<'_>,
+    described: &Described,
+    found: &mut Diagnostics,
+) {
     let Some(relation) = &described.relation else {
         let message = format!("there is no snapshot '{}'", described.name);
         found.push(
