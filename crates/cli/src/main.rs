@@ -4,7 +4,8 @@
 //! to, `commands` one file for each verb, and `print` the only place that writes to the terminal: data on stdout, words
 //! on stderr.
 //!
-//! Exit codes: 0 all is well, 1 the project has findings (errors, failed steps or tests), 2 headwater could not run.
+//! Exit codes: 0 all is well, 1 something has failed (a step, a test, a check), 2 headwater could not run, because of the
+//! project's own errors among other things: the codes dbt has.
 
 mod args;
 mod commands;
