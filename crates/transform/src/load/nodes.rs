@@ -381,11 +381,14 @@ fn add_test(
         column: column.map(|column| column.column.name.clone()),
         attached: tested.id.clone(),
     });
-    let mut path = tested.fqn.clone();
+    // A test stands where it is written, not where what it tests stands.
+    let written = linker.path_of(test.span);
+    let mut path = fqn(package, &layers.package.inside(&written));
     path.pop();
     path.push(built.name.clone());
     let mut node = blank(package, ResourceType::Test, built.name, path, kind);
     node.id = NodeId::new(format!("test.{package}.{}", built.id_suffix));
+    node.path = written;
     node.span = Some(test.span);
     node.file = Some(test.span.file);
     node.description.clone_from(&test.description);
