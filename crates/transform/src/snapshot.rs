@@ -215,13 +215,14 @@ impl SnapshotPlan {
             "select {new}, src.__scd_id as {scd}, src.__updated_at as {updated}, src.__updated_at as {since}, {end} as {until}{}",
             deleted("'False'")
         );
+        // What comes first gives the columns their types: new columns are NULL in rows that end.
         let mut parts = vec![
+            format!("{new_rows}\nfrom __source src join __current cur on {key} where {changed}"),
+            format!("{new_rows}\nfrom __source src left join __current cur on {key} where cur.{first_key} is null"),
             format!(
                 "select {old}, cur.{scd} as {scd}, cur.{updated} as {updated}, cur.{since} as {since}, src.__updated_at as {until}{own_deleted}\n\
                  from __source src join __current cur on {key} where {changed}"
             ),
-            format!("{new_rows}\nfrom __source src join __current cur on {key} where {changed}"),
-            format!("{new_rows}\nfrom __source src left join __current cur on {key} where cur.{first_key} is null"),
         ];
         if self.hard_deletes != HardDeletes::Ignore {
             let gone = if with_deletes {
@@ -260,7 +261,7 @@ impl SnapshotPlan {
                 if all && columns.iter().any(|name| !has(existing, name)) {
                     String::from("true")
                 } else {
-                    let differs = |name: &String| format!("src.{0} is distinct from cur.{0}", quoted(name));
+                    let differs = |name: &String| format!("(src.{0} is distinct from cur.{0})", quoted(name));
                     let known = checked.iter().filter(|name| has(existing, name));
                     let conditions: Vec<String> = known.map(differs).collect();
                     if conditions.is_empty() { String::from("false") } else { conditions.join(" or ") }

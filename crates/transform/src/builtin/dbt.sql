@@ -137,7 +137,13 @@ where parent.to_field is null
     {{ return(adapter.dispatch('dateadd', 'dbt')(datepart, interval, from_date_or_timestamp)) }}
 {%- endmacro %}
 {% macro default__dateadd(datepart, interval, from_date_or_timestamp) -%}
-    ({{ from_date_or_timestamp }} + (interval '1 {{ datepart }}' * ({{ interval }})))
+    {%- set part = 'month' if datepart | lower == 'quarter' else datepart -%}
+    {%- set factor = 3 if datepart | lower == 'quarter' else 1 -%}
+    {%- if interval is number -%}
+    ({{ from_date_or_timestamp }} + interval '{{ interval * factor }} {{ part }}')
+    {%- else -%}
+    ({{ from_date_or_timestamp }} + cast(cast({{ '3 * ' if factor == 3 }}({{ interval }}) as varchar) || ' {{ part }}' as interval))
+    {%- endif -%}
 {%- endmacro %}
 
 {% macro date_trunc(datepart, date) -%}{{ return(adapter.dispatch('date_trunc', 'dbt')(datepart, date)) }}{%- endmacro %}

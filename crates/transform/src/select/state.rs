@@ -127,7 +127,13 @@ fn body(node: &Node, known: &PreviousNode) -> bool {
 }
 
 fn configs(node: &Node, known: &PreviousNode) -> bool {
-    Value::Object(node.config.values.clone()) != known.config
+    compared(Some(&node.config.values)) != compared(known.config.as_object())
+}
+
+/// Where a node goes and how it is grouped is no change of its configuration, as in dbt.
+fn compared(config: Option<&serde_json::Map<String, Value>>) -> std::collections::BTreeMap<&String, &Value> {
+    let ignored = ["tags", "group", "alias", "schema", "database", "access", "description"];
+    config.into_iter().flatten().filter(|(key, _)| !ignored.contains(&key.as_str())).collect()
 }
 
 fn relation(node: &Node, known: &PreviousNode) -> bool {

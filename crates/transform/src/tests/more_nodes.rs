@@ -205,9 +205,10 @@ fn changes_are_told_from_an_earlier_manifest() {
     let manifest = serde_json::to_value(&manifest).unwrap();
     let results = serde_json::json!({"results": [{"unique_id": "model.shop.b", "status": "error"}]});
     let state = crate::PreviousState::read(&manifest, Some(&results), None);
-    let now = GRAPH
-        .replace("select * from {{ ref('b') }}", "select id from {{ ref('b') }}")
-        .replace("tags=['t']) }}select * from {{ ref('a')", "tags=['u']) }}select * from {{ ref('a')");
+    let now = GRAPH.replace("select * from {{ ref('b') }}", "select id from {{ ref('b') }}").replace(
+        "tags=['t']) }}select * from {{ ref('a')",
+        "tags=['t'], materialized='table') }}select * from {{ ref('a')",
+    );
     let now = load_text(&format!("{now}=== models/new.sql\nselect 1\n")).clean();
     for (selector, expected) in [
         ("state:new", "new"),
