@@ -112,6 +112,14 @@ def statuses(path):
     return dict(sorted(found.items()))
 
 
+def listing(lines):
+    """What `ls` printed, in any order; JSON whatever its spacing."""
+    def shown(line):
+        return json.dumps(json.loads(line), sort_keys=True) if line.startswith("{") else line
+
+    return sorted(shown(line) for line in lines if line.strip())
+
+
 TIMESTAMP = re.compile(r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?(Z|\+00:?00)?$")
 
 

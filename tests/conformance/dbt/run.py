@@ -73,8 +73,8 @@ def run_case(binary, case, expected):
                 statuses = conformance.statuses(results) if fresh else {}
                 found += differences(f"{at}: status of", statuses, step["statuses"], said)
             if "listing" in step and "listing" not in ignored:
-                listing = sorted(line for line in done.stdout.splitlines() if line.strip())
-                if listing != step["listing"]:
+                listing = conformance.listing(done.stdout.splitlines())
+                if listing != conformance.listing(step["listing"]):
                     found.append(f"{at}: lists {listing}, dbt lists {step['listing']}")
         if "tables" not in ignored:
             try:
