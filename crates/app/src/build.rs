@@ -6,6 +6,8 @@
 
 mod artifacts;
 mod fingerprint;
+mod hooks;
+mod keep;
 mod plan;
 mod run_log;
 mod step;
@@ -18,9 +20,9 @@ use std::time::Duration;
 use headwater_engine::{Relation, Session};
 use headwater_lake::TableName;
 use headwater_orchestrate::{Outcome, RunMachine};
-use headwater_project::{Classify, Failure, fault};
+use headwater_project::{Classify, Failure, Timestamp, fault};
 use headwater_state::{Fingerprint, NewRun, Publication, PublishedAs, RunEnd, RunId, StepChange, TestResult, Trigger};
-use headwater_transform::RunContext;
+use headwater_transform::{HookMoment, RunContext};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -28,9 +30,9 @@ use crate::instance::Instance;
 use crate::project::Selection;
 use crate::view::{Observer, RunReport, StepOutcome, StepReport};
 
-pub(crate) use artifacts::compiled_path;
+pub(crate) use artifacts::{compiled_path, write_json, write_manifest, write_results};
 pub(crate) use step::diagnostics_failure;
-pub(crate) use warehouse::SessionWarehouse;
+pub(crate) use warehouse::{SessionWarehouse, Writes};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BuildCommand {
@@ -43,6 +45,8 @@ pub enum BuildCommand {
     Test,
     /// Loads seeds.
     Seed,
+    /// Takes snapshots.
+    Snapshot,
 }
 
 impl BuildCommand {
@@ -52,17 +56,31 @@ impl BuildCommand {
             Self::Run => "run",
             Self::Test => "test",
             Self::Seed => "seed",
+            Self::Snapshot => "snapshot",
         }
     }
 
     /// Whether nodes of this resource type are part of the command.
     fn takes(self, resource_type: &str) -> bool {
         match self {
-            Self::Build => matches!(resource_type, "model" | "seed" | "test"),
+            Self::Build => matches!(resource_type, "model" | "seed" | "test" | "snapshot" | "unit_test"),
             Self::Run => resource_type == "model",
-            Self::Test => resource_type == "test",
+            Self::Test => matches!(resource_type, "test" | "unit_test"),
+            Self::Snapshot => resource_type == "snapshot",
             Self::Seed => resource_type == "seed",
         }
+    }
+}
+
+impl BuildRequest {
+    /// What run_results.json keeps of it, so that it can be tried again.
+    fn arguments(&self) -> serde_json::Value {
+        let selection = &self.selection;
+        serde_json::json!({
+            "select": selection.select, "exclude": selection.exclude, "selector": selection.selector,
+            "resource_types": selection.resource_types, "exclude_resource_types": selection.exclude_resource_types,
+            "full_refresh": self.full_refresh, "store_failures": self.store_failures, "empty": self.empty,
+        })
     }
 }
 
@@ -75,6 +93,15 @@ pub struct BuildRequest {
     pub full_refresh: bool,
     /// Also build what did not change since it was built last.
     pub force: bool,
+    /// What models read is taken as empty.
+    pub empty: bool,
+    /// Failing rows of every test are kept in tables.
+    pub store_failures: bool,
+    /// No new step starts once one has failed.
+    pub fail_fast: bool,
+    /// Event time microbatches are made for.
+    pub event_time_start: Option<Timestamp>,
+    pub event_time_end: Option<Timestamp>,
     pub threads: Option<usize>,
     /// `manual`, `schedule`, `start`, `retry`.
     pub trigger: &'static str,
@@ -103,6 +130,7 @@ struct Run {
     context: RunContext,
     fingerprints: BTreeMap<String, Fingerprint>,
     observer: Arc<dyn Observer>,
+    writes: Arc<warehouse::Writes>,
 }
 
 /// What a step left for the end of the run.
@@ -177,6 +205,7 @@ impl Instance {
         let started = self.clock.monotonic();
         self.state.start_run(id, &self.boot, self.now()).map_err(|error| error.failure())?;
         let command = request.command.as_str().to_owned();
+        let arguments = request.arguments();
         let log = Arc::new(run_log::RunLog::begin(self, id.0, observer));
         log.line(&format!("{command} {}", request.selection.select.join(" ")));
         let results = self.run_steps(id, request, Arc::clone(&log) as Arc<dyn Observer>, &cancel).await;
@@ -190,13 +219,15 @@ impl Instance {
                 return Err(failure);
             }
         };
-        let steps: Vec<StepReport> = results.iter().map(|result| result.report.clone()).collect();
+        let reported = results.iter().filter(|result| result.report.kind != "statement");
+        let steps: Vec<StepReport> = reported.map(|result| result.report.clone()).collect();
         let succeeded = !cancel.is_cancelled() && !steps.iter().any(|step| step.outcome.is_bad());
         let published = self.finish(id, results, succeeded, cancel.is_cancelled())?;
         let seconds = self.clock.monotonic().saturating_sub(started).as_secs_f64();
         let report = RunReport { run: id.0, command, succeeded, seconds, steps, published };
         log.end(&report, cancel.is_cancelled());
-        artifacts::write_run_results(self, &report)?;
+        artifacts::write_results(self, report.run, &report.command, &arguments, &report.steps)?;
+        artifacts::write_manifest(self, &[])?;
         Ok(report)
     }
 
@@ -221,7 +252,13 @@ impl Instance {
                 invocation_id: format!("{}-{}", self.boot.0, id.0),
                 full_refresh: request.full_refresh,
                 command: request.command.as_str().to_owned(),
+                empty: request.empty,
+                store_failures: request.store_failures,
+                event_time_start: request.event_time_start,
+                event_time_end: request.event_time_end,
+                batch: None,
             },
+            writes: Arc::new(warehouse::Writes::new(serde_json::json!({ "run": id.0 }))),
             request,
             id,
             session,
@@ -232,6 +269,20 @@ impl Instance {
         run.record_pending(&plan)?;
         let mut results = Vec::with_capacity(plan.needs.len());
         let mut recorder = Recorder::new(&run);
+        let hooks = !plan.needs.is_empty();
+        if hooks {
+            results.extend(run.around(HookMoment::Before, &[]).await);
+        }
+        if results.iter().any(|result| result.report.outcome.is_bad()) {
+            let left: Vec<String> = plan.needs.keys().cloned().collect();
+            for result in left.iter().map(|step| run.skipped(step)) {
+                recorder.add(&run, &result)?;
+                run.observer.finished(&result.report);
+                results.push(result);
+            }
+            recorder.flush(&run)?;
+            return Ok(results);
+        }
         let mut tasks: JoinSet<StepResult> = JoinSet::new();
         while !machine.is_done() {
             if cancel.is_cancelled() {
@@ -252,8 +303,22 @@ impl Instance {
                 run.observer.finished(&result.report);
                 results.push(result);
             }
+            if run.request.fail_fast && results.iter().any(|result| result.report.outcome.is_bad()) {
+                for step in machine.cancel() {
+                    let result = run.skipped(&step);
+                    recorder.add(&run, &result)?;
+                    run.observer.finished(&result.report);
+                    results.push(result);
+                }
+            }
         }
         recorder.flush(&run)?;
+        if hooks {
+            let after = run.around(HookMoment::After, &results).await;
+            results.extend(after);
+        }
+        run.session.drop_temporaries().await.map_err(|error| error.failure())?;
+        run.settle_publications(&mut results);
         Ok(results)
     }
 
@@ -344,7 +409,7 @@ async fn pin_sources(instance: &Instance, session: &Session) -> Result<(), Failu
 }
 
 /// What a relation is published as.
-fn published_as(relation: &Relation) -> PublishedAs {
+pub(crate) fn published_as(relation: &Relation) -> PublishedAs {
     match relation {
         Relation::Table(table) => {
             PublishedAs::Table { version: i64::try_from(table.table().version()).unwrap_or(i64::MAX) }

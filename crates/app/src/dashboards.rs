@@ -105,8 +105,8 @@ impl Instance {
         RunContext {
             started_at: self.now(),
             invocation_id: self.boot.0.clone(),
-            full_refresh: false,
             command: command.to_owned(),
+            ..RunContext::default()
         }
     }
 

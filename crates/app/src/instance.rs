@@ -9,7 +9,6 @@ use headwater_ingest::log::{Consumers, LocalLog, LocalLogOptions};
 use headwater_lake::{Credentials, Lake, Location, Storage, TableName};
 use headwater_project::{Classify, Clock, Entropy, Failure, Timestamp};
 use headwater_state::{BootId, MemoryStore, PublishedAs, SqliteStore, StateStore};
-use headwater_transform::ResourceType;
 
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::dashboards::{Answers, KnownCell, Moments, PreparedQueries};
@@ -130,6 +129,14 @@ impl Instance {
         self.paths.data.clone()
     }
 
+    /// Where artifacts go.
+    pub fn target_folder(&self) -> std::path::PathBuf {
+        match &self.project().options.target_path {
+            Some(given) => self.project().root.join(given),
+            None => self.paths.target(),
+        }
+    }
+
     /// Functions a statement may call.
     pub fn function_names(&self) -> Vec<String> {
         self.engine.function_names()
@@ -176,7 +183,7 @@ impl Instance {
     pub(crate) fn built_names(&self) -> BTreeSet<TableName> {
         let find = || {
             let nodes = self.project().transform.ordered();
-            let built = nodes.filter(|node| matches!(node.resource_type, ResourceType::Model | ResourceType::Seed));
+            let built = nodes.filter(|node| node.resource_type.is_referable());
             built.map(|node| TableName::new(node.relation.schema.clone(), node.relation.identifier.clone())).collect()
         };
         self.built.get_or_init(find).clone()

@@ -21,11 +21,13 @@ mod instance;
 mod lineage;
 mod lock;
 mod open_files;
+mod operations;
 mod paths;
 mod project;
 mod quarantine;
 mod query;
 mod source_file;
+mod state_folder;
 mod text_time;
 mod up;
 pub mod view;
@@ -39,7 +41,11 @@ pub use examples::{example_names, extract_example};
 pub use init::init_project;
 pub use instance::{Access, Instance};
 pub use open_files::raise_open_files;
-pub use project::{OpenOptions, Project, Selection};
+pub use operations::retry_request;
+pub use project::{IndirectSelection, OpenOptions, Project, Selection};
+
+/// A moment of event time as it is typed: a date, with a time or without.
+pub use headwater_transform::parse_moment;
 pub use query::{Parameter, QueryStream};
 pub use text_time::rfc3339;
 pub use up::{GenerateRequest, Up, UpHandle, UpOptions};

@@ -1,5 +1,7 @@
 //! A project folder as loaded: configuration, sources, models, jobs and dashboards, with every finding.
 
+mod dbt;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -8,7 +10,10 @@ use headwater_orchestrate::{Job, JobConfig};
 use headwater_project::config::{self, PROJECT_FILE, ProjectConfig, Variables};
 use headwater_project::tree::{self, Tree};
 use headwater_project::{Diagnostic, Diagnostics, Failure, FileId, Files, Severity};
-use headwater_transform::{DeclaredSource, LoadOptions, NodeId, ResourceType, Target, TransformProject};
+pub use headwater_transform::IndirectSelection;
+use headwater_transform::{
+    DeclaredSource, LoadOptions, NodeId, ProfileRequest, ResourceType, SelectionQuery, Target, TransformProject,
+};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
@@ -26,6 +31,8 @@ pub struct OpenOptions {
     /// YAML or JSON mapping; wins over the project's own variables.
     pub vars: Option<String>,
     pub target: Option<String>,
+    /// Folder for artifacts instead of the instance's own.
+    pub target_path: Option<PathBuf>,
 }
 
 /// Which nodes, in dbt's selection syntax.
@@ -35,6 +42,13 @@ pub struct Selection {
     pub exclude: Vec<String>,
     /// `model`, `test`, `seed`, `source`; all when empty.
     pub resource_types: Vec<String>,
+    pub exclude_resource_types: Vec<String>,
+    /// Name of a selector of selectors.yml.
+    pub selector: Option<String>,
+    /// Which tests come along.
+    pub indirect: IndirectSelection,
+    /// Folder with the artifacts of an earlier run, for `state:` and `result:`.
+    pub state: Option<PathBuf>,
 }
 
 /// A source with the place it was declared at.
@@ -74,9 +88,7 @@ impl Project {
         for source in &sources {
             declared.extend(declared_tables(&root, &source.config));
         }
-        let mut target = Target::default();
-        target.name = options.target.clone().unwrap_or(target.name);
-        target.schema = config.build.schema.clone().unwrap_or(target.schema);
+        let target = read_target(options, &config, &vars, &mut reader);
         let default_schema = target.schema.clone();
         let load = LoadOptions {
             vars: vars.into_iter().collect(),
@@ -111,7 +123,25 @@ impl Project {
             diagnostics,
         };
         project.check_across_files();
+        project.check_packages();
         Ok(project)
+    }
+
+    /// Packages that are asked for must be there: a project without them is another one.
+    fn check_packages(&mut self) {
+        let folder = self.root.join(self.packages_folder());
+        let missing = match self.packages() {
+            Ok(packages) => {
+                packages.into_iter().find(|package| !folder.join(&package.name).is_dir()).map(|package| package.name)
+            }
+            Err(failure) => Some(failure.message),
+        };
+        if let Some(name) = missing {
+            self.diagnostics.push(
+                Diagnostic::error(format!("a package of packages.yml is not installed: {name}"))
+                    .hint("Run `headwater deps`, or put it into the package folder."),
+            );
+        }
     }
 
     /// What only the whole project shows: names used twice, references of dashboards and jobs.
@@ -182,6 +212,9 @@ impl Project {
             .filter(|node| selected.contains(&node.id))
             .map(|node| NodeSummary {
                 id: node.id.to_string(),
+                selector: selector_of(node),
+                file: node.path.display().to_string(),
+                config: serde_json::Value::Object(node.config.values.clone()),
                 name: node.name.clone(),
                 resource_type: node.resource_type.as_str().to_owned(),
                 path: node.path.display().to_string(),
@@ -190,24 +223,34 @@ impl Project {
                 description: node.description.clone(),
                 tags: node.tags(),
                 depends_on: node.depends_on.iter().map(ToString::to_string).collect(),
-                relation: (!matches!(node.resource_type, ResourceType::Test | ResourceType::Analysis)
-                    && !node.is_ephemeral())
+                relation: (!matches!(
+                    node.resource_type,
+                    ResourceType::Test | ResourceType::UnitTest | ResourceType::Exposure | ResourceType::Analysis
+                ) && !node.is_ephemeral())
                 .then(|| format!("{}.{}", node.relation.schema, node.relation.identifier)),
             })
             .collect())
     }
 
     pub(crate) fn select(&self, selection: &Selection) -> Result<BTreeSet<NodeId>, Failure> {
-        let selected = self
-            .transform
-            .select(&selection.select, &selection.exclude)
-            .map_err(|error| headwater_project::Classify::failure(&error))?;
+        let query = SelectionQuery {
+            select: selection.select.clone(),
+            exclude: selection.exclude.clone(),
+            selector: selection.selector.clone(),
+            indirect: selection.indirect,
+            state: selection
+                .state
+                .as_deref()
+                .map(|folder| crate::state_folder::read(&self.root.join(folder)))
+                .transpose()?,
+        };
+        let selected =
+            self.transform.select_by(&query).map_err(|error| headwater_project::Classify::failure(&error))?;
         let wanted = |id: &NodeId| {
-            selection.resource_types.is_empty()
-                || self
-                    .transform
-                    .node(id)
-                    .is_some_and(|node| selection.resource_types.iter().any(|kind| kind == node.resource_type.as_str()))
+            let kind = self.transform.node(id).map_or("", |node| node.resource_type.as_str());
+            let (only, not) = (&selection.resource_types, &selection.exclude_resource_types);
+            (only.is_empty() || only.iter().any(|one| one == kind || one == "all"))
+                && !not.iter().any(|one| one == kind)
         };
         Ok(selected.into_iter().filter(wanted).collect())
     }
@@ -248,6 +291,41 @@ impl Project {
             ("dashboard", config::schema::<Dashboard>()),
         ]
     }
+}
+
+/// What `ls` calls a node: its fqn, with its kind in front where that is no part of it.
+fn selector_of(node: &headwater_transform::Node) -> String {
+    let fqn = node.fqn.join(".");
+    match node.resource_type {
+        ResourceType::Source => format!("source:{fqn}"),
+        ResourceType::Exposure => format!("exposure:{fqn}"),
+        ResourceType::UnitTest => format!("unit_test:{fqn}"),
+        _ => fqn,
+    }
+}
+
+/// The target of the project's profile, or one of our own where there is none.
+fn read_target(
+    options: &OpenOptions,
+    config: &ProjectConfig,
+    vars: &BTreeMap<String, serde_json::Value>,
+    reader: &mut Reader,
+) -> Target {
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".dbt"));
+    let given = std::env::var_os("DBT_PROFILES_DIR").map(PathBuf::from);
+    let request = ProfileRequest {
+        folders: given.into_iter().chain(home).collect(),
+        profile: None,
+        target: options.target.clone(),
+        env: std::env::vars().collect(),
+        vars: vars.clone().into_iter().collect(),
+    };
+    let (found, more) = headwater_transform::read_profile(&mut reader.files, &reader.root, &request);
+    reader.diagnostics.found.extend(more.found);
+    let mut target = found.unwrap_or_default();
+    target.name = options.target.clone().unwrap_or(target.name);
+    target.schema = config.build.schema.clone().unwrap_or(target.schema);
+    target
 }
 
 /// The nearest folder, from `start` upwards, that is a project.

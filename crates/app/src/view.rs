@@ -44,6 +44,11 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeSummary {
     pub id: String,
+    /// What selects exactly it: `shop.staging.orders`, `source:shop.raw.orders`.
+    pub selector: String,
+    /// Its file, relative to the project.
+    pub file: String,
+    pub config: serde_json::Value,
     pub name: String,
     /// `model`, `seed`, `test`, `source`.
     pub resource_type: String,
@@ -54,6 +59,19 @@ pub struct NodeSummary {
     pub depends_on: Vec<String>,
     /// `schema.table` for what is stored.
     pub relation: Option<String>,
+}
+
+/// How old the newest row of a source is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceFreshness {
+    pub id: String,
+    pub name: String,
+    /// `pass`, `warn`, `error`, `runtime error`.
+    pub status: &'static str,
+    pub loaded_at: Option<Timestamp>,
+    pub looked_at: Timestamp,
+    pub age_seconds: Option<f64>,
+    pub failure: Option<Failure>,
 }
 
 /// A node with its compiled SQL.

@@ -1,5 +1,6 @@
 //! What can be typed. Only clap: no defaults that need the machine, no work.
 
+mod dbt;
 mod values;
 
 use std::net::IpAddr;
@@ -8,6 +9,9 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use headwater_project::Timestamp;
+
+pub(crate) use dbt::{DocsAction, Indirect, NodeOutput, RunOperation, SourceAction};
 
 /// From source to dashboard in one binary.
 #[derive(Debug, Parser)]
@@ -46,6 +50,9 @@ pub(crate) struct Global {
     /// Target of the project to use.
     #[arg(long, short, global = true, value_name = "NAME")]
     pub(crate) target: Option<String>,
+    /// Folder for manifest.json and the other artifacts, instead of .headwater/target.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub(crate) target_path: Option<PathBuf>,
     /// Print data as JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -92,6 +99,30 @@ pub(crate) enum Command {
     Test(Build),
     /// Load seeds.
     Seed(Build),
+    /// Take snapshots.
+    Snapshot(Build),
+    /// Run the last build again that failed.
+    Retry,
+    /// Run one macro.
+    RunOperation(RunOperation),
+    /// Look at sources.
+    Source {
+        #[command(subcommand)]
+        action: SourceAction,
+    },
+    /// Write what documentation tools read.
+    Docs {
+        #[command(subcommand)]
+        action: DocsAction,
+    },
+    /// Read the project and write manifest.json.
+    Parse,
+    /// Show what the project is read as.
+    Debug,
+    /// Remove the folders that clean-targets names.
+    Clean,
+    /// Install the packages of packages.yml.
+    Deps,
     /// Print the SQL that nodes come to.
     Compile(Select),
     /// List nodes of the project.
@@ -202,11 +233,26 @@ pub(crate) enum TopicsAction {
 #[derive(Debug, Default, Args)]
 pub(crate) struct Select {
     /// Nodes to take: names, paths, tag:..., and graph operators such as +model+.
-    #[arg(long, short, value_name = "SELECTOR", num_args = 1..)]
+    #[arg(long, short, visible_alias = "models", short_alias = 'm', value_name = "SELECTOR", num_args = 1..)]
     pub(crate) select: Vec<String>,
     /// Nodes to leave out.
     #[arg(long, value_name = "SELECTOR", num_args = 1..)]
     pub(crate) exclude: Vec<String>,
+    /// Selector of selectors.yml.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) selector: Option<String>,
+    /// Which tests come with the nodes they look at.
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    pub(crate) indirect_selection: Indirect,
+    /// Kinds of node: model, seed, snapshot, test, unit_test, source.
+    #[arg(long = "resource-type", visible_alias = "resource-types", value_name = "KIND", num_args = 1..)]
+    pub(crate) resource_types: Vec<String>,
+    /// Kinds of node to leave out.
+    #[arg(long = "exclude-resource-type", visible_alias = "exclude-resource-types", value_name = "KIND", num_args = 1..)]
+    pub(crate) exclude_resource_types: Vec<String>,
+    /// Folder with the artifacts of an earlier run, for state: and result:.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) state: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Args)]
@@ -219,15 +265,33 @@ pub(crate) struct Build {
     /// Also build what did not change.
     #[arg(long)]
     pub(crate) force: bool,
+    /// Take what models read as empty: tries out their shapes.
+    #[arg(long)]
+    pub(crate) empty: bool,
+    /// Keep the failing rows of tests in tables.
+    #[arg(long)]
+    pub(crate) store_failures: bool,
+    /// Start nothing more once something has failed.
+    #[arg(long, short = 'x')]
+    pub(crate) fail_fast: bool,
+    /// First moment of event time to build microbatches for.
+    #[arg(long, value_name = "TIME", value_parser = dbt::moment)]
+    pub(crate) event_time_start: Option<Timestamp>,
+    /// The moment of event time microbatches end before.
+    #[arg(long, value_name = "TIME", value_parser = dbt::moment)]
+    pub(crate) event_time_end: Option<Timestamp>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
     #[command(flatten)]
     pub(crate) select: Select,
-    /// Kinds of node: model, seed, test, source.
-    #[arg(long = "resource-type", value_name = "KIND", num_args = 1..)]
-    pub(crate) resource_types: Vec<String>,
+    /// What is printed of each node.
+    #[arg(long, value_name = "FORM", value_enum, default_value_t)]
+    pub(crate) output: NodeOutput,
+    /// Keys of each node with `--output json`.
+    #[arg(long, value_name = "KEY", num_args = 1.., value_delimiter = ',')]
+    pub(crate) output_keys: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod completions;
 mod dashboards;
+mod dbt;
 mod demo;
 mod doctor;
 mod generate;
@@ -19,11 +20,11 @@ mod users;
 
 use std::sync::Arc;
 
-use headwater_app::{Access, BuildCommand, Instance, OpenOptions, Project, Selection};
+use headwater_app::{Access, BuildCommand, IndirectSelection, Instance, OpenOptions, Project, Selection};
 use headwater_project::{Classify, Failure, Kind};
 use headwater_server::ServerError;
 
-use crate::args::{Command, Select};
+use crate::args::{Command, Indirect, Select};
 use crate::print::{Printer, count_findings};
 use crate::settings::Settings;
 
@@ -34,6 +35,8 @@ pub(crate) enum Stop {
     Failure(Failure),
     /// The project has findings, which are printed already: exit code 1.
     Findings,
+    /// The project's own errors, which are printed already, keep the command from starting: exit code 2.
+    Unsound,
     /// Whoever read our output has seen enough: exit code 0.
     Closed,
 }
@@ -81,7 +84,7 @@ impl Context {
         }
         if errors > 0 {
             self.printer.words(&count_findings(errors, findings.len() - errors));
-            return Err(Stop::Findings);
+            return Err(Stop::Unsound);
         }
         Ok(project)
     }
@@ -103,7 +106,20 @@ impl Context {
 }
 
 pub(crate) fn selection(select: Select) -> Selection {
-    Selection { select: select.select, exclude: select.exclude, resource_types: Vec::new() }
+    Selection {
+        select: select.select,
+        exclude: select.exclude,
+        resource_types: select.resource_types,
+        exclude_resource_types: select.exclude_resource_types,
+        selector: select.selector,
+        indirect: match select.indirect_selection {
+            Indirect::Eager => IndirectSelection::Eager,
+            Indirect::Cautious => IndirectSelection::Cautious,
+            Indirect::Buildable => IndirectSelection::Buildable,
+            Indirect::Empty => IndirectSelection::Empty,
+        },
+        state: select.state,
+    }
 }
 
 /// Runs one command. Each is boxed: together they would make one very large future.
@@ -120,6 +136,15 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<(), Stop> 
         Command::Run(build) => Box::pin(build::build(&context, BuildCommand::Run, build)).await,
         Command::Test(build) => Box::pin(build::build(&context, BuildCommand::Test, build)).await,
         Command::Seed(build) => Box::pin(build::build(&context, BuildCommand::Seed, build)).await,
+        Command::Snapshot(build) => Box::pin(build::build(&context, BuildCommand::Snapshot, build)).await,
+        Command::Retry => Box::pin(dbt::retry(&context)).await,
+        Command::RunOperation(operation) => Box::pin(dbt::run_operation(&context, operation)).await,
+        Command::Source { action } => Box::pin(dbt::source(&context, action)).await,
+        Command::Docs { action } => Box::pin(dbt::docs(&context, action)).await,
+        Command::Parse => Box::pin(dbt::parse(&context)).await,
+        Command::Debug => Box::pin(dbt::debug(&context)).await,
+        Command::Clean => dbt::clean(&context),
+        Command::Deps => dbt::deps(&context),
         Command::Compile(select) => Box::pin(nodes::compile(&context, select)).await,
         Command::Ls(list) => nodes::list(&context, list),
         Command::Show(show) => Box::pin(query::show(&context, show)).await,

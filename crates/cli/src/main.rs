@@ -4,7 +4,8 @@
 //! to, `commands` one file for each verb, and `print` the only place that writes to the terminal: data on stdout, words
 //! on stderr.
 //!
-//! Exit codes: 0 all is well, 1 the project has findings (errors, failed steps or tests), 2 headwater could not run.
+//! Exit codes: 0 all is well, 1 something has failed (a step, a test, a check), 2 headwater could not run, because of the
+//! project's own errors among other things: the codes dbt has.
 
 mod args;
 mod commands;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         // A reader that has seen enough is no fault.
         Ok(()) | Err(Stop::Closed) => ExitCode::SUCCESS,
         Err(Stop::Findings) => ExitCode::from(1),
+        Err(Stop::Unsound) => ExitCode::from(2),
         Err(Stop::Failure(failure)) => {
             printer.failure(&failure);
             ExitCode::from(2)

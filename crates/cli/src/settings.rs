@@ -26,6 +26,7 @@ impl Settings {
                 threads: global.threads,
                 vars: global.vars.clone(),
                 target: global.target.clone(),
+                target_path: global.target_path.clone(),
             },
             printer: Printer {
                 json: global.json,

@@ -36,7 +36,12 @@ pub enum Write {
         update: Update,
         /// Whether a key may appear several times in the result.
         allow_duplicates: bool,
+        /// Only rows of the table that meet all of these are replaced. `DBT_INTERNAL_DEST` and `DBT_INTERNAL_SOURCE` are
+        /// the table and the result; a column without either is the table's.
+        predicates: Vec<String>,
     },
+    /// Rows that meet the condition are replaced by the result.
+    ReplaceWhere { condition: String },
 }
 
 /// Columns taken over from the result for rows that exist.
@@ -62,7 +67,7 @@ impl Write {
     fn partition_by(&self) -> &[String] {
         match self {
             Self::Replace { partition_by } | Self::ReplacePartitions { partition_by } => partition_by,
-            Self::Append | Self::ReplaceByKey { .. } => &[],
+            Self::Append | Self::ReplaceByKey { .. } | Self::ReplaceWhere { .. } => &[],
         }
     }
 }
@@ -167,8 +172,10 @@ impl Session {
                 let kept = base.files().iter().filter(|file| !replaced.contains(&file.partition)).cloned();
                 Ok(kept.chain(staged).collect())
             }
-            Write::ReplaceByKey { unique_key, update, allow_duplicates } => {
-                let keys = by_key::Keys { columns: unique_key, update, allow_duplicates: *allow_duplicates };
+            Write::ReplaceWhere { condition } => by_key::replace_where(self, base, schema, staged, condition).await,
+            Write::ReplaceByKey { unique_key, update, allow_duplicates, predicates } => {
+                let keys =
+                    by_key::Keys { columns: unique_key, update, allow_duplicates: *allow_duplicates, predicates };
                 by_key::replace(self, base, schema, staged, &keys).await
             }
         }

@@ -85,6 +85,10 @@ pub struct Catalog {
     /// Names that exist only once they were published.
     built: BTreeSet<TableName>,
     pinned: Mutex<HashMap<TableName, Option<Relation>>>,
+    /// Tables statements made for the session alone.
+    temporaries: Mutex<Vec<TableName>>,
+    /// Held while a statement changes a table.
+    writing: tokio::sync::Mutex<()>,
 }
 
 impl Catalog {
@@ -94,7 +98,15 @@ impl Catalog {
         published: BTreeMap<TableName, PublishedRelation>,
         built: BTreeSet<TableName>,
     ) -> Self {
-        Self { lake, cache, published, built, pinned: Mutex::new(HashMap::new()) }
+        Self {
+            lake,
+            cache,
+            published,
+            built,
+            pinned: Mutex::new(HashMap::new()),
+            temporaries: Mutex::default(),
+            writing: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// The relation of a name; `None` when there is none.
@@ -145,12 +157,42 @@ impl Catalog {
         self.pins().insert(name, Some(relation));
     }
 
+    /// From now on the session sees nothing under this name.
+    pub(crate) fn forget(&self, name: TableName) {
+        self.pins().insert(name, None);
+    }
+
+    /// Whether the name is one that builds publish.
+    pub fn is_managed(&self, name: &TableName) -> bool {
+        self.built.contains(name) || self.published.contains_key(name)
+    }
+
+    /// What the session itself put under a name, or found there.
+    pub fn pinned(&self, name: &TableName) -> Option<Relation> {
+        self.pins().get(name).cloned().flatten()
+    }
+
+    pub(crate) async fn writing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.writing.lock().await
+    }
+
+    pub(crate) fn note_temporary(&self, name: TableName) {
+        self.temporaries.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+    }
+
+    pub(crate) fn take_temporaries(&self) -> Vec<TableName> {
+        std::mem::take(&mut *self.temporaries.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Names of everything that can be read.
     pub async fn names(&self) -> Result<Vec<TableName>> {
         let mut names = self.lake.tables().await?;
         names.retain(|name| !self.built.contains(name));
         names.extend(self.published.keys().cloned());
-        names.extend(self.pins().iter().filter(|(_, relation)| relation.is_some()).map(|(name, _)| name.clone()));
+        let pins = self.pins();
+        names.retain(|name| !matches!(pins.get(name), Some(None)));
+        names.extend(pins.iter().filter(|(_, relation)| relation.is_some()).map(|(name, _)| name.clone()));
+        drop(pins);
         names.sort();
         names.dedup();
         Ok(names)

@@ -53,6 +53,10 @@ impl Session {
 fn cast_column(name: &str, options: &CsvOptions) -> String {
     let quoted = format!("\"{}\"", name.replace('"', "\"\""));
     match options.column_types.iter().find(|(column, _)| column == name) {
+        // Nanoseconds end in the year 2262.
+        Some((_, sql_type)) if matches!(sql_type.to_lowercase().as_str(), "timestamp" | "datetime") => {
+            format!("CAST({quoted} AS TIMESTAMP(6)) AS {quoted}")
+        }
         Some((_, sql_type)) => format!("CAST({quoted} AS {sql_type}) AS {quoted}"),
         None => quoted,
     }

@@ -11,6 +11,8 @@ mod functions;
 mod guard;
 mod parameter;
 mod session;
+mod statement;
+mod times;
 mod type_name;
 
 #[cfg(test)]
@@ -23,4 +25,5 @@ pub use error::{EngineError, Result};
 pub use guard::{Guard, check_untrusted};
 pub use parameter::Parameter;
 pub use session::{Engine, EngineOptions, QueryStream, Session};
+pub use statement::Executed;
 pub use type_name::sql_type_name;

@@ -29,6 +29,7 @@ use crate::catalog::{Catalog, PublishedRelation, Relation, TableCache};
 use crate::error::{EngineError, Result};
 use crate::functions;
 use crate::parameter::{self, Parameter};
+use crate::times;
 
 /// Name of the one catalog.
 pub(crate) const CATALOG: &str = "lake";
@@ -247,7 +248,9 @@ impl<'a> Scope<'a> {
     fn parse(&self, sql: &str) -> Result<Statement> {
         let state = self.context.state();
         let dialect = state.config().options().sql_parser.dialect;
-        Ok(state.sql_to_statement(sql.trim().trim_end_matches(';'), &dialect)?)
+        let mut statement = state.sql_to_statement(sql.trim().trim_end_matches(';'), &dialect)?;
+        times::in_microseconds(&mut statement);
+        Ok(statement)
     }
 
     /// Makes every relation the statement names known to the context, views after what they stand on.

@@ -91,7 +91,7 @@ fn columns(names: &[&str]) -> Vec<String> {
 }
 
 fn by_key(update: Update, allow_duplicates: bool) -> Write {
-    Write::ReplaceByKey { unique_key: columns(&["id"]), update, allow_duplicates }
+    Write::ReplaceByKey { unique_key: columns(&["id"]), update, allow_duplicates, predicates: Vec::new() }
 }
 
 const THREE_ROWS: &str = "select * from (values (1, 'a', 10), (2, 'a', 20), (3, 'b', 30)) as v(id, day, amount)";
@@ -124,6 +124,113 @@ async fn each_way_of_writing_leaves_the_rows_it_promises() {
     let partitions = Write::ReplacePartitions { partition_by: columns(&["day"]) };
     check(partitions, change, Ok(&["1 a 10", "2 a 20", "3 b 31", "4 b 40"])).await;
     check(by_key(Update::All, false), change, Ok(&["1 a 10", "2 a 20", "3 b 31", "4 b 40"])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_meet_a_condition_are_replaced_whatever_their_keys() {
+    let change = "select * from (values (9, 'b', 90)) as v(id, day, amount)";
+    for (condition, expected) in [
+        ("id >= 2", ["1 a 10", "9 b 90"].as_slice()),
+        ("day = 'a'", &["3 b 30", "9 b 90"]),
+        ("amount > 100", &["1 a 10", "2 a 20", "3 b 30", "9 b 90"]),
+        ("nullif(id, 2) is null", &["1 a 10", "3 b 30", "9 b 90"]),
+    ] {
+        check(Write::ReplaceWhere { condition: condition.to_owned() }, change, Ok(expected)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_rows_that_meet_the_predicates_are_replaced_by_key() {
+    let change = "select * from (values (1, 'a', 11), (3, 'b', 31)) as v(id, day, amount)";
+    for (predicate, expected) in [
+        ("id >= 2", ["1 a 10", "1 a 11", "2 a 20", "3 b 31"].as_slice()),
+        ("DBT_INTERNAL_DEST.day = 'b'", &["1 a 10", "1 a 11", "2 a 20", "3 b 31"]),
+        ("DBT_INTERNAL_SOURCE.amount > 20", &["1 a 10", "1 a 11", "2 a 20", "3 b 31"]),
+        ("DBT_INTERNAL_DEST.amount < DBT_INTERNAL_SOURCE.amount", &["1 a 11", "2 a 20", "3 b 31"]),
+    ] {
+        let predicates = vec![predicate.to_owned()];
+        let way = Write::ReplaceByKey {
+            unique_key: columns(&["id"]),
+            update: Update::All,
+            allow_duplicates: true,
+            predicates,
+        };
+        check(way, change, Ok(expected)).await;
+    }
+}
+
+/// Statements over [`THREE_ROWS`] as `t`, then what a query of the same session sees, or what the error says.
+async fn check_statements(statements: &str, query: &str, expected: std::result::Result<&[&str], &str>) {
+    let engine = engine();
+    write(&engine, THREE_ROWS, &target(Write::Replace { partition_by: Vec::new() })).await.unwrap();
+    let session = newest(&engine);
+    let done = session.execute(statements, &serde_json::Value::Null).await.map(drop);
+    let seen = match done {
+        Ok(()) => read_with(&session, query, &[]).await,
+        Err(error) => Err(error),
+    };
+    match (seen, expected) {
+        (Ok(rows), Ok(expected)) => assert_eq!(rows, expected, "{statements}"),
+        (Err(error), Err(words)) => assert!(format!("{error} {error:?}").contains(words), "{statements}: {error:?}"),
+        (seen, _) => panic!("{statements}: {seen:?}, expected {expected:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_change_tables_as_they_say() {
+    let all = "select id, amount from t order by id, amount";
+    let others = "select * from u order by 1";
+    for (statements, query, expected) in [
+        ("insert into t values (4, 'c', 40)", all, Ok(["1 10", "2 20", "3 30", "4 40"].as_slice())),
+        ("insert into t (amount, id) select 50, 5", all, Ok(&["1 10", "2 20", "3 30", "5 50"])),
+        ("insert into t (id) values (7)", all, Ok(&["1 10", "2 20", "3 30", "7 null"])),
+        ("insert into t (id, no_such) values (7, 8)", all, Err("no_such")),
+        ("insert into t (id) values (7, 8)", all, Err("gives 2 values for 1 columns")),
+        ("delete from t where amount >= 20", all, Ok(&["1 10"])),
+        ("delete from t", all, Ok(&[])),
+        ("delete from main.t as x where x.id = 2;", all, Ok(&["1 10", "3 30"])),
+        (
+            "update t set amount = amount * 2 where id = 3; update t set amount = 0 where id = 1",
+            all,
+            Ok(&["1 0", "2 20", "3 60"]),
+        ),
+        ("update t set no_such = 1", all, Err("no_such")),
+        ("truncate table t", all, Ok(&[])),
+        ("create table u as select 1 as n; insert into u values (2)", others, Ok(&["1", "2"])),
+        ("create table u (n int, s varchar); insert into u values (1, 'x')", others, Ok(&["1 x"])),
+        ("create table t as select 1 as n", others, Err("exists already")),
+        ("create table if not exists t as select 1 as n", all, Ok(&["1 10", "2 20", "3 30"])),
+        ("create or replace table t as select 9 as id, 90 as amount", all, Ok(&["9 90"])),
+        ("create view u as select id from t where id > 2", others, Ok(&["3"])),
+        ("create table u as select 1 as n; drop table u", others, Err("does not exist")),
+        ("drop table if exists u", all, Ok(&["1 10", "2 20", "3 30"])),
+        ("drop table u", all, Err("does not exist")),
+        ("alter table t rename to u", others, Ok(&["1 a 10", "2 a 20", "3 b 30"])),
+        (
+            "alter table t add column extra int default 5; alter table t drop column day; alter table t rename column amount to n",
+            "select * from t order by id limit 1",
+            Ok(&["1 10 5"]),
+        ),
+        (
+            "create schema s; grant select on t to somebody; analyze t; begin; commit",
+            all,
+            Ok(&["1 10", "2 20", "3 30"]),
+        ),
+        ("create table u as select cast('9999-12-31' as timestamp) as at", others, Ok(&["9999-12-31T00:00:00Z"])),
+        ("call something()", all, Err("cannot be run here")),
+    ] {
+        check_statements(statements, query, expected).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn temporary_tables_are_gone_when_they_are_dropped_at_the_end() {
+    let engine = engine();
+    let session = newest(&engine);
+    session.execute("create temporary table u as select 1 as n", &serde_json::Value::Null).await.unwrap();
+    assert_eq!(read(&session, "select n from u").await, ["1"]);
+    session.drop_temporaries().await.unwrap();
+    assert!(read_with(&newest(&engine), "select n from u", &[]).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

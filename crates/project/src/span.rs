@@ -1,5 +1,6 @@
 //! Files of a project snapshot and places in them.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -49,12 +50,16 @@ fn to_u32(count: usize) -> u32 {
 #[derive(Clone, Debug, Default)]
 pub struct Files {
     files: Vec<SourceFile>,
+    /// The first file of each path: a project has ten thousand of them, and each is looked up several times.
+    by_path: HashMap<PathBuf, FileId>,
 }
 
 impl Files {
     pub fn add(&mut self, path: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> FileId {
         let id = FileId(to_u32(self.files.len()));
-        self.files.push(SourceFile { path: path.into(), text: text.into() });
+        let path = path.into();
+        self.by_path.entry(path.clone()).or_insert(id);
+        self.files.push(SourceFile { path, text: text.into() });
         id
     }
 
@@ -63,7 +68,7 @@ impl Files {
     }
 
     pub fn find(&self, path: &Path) -> Option<FileId> {
-        self.files.iter().position(|file| file.path == path).map(|index| FileId(to_u32(index)))
+        self.by_path.get(path).copied()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (FileId, &SourceFile)> {

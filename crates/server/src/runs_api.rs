@@ -137,8 +137,7 @@ fn build_request(body: wire::StartRun) -> Result<BuildRequest, ApiError> {
         command,
         selection: Selection { select: body.select, exclude: body.exclude, ..Selection::default() },
         full_refresh: body.full_refresh,
-        force: false,
-        threads: None,
         trigger: "api",
+        ..BuildRequest::default()
     })
 }

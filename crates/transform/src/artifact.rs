@@ -7,6 +7,11 @@ use serde_json::{Map, Value, json};
 
 use crate::node::{Node, NodeKind, TestKind};
 
+/// A node as artifacts and templates show it.
+pub fn fields_of(node: &Node) -> Value {
+    Value::Object(node_fields(node))
+}
+
 /// A node as the manifest, and templates through `model` and `graph`, show it.
 pub(crate) fn node_fields(node: &Node) -> Map<String, Value> {
     let relation = &node.relation;

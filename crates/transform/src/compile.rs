@@ -7,13 +7,14 @@ use headwater_project::{Diagnostic, Span};
 
 use crate::artifact::node_fields;
 use crate::config::{NodeConfig, merge};
+use crate::contract::{Contract, contract};
 use crate::definitions::JsonMap;
 use crate::jinja::adapter::describe;
 use crate::jinja::builtin::full_refresh;
 use crate::jinja::problem::diagnostic;
-use crate::jinja::render::{Collected, Message, Pass, Render, Subject};
-use crate::materialize::{Plan, plan};
-use crate::node::{Node, NodeId, ResourceType};
+use crate::jinja::render::{Collected, Message, Pass, Render, Scope, Subject};
+use crate::materialize::{Plan, TestPlan, TestSeverity, plan};
+use crate::node::{Node, NodeId, NodeKind, ResourceType, UnitTest};
 use crate::project::TransformProject;
 use crate::run::RunContext;
 use crate::volatile::is_volatile;
@@ -35,8 +36,8 @@ pub struct Compiled {
     pub raw_sql_hash: String,
     /// Differs from run to run on the same data: it reads the clock, chance or the run itself.
     pub volatile: bool,
-    pub pre_hooks: Vec<String>,
-    pub post_hooks: Vec<String>,
+    /// What its columns must be, where that is enforced.
+    pub contract: Option<Contract>,
     pub messages: Vec<Message>,
 }
 
@@ -60,9 +61,16 @@ struct Rendered {
 impl Compiler<'_> {
     pub(crate) fn compile(&self, id: &NodeId) -> Result<Compiled, Vec<Diagnostic>> {
         let node = self.node(id)?;
+        if let NodeKind::UnitTest(test) = &node.kind {
+            return self.compile_unit_test(node, test);
+        }
         let render = self.render_for(node);
         if matches!(node.resource_type, ResourceType::Seed | ResourceType::Source) {
             return self.without_code(node);
+        }
+        let problems = crate::contract::problems(node);
+        if !problems.is_empty() {
+            return Err(problems);
         }
         let Rendered { sql, mut collected } = self.rendered(node, &render, &mut Vec::new())?;
         let sql = without_semicolon(&sql);
@@ -70,23 +78,24 @@ impl Compiler<'_> {
         merge_dynamic(&mut config, &collected.config);
         let config = NodeConfig { values: config };
         let first_run = self.first_run(node, &render).map_err(|error| self.problems(&error, node))?;
-        let plan = plan(node, &config, first_run, sql)?;
+        let plan = match self.custom_materialization(node, &config) {
+            Some(macro_name) => Plan::Custom { macro_name },
+            None => plan(node, &config, first_run, sql)?,
+        };
+        let plan = stored(plan, self.run.store_failures, &config);
         let sql = match &plan {
             Plan::Test(test) => test.counting_sql(),
             _ => sql.to_owned(),
         };
-        let pre_hooks = self.hooks(node, &config, "pre_hook")?;
-        let post_hooks = self.hooks(node, &config, "post_hook")?;
         Ok(Compiled {
             id: id.clone(),
             volatile: collected.volatile || is_volatile(&sql),
             raw_sql_hash: self.code_hash(id),
             relation: node.relation.clone(),
             messages: std::mem::take(&mut collected.messages),
+            contract: contract(node, &config),
             sql,
             plan,
-            pre_hooks,
-            post_hooks,
         })
     }
 
@@ -111,14 +120,14 @@ impl Compiler<'_> {
         Ok(without_semicolon(&sql).to_owned())
     }
 
-    fn node(&self, id: &NodeId) -> Result<&Node, Vec<Diagnostic>> {
+    pub(crate) fn node(&self, id: &NodeId) -> Result<&Node, Vec<Diagnostic>> {
         if let Some(broken) = self.project.broken.get(id) {
             return Err(broken.clone());
         }
         self.project.graph.nodes.get(id).ok_or_else(|| vec![Diagnostic::error(format!("there is no node '{id}'"))])
     }
 
-    fn pass(&self) -> Pass {
+    pub(crate) fn pass(&self) -> Pass {
         Pass::Compile {
             warehouse: Arc::clone(self.warehouse),
             run: self.run.clone(),
@@ -127,17 +136,20 @@ impl Compiler<'_> {
     }
 
     fn render_for(&self, node: &Node) -> Arc<Render> {
-        let subject = Subject {
+        Render::new(&self.project.definitions, self.subject(node), self.pass())
+    }
+
+    pub(crate) fn subject(&self, node: &Node) -> Subject {
+        Subject {
             id: node.id.as_str().to_owned(),
             package: node.package.clone(),
             relation: node.relation.clone(),
             config: node.config.values.clone(),
             model: node_fields(node),
-        };
-        Render::new(&self.project.definitions, subject, self.pass())
+        }
     }
 
-    fn problem(&self, error: &minijinja::Error, what: &str, span: Option<Span>) -> Diagnostic {
+    pub(crate) fn problem(&self, error: &minijinja::Error, what: &str, span: Option<Span>) -> Diagnostic {
         diagnostic(error, &self.project.templates, &self.project.definitions, what, span)
     }
 
@@ -159,8 +171,7 @@ impl Compiler<'_> {
             relation: node.relation.clone(),
             raw_sql_hash: self.code_hash(&node.id),
             volatile: false,
-            pre_hooks: self.hooks(node, &node.config, "pre_hook")?,
-            post_hooks: self.hooks(node, &node.config, "post_hook")?,
+            contract: None,
             messages: Vec::new(),
         })
     }
@@ -237,19 +248,88 @@ impl Compiler<'_> {
         Ok(describe(render, &node.relation)?.is_none_or(|info| info.kind != RelationKind::Table))
     }
 
-    fn hooks(&self, node: &Node, config: &NodeConfig, key: &str) -> Result<Vec<String>, Vec<Diagnostic>> {
-        let mut hooks = Vec::new();
-        for hook in config.get(key).and_then(|hooks| hooks.as_array()).into_iter().flatten() {
-            let text = hook.as_str().or_else(|| hook.get("sql")?.as_str()).unwrap_or_default();
-            let rendered = self.project.templates.render_text(text, &self.render_for(node));
-            let rendered = rendered.map_err(|error| {
-                vec![self.problem(&error, &format!("reading a {} of {}", key.replace('_', "-"), node.id), node.span)]
-            })?;
-            if !rendered.trim().is_empty() {
-                hooks.push(rendered);
+    /// The SQL of a hook, as it is now.
+    pub(crate) fn hook(&self, id: &NodeId, text: &str) -> Result<String, Vec<Diagnostic>> {
+        let node = self.node(id)?;
+        let rendered = self.project.templates.render_text(text, &self.render_for(node));
+        let rendered = rendered
+            .map_err(|error| vec![self.problem(&error, &format!("running a hook of {}", node.id), node.span)])?;
+        Ok(rendered.trim().to_owned())
+    }
+
+    /// The macro of the project, or of one of its packages, that keeps the results of this kind of model.
+    fn custom_materialization(&self, node: &Node, config: &NodeConfig) -> Option<String> {
+        if node.resource_type != ResourceType::Model {
+            return None;
+        }
+        let definitions = &self.project.definitions;
+        let materialized = config.materialized();
+        let packages = std::iter::once(&node.package).chain(definitions.packages.keys());
+        for package in packages {
+            for adapter in [definitions.target.adapter.as_str(), "default"] {
+                let name = format!("materialization_{materialized}_{adapter}");
+                if definitions.macros.in_package(package, &name).is_some() {
+                    return Some(format!("{package}.{name}"));
+                }
             }
         }
-        Ok(hooks)
+        None
+    }
+
+    /// Runs a materialisation of the project.
+    pub(crate) fn custom(&self, id: &NodeId, macro_name: &str, sql: &str) -> Result<Vec<Message>, Vec<Diagnostic>> {
+        let node = self.node(id)?;
+        let hooks = |key: &str| {
+            let hook = |sql: String| serde_json::json!({ "sql": sql, "transaction": true });
+            serde_json::Value::from(crate::hooks::texts(node.config.get(key)).into_iter().map(hook).collect::<Vec<_>>())
+        };
+        let variables = [
+            ("sql", sql.into()),
+            ("compiled_code", sql.into()),
+            ("pre_hooks", hooks("pre_hook")),
+            ("post_hooks", hooks("post_hook")),
+        ];
+        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let scope = Scope { variables, ..Scope::default() };
+        let render = Render::scoped(&self.project.definitions, self.subject(node), self.pass(), scope);
+        let called = self.project.templates.evaluate(&format!("{macro_name}()"), &render);
+        called.map_err(|error| vec![self.problem(&error, &format!("materialising {}", node.id), node.span)])?;
+        Ok(render.take().messages)
+    }
+
+    fn compile_unit_test(&self, node: &Node, test: &UnitTest) -> Result<Compiled, Vec<Diagnostic>> {
+        let query = self.unit_test(node, test)?;
+        let plan = TestPlan {
+            severity: TestSeverity::Error,
+            warn_if: String::from("!= 0"),
+            error_if: String::from("!= 0"),
+            // However many rows differ, one expectation is not met.
+            fail_calc: String::from("case when count(*) > 0 then 1 else 0 end"),
+            limit: None,
+            store_failures: false,
+            failing_rows: query.differences,
+        };
+        Ok(Compiled {
+            id: node.id.clone(),
+            volatile: false,
+            raw_sql_hash: self.code_hash(&node.id),
+            relation: node.relation.clone(),
+            messages: Vec::new(),
+            contract: None,
+            sql: plan.counting_sql(),
+            plan: Plan::Test(plan),
+        })
+    }
+}
+
+/// `--store-failures` keeps the failing rows of every test that does not say otherwise.
+fn stored(plan: Plan, asked: bool, config: &NodeConfig) -> Plan {
+    match plan {
+        Plan::Test(mut test) => {
+            test.store_failures = config.flag("store_failures").unwrap_or(asked);
+            Plan::Test(test)
+        }
+        other => other,
     }
 }
 
@@ -263,13 +343,13 @@ fn merge_dynamic(config: &mut JsonMap, given: &JsonMap) {
     merge(config, &replaced);
 }
 
-struct Inlined {
-    name: String,
-    sql: String,
-    volatile: bool,
+pub(crate) struct Inlined {
+    pub name: String,
+    pub sql: String,
+    pub volatile: bool,
 }
 
-fn without_semicolon(sql: &str) -> &str {
+pub(crate) fn without_semicolon(sql: &str) -> &str {
     let trimmed = sql.trim_end();
     match trimmed.strip_suffix(';') {
         Some(rest) => rest.trim_end_matches(|character: char| character == ';' || character.is_whitespace()),
@@ -278,7 +358,7 @@ fn without_semicolon(sql: &str) -> &str {
 }
 
 /// Adds common table expressions to a query, in front of its own.
-fn inject(sql: &str, inlined: &[Inlined]) -> String {
+pub(crate) fn inject(sql: &str, inlined: &[Inlined]) -> String {
     if inlined.is_empty() {
         return sql.to_owned();
     }

@@ -15,6 +15,8 @@ pub(crate) struct Package {
     pub vars: JsonMap,
     /// `dispatch:` of dbt_project.yml: macro namespace and where to search it.
     pub dispatch: Vec<(String, Vec<String>)>,
+    pub on_run_start: Vec<String>,
+    pub on_run_end: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +74,9 @@ pub struct Target {
     /// Chooses the prefix of dispatched macros: `<adapter>__name`, then `default__name`.
     pub adapter: String,
     pub threads: u32,
+    /// Everything else of the profile that is no secret, for templates.
+    pub more: JsonMap,
+    pub profile: String,
 }
 
 impl Default for Target {
@@ -82,6 +87,8 @@ impl Default for Target {
             database: None,
             adapter: String::from("datafusion"),
             threads: 1,
+            more: JsonMap::new(),
+            profile: String::new(),
         }
     }
 }

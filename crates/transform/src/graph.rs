@@ -19,7 +19,7 @@ pub struct Graph {
 pub(crate) enum Unresolved {
     Disabled,
     Ambiguous(Vec<NodeId>),
-    NoSuchVersion,
+    NoSuchVersion { known: Vec<String> },
     Missing { near: Option<String> },
 }
 
@@ -32,9 +32,7 @@ impl Graph {
     /// The node a `ref` means: in the package it names, or else in the project, the caller's package, anywhere.
     pub(crate) fn resolve_ref(&self, root: &str, from: &str, call: &RefCall) -> Result<&Node, Unresolved> {
         let candidates = self.referable(&call.name);
-        if call.version.is_some() && !candidates.is_empty() {
-            return Err(Unresolved::NoSuchVersion);
-        }
+        let candidates = of_version(candidates, call.version.as_deref())?;
         let in_package = |package: &str| candidates.iter().copied().find(|node| node.package == package);
         if let Some(package) = &call.package {
             return in_package(package).ok_or_else(|| self.missing_ref(call));
@@ -162,7 +160,18 @@ impl Graph {
 }
 
 fn is_referable(node: &Node) -> bool {
-    matches!(node.resource_type, ResourceType::Model | ResourceType::Seed)
+    node.resource_type.is_referable()
+}
+
+/// Those of the version asked for, or of the latest where there are versions.
+fn of_version<'a>(candidates: Vec<&'a Node>, version: Option<&str>) -> Result<Vec<&'a Node>, Unresolved> {
+    let Some(version) = version else {
+        return Ok(candidates.into_iter().filter(|node| node.version.is_none() || node.is_latest).collect());
+    };
+    let known: Vec<String> = candidates.iter().filter_map(|node| node.version.clone()).collect();
+    let is_empty = candidates.is_empty();
+    let chosen: Vec<&Node> = candidates.into_iter().filter(|node| node.version.as_deref() == Some(version)).collect();
+    if chosen.is_empty() && !is_empty { Err(Unresolved::NoSuchVersion { known }) } else { Ok(chosen) }
 }
 
 fn source_names(node: &Node) -> Option<(&str, &str)> {

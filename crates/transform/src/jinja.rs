@@ -5,6 +5,7 @@ pub(crate) mod arguments;
 pub(crate) mod builtin;
 pub(crate) mod context;
 pub(crate) mod datetime;
+pub(crate) mod itertools;
 pub(crate) mod macros;
 pub(crate) mod method;
 pub(crate) mod problem;

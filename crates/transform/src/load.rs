@@ -8,6 +8,7 @@ pub(crate) mod link;
 pub(crate) mod macros;
 pub(crate) mod nodes;
 pub(crate) mod package;
+pub(crate) mod profile;
 pub(crate) mod project_file;
 pub(crate) mod properties;
 
@@ -54,9 +55,11 @@ pub fn load(files: &mut Files, root: &Path, options: LoadOptions) -> (TransformP
     let mut found = Diagnostics::default();
     let mut folder = Folder { root, files };
     let packages = read_packages(&mut folder, &mut found);
+    let selectors = read_selectors(&mut folder, &mut found);
     let loaded = on_deep_stack(|| assemble(packages, options, &mut folder));
     match loaded {
-        Ok((project, more)) => {
+        Ok((mut project, more)) => {
+            project.selectors = selectors;
             found.found.extend(more.found);
             (project, found)
         }
@@ -65,6 +68,19 @@ pub fn load(files: &mut Files, root: &Path, options: LoadOptions) -> (TransformP
             (TransformProject::empty(), found)
         }
     }
+}
+
+/// Definitions of selectors.yml by name.
+fn read_selectors(folder: &mut Folder<'_>, found: &mut Diagnostics) -> BTreeMap<String, serde_json::Value> {
+    let path = Path::new("selectors.yml");
+    let Some((id, text)) = folder.has(path).then(|| folder.text(path, found)).flatten() else { return BTreeMap::new() };
+    let (tree, more) = headwater_project::tree::parse(id, &text);
+    found.found.extend(more.found);
+    let items = tree.get("selectors").map(headwater_project::tree::Tree::items).unwrap_or_default();
+    let named = |item: &headwater_project::tree::Tree| {
+        Some((item.get("name")?.as_str()?.to_owned(), item.get("definition")?.to_json()))
+    };
+    items.iter().filter_map(named).collect()
 }
 
 /// The project itself first, then what is installed in its package folder.
@@ -105,6 +121,7 @@ fn assemble(
         docs: docs(&packages),
     });
     let mut linker = link::Linker::new(Arc::clone(&definitions), templates);
+    linker.know_paths(folder.files);
     linker.add_declared(&options.declared_sources);
     for index in 0..packages.len() {
         let Some(package) = packages.get_mut(index) else { continue };

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use headwater_project::Diagnostic;
 
 use crate::config::{NodeConfig, as_list, plain_text};
+use crate::microbatch::{BatchSize, Microbatch, parse_moment};
 use crate::near::nearest;
 use crate::node::{Node, NodeKind, ResourceType};
+use crate::snapshot::SnapshotPlan;
 
 /// How a node's result is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +30,12 @@ pub enum Plan {
     /// Not kept: its SQL is part of what refers to it.
     Ephemeral,
     Seed(SeedPlan),
+    Snapshot(SnapshotPlan),
     Test(TestPlan),
+    /// A materialisation of the project's own: this macro carries it out.
+    Custom {
+        macro_name: String,
+    },
     /// Compiled and not run.
     Analysis,
 }
@@ -56,6 +63,8 @@ pub enum IncrementalStrategy {
         predicates: Vec<String>,
     },
     InsertOverwrite,
+    /// The query is compiled for each span of event time, whose rows it replaces.
+    Microbatch(Microbatch),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,12 +107,14 @@ pub struct TestPlan {
 pub(crate) fn plan(node: &Node, config: &NodeConfig, first_run: bool, sql: &str) -> Result<Plan, Vec<Diagnostic>> {
     match (&node.kind, node.resource_type) {
         (NodeKind::Seed { file }, _) => return seed(node, config, file),
+        (NodeKind::Snapshot, _) => return Ok(Plan::Snapshot(crate::snapshot::plan(node, config)?)),
         (_, ResourceType::Test) => return test(node, config, sql),
         (_, ResourceType::Analysis) => return Ok(Plan::Analysis),
         _ => {}
     }
     match config.materialized() {
-        "view" => Ok(Plan::View),
+        // One engine keeps views current: a materialised view is a view.
+        "view" | "materialized_view" | "materializedview" => Ok(Plan::View),
         "table" => Ok(Plan::Table { partition_by: partition_by(config), cluster_by: config.list("cluster_by") }),
         "incremental" => Ok(Plan::Incremental {
             strategy: strategy(node, config)?,
@@ -113,9 +124,11 @@ pub(crate) fn plan(node: &Node, config: &NodeConfig, first_run: bool, sql: &str)
             on_schema_change: on_schema_change(node, config)?,
         }),
         "ephemeral" => Ok(Plan::Ephemeral),
-        other => Err(refuse(node, "materialized", other, &["view", "table", "incremental", "ephemeral"])),
+        other => Err(refuse(node, "materialized", other, KINDS)),
     }
 }
+
+const KINDS: &[&str] = &["view", "table", "incremental", "ephemeral", "materialized_view"];
 
 fn problem(node: &Node, message: String) -> Diagnostic {
     let mut diagnostic = Diagnostic::error(message);
@@ -170,12 +183,28 @@ fn strategy(node: &Node, config: &NodeConfig) -> Result<IncrementalStrategy, Vec
             Err(vec![problem(node, message).hint("Set `partition_by` to the column the table is divided by.")])
         }
         "insert_overwrite" => Ok(IncrementalStrategy::InsertOverwrite),
-        "microbatch" => Err(vec![
-            problem(node, format!("{} uses the strategy microbatch, which is not built yet", node.name))
-                .hint("Use `insert_overwrite` with `partition_by`, or `merge` with a `unique_key`."),
-        ]),
+        "microbatch" => microbatch(node, config).map(IncrementalStrategy::Microbatch),
         other => Err(refuse(node, "incremental_strategy", other, STRATEGIES)),
     }
+}
+
+fn microbatch(node: &Node, config: &NodeConfig) -> Result<Microbatch, Vec<Diagnostic>> {
+    let required = |key: &str, hint: &str| {
+        let missing = || vec![problem(node, format!("{} uses microbatches and has no {key}", node.name)).hint(hint)];
+        config.get(key).map(plain_text).ok_or_else(missing)
+    };
+    let event_time = required("event_time", "Set `event_time` to the column that says when a row happened.")?;
+    let size = required("batch_size", "Set `batch_size` to hour, day, month or year.")?;
+    let begin = required("begin", "Set `begin` to the date of the first batch.")?;
+    let size =
+        BatchSize::parse(&size).ok_or_else(|| refuse(node, "batch_size", &size, &["hour", "day", "month", "year"]))?;
+    let begin = parse_moment(&begin).ok_or_else(|| {
+        vec![
+            problem(node, format!("`begin` of {} is not a date: '{begin}'", node.name)).hint("Write it as 2024-01-31."),
+        ]
+    })?;
+    let lookback = config.get("lookback").map(plain_text).and_then(|text| text.parse().ok()).unwrap_or(1);
+    Ok(Microbatch { event_time, size, begin, lookback })
 }
 
 fn on_schema_change(node: &Node, config: &NodeConfig) -> Result<OnSchemaChange, Vec<Diagnostic>> {

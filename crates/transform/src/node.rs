@@ -36,6 +36,9 @@ pub enum ResourceType {
     Source,
     Test,
     Analysis,
+    Snapshot,
+    UnitTest,
+    Exposure,
 }
 
 impl ResourceType {
@@ -47,7 +50,15 @@ impl ResourceType {
             Self::Source => "source",
             Self::Test => "test",
             Self::Analysis => "analysis",
+            Self::Snapshot => "snapshot",
+            Self::UnitTest => "unit_test",
+            Self::Exposure => "exposure",
         }
+    }
+
+    /// Whether `ref` can mean it.
+    pub fn is_referable(self) -> bool {
+        matches!(self, Self::Model | Self::Seed | Self::Snapshot)
     }
 }
 
@@ -71,6 +82,10 @@ pub struct Column {
     pub name: String,
     pub description: String,
     pub data_type: Option<String>,
+    /// As written, each with its `type`.
+    pub constraints: Vec<serde_json::Value>,
+    /// Place in the properties file, from 0.
+    pub position: usize,
     pub tags: Vec<String>,
     pub meta: serde_json::Map<String, serde_json::Value>,
 }
@@ -89,6 +104,44 @@ pub enum NodeKind {
         loader: Option<String>,
     },
     Test(TestKind),
+    /// The query is in the node's template.
+    Snapshot,
+    UnitTest(Box<UnitTest>),
+    Exposure,
+}
+
+/// A model run on rows written down, and the rows it must give.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UnitTest {
+    pub model: String,
+    pub version: Option<String>,
+    pub given: Vec<Given>,
+    pub expect: FixtureRows,
+    pub macros: serde_json::Map<String, serde_json::Value>,
+    pub vars: serde_json::Map<String, serde_json::Value>,
+    pub env_vars: serde_json::Map<String, serde_json::Value>,
+    pub tested: Option<NodeId>,
+}
+
+/// What stands for one input of the tested model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Given {
+    /// `ref('a')`, `source('a', 'b')` or `this`.
+    pub input: String,
+    pub rows: FixtureRows,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum FixtureRows {
+    /// Values by column; text stands for a value of any type.
+    Rows(Vec<serde_json::Map<String, serde_json::Value>>),
+    Sql(String),
+}
+
+impl Default for FixtureRows {
+    fn default() -> Self {
+        Self::Rows(Vec::new())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +162,12 @@ pub enum TestKind {
 pub struct Node {
     pub id: NodeId,
     pub name: String,
+    /// Of a model that has versions.
+    pub version: Option<String>,
+    /// Whether `ref` without a version means this one.
+    pub is_latest: bool,
+    /// A version after the latest.
+    pub is_prerelease: bool,
     pub resource_type: ResourceType,
     pub package: String,
     /// Relative to the project folder.
@@ -122,6 +181,8 @@ pub struct Node {
     pub config: NodeConfig,
     pub description: String,
     pub columns: BTreeMap<String, Column>,
+    /// Constraints of the whole model, as written.
+    pub constraints: Vec<serde_json::Value>,
     /// The template; empty for seeds and sources.
     pub raw_code: Arc<str>,
     pub refs: Vec<RefCall>,
@@ -138,6 +199,13 @@ pub struct Node {
 impl Node {
     pub fn is_ephemeral(&self) -> bool {
         self.resource_type == ResourceType::Model && self.config.materialized() == "ephemeral"
+    }
+
+    /// Its columns in the order they are written in the properties file.
+    pub fn columns_in_order(&self) -> Vec<&Column> {
+        let mut columns: Vec<&Column> = self.columns.values().collect();
+        columns.sort_by_key(|column| column.position);
+        columns
     }
 
     pub fn tags(&self) -> Vec<String> {

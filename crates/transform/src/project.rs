@@ -6,12 +6,13 @@ use std::sync::Arc;
 use headwater_project::Diagnostic;
 
 use crate::compile::{Compiled, Compiler};
-use crate::definitions::{Definitions, MacroSet};
+use crate::definitions::{Definitions, MacroSet, Target};
 use crate::error::TransformError;
 use crate::graph::Graph;
 use crate::jinja::render::{TemplateLimits, Templates, on_deep_stack};
 use crate::node::{Node, NodeId};
 use crate::run::RunContext;
+use crate::select::SelectionQuery;
 use crate::warehouse::Warehouse;
 
 /// A project as it was read. Immutable, cheap to share between threads behind an `Arc`.
@@ -24,6 +25,8 @@ pub struct TransformProject {
     /// What is wrong with nodes that could not be parsed.
     pub(crate) broken: BTreeMap<NodeId, Vec<Diagnostic>>,
     pub(crate) code_hashes: BTreeMap<NodeId, String>,
+    /// Definitions of selectors.yml by name.
+    pub(crate) selectors: BTreeMap<String, serde_json::Value>,
 }
 
 impl TransformProject {
@@ -41,6 +44,7 @@ impl TransformProject {
             templates,
             broken,
             code_hashes,
+            selectors: BTreeMap::new(),
         }
     }
 
@@ -92,12 +96,23 @@ impl TransformProject {
         self.graph.order().into_iter().filter_map(|id| self.graph.nodes.get(&id))
     }
 
+    /// Where models go, as the profile says.
+    pub fn target(&self) -> &Target {
+        &self.definitions.target
+    }
+
     pub fn node(&self, id: &NodeId) -> Option<&Node> {
         self.graph.nodes.get(id)
     }
 
     /// The nodes chosen by `--select` and `--exclude`; all when nothing is selected.
     pub fn select(&self, select: &[String], exclude: &[String]) -> Result<BTreeSet<NodeId>, TransformError> {
-        crate::select::select(&self.graph, &self.name, select, exclude)
+        let query = SelectionQuery { select: select.to_vec(), exclude: exclude.to_vec(), ..SelectionQuery::default() };
+        self.select_by(&query)
+    }
+
+    /// As [`TransformProject::select`], with everything a selection may say.
+    pub fn select_by(&self, query: &SelectionQuery) -> Result<BTreeSet<NodeId>, TransformError> {
+        crate::select::select(&self.graph, &self.name, &self.selectors, &self.definitions.macros, query)
     }
 }

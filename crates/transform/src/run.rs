@@ -3,7 +3,7 @@
 use headwater_project::Timestamp;
 
 /// The run a compile belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunContext {
     pub started_at: Timestamp,
     pub invocation_id: String,
@@ -11,4 +11,21 @@ pub struct RunContext {
     pub full_refresh: bool,
     /// dbt's word for the command: `build`, `run`, `test`, `compile`, `show`.
     pub command: String,
+    /// What models read is empty: only shapes are tried out.
+    pub empty: bool,
+    /// The failing rows of every test are kept.
+    pub store_failures: bool,
+    /// First moment of event time that microbatches are made for.
+    pub event_time_start: Option<Timestamp>,
+    /// The moment they end before.
+    pub event_time_end: Option<Timestamp>,
+    /// The one batch a compile is about.
+    pub batch: Option<Batch>,
+}
+
+/// A span of event time, its end excluded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    pub start: Timestamp,
+    pub end: Timestamp,
 }

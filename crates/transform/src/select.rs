@@ -3,9 +3,15 @@
 //! Blanks make a union, commas an intersection. A criterion is `[@][n+]method:value[+n]`; without a method it is a path, a
 //! file, or a name by fqn. Tests follow what they test: one is chosen when anything it depends on is chosen.
 
-use std::collections::BTreeSet;
+mod state;
+mod yaml;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+pub use state::{PreviousNode, PreviousState};
+
+use crate::definitions::MacroSet;
 use crate::error::TransformError;
 use crate::graph::Graph;
 use crate::near::nearest;
@@ -24,48 +30,89 @@ const METHODS: &[&str] = &[
     "config",
     "group",
     "access",
+    "exposure",
+    "version",
+    "unit_test",
+    "state",
+    "result",
+    "source_status",
+    "selector",
 ];
+
+/// Which tests come with chosen nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IndirectSelection {
+    /// Those that look at a chosen node.
+    #[default]
+    Eager,
+    /// Those that look at chosen nodes only.
+    Cautious,
+    /// Those that look at chosen nodes and what is before these.
+    Buildable,
+    /// None.
+    Empty,
+}
+
+/// A selection as it is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct SelectionQuery {
+    pub select: Vec<String>,
+    pub exclude: Vec<String>,
+    /// Name of an entry of selectors.yml, instead of `select` and `exclude`.
+    pub selector: Option<String>,
+    pub indirect: IndirectSelection,
+    /// What an earlier run left, for `state:`, `result:` and `source_status:`.
+    pub state: Option<PreviousState>,
+}
 
 pub(crate) fn select(
     graph: &Graph,
     root_package: &str,
-    select: &[String],
-    exclude: &[String],
+    selectors: &BTreeMap<String, serde_json::Value>,
+    macros: &MacroSet,
+    query: &SelectionQuery,
 ) -> Result<BTreeSet<NodeId>, TransformError> {
-    let selector = Selector { graph, root_package };
-    let mut chosen = if select.iter().all(|text| text.trim().is_empty()) {
-        graph.nodes.keys().cloned().collect()
-    } else {
-        selector.union(select)?
+    let selector = Selector { graph, root_package, selectors, macros, query };
+    let is_empty = |texts: &[String]| texts.iter().all(|text| text.trim().is_empty());
+    let mut chosen = match &query.selector {
+        Some(name) => selector.named(name, 0)?,
+        None if is_empty(&query.select) => graph.nodes.keys().cloned().collect(),
+        None => selector.union(&query.select)?,
     };
-    for id in selector.union(exclude)? {
+    for id in selector.union(&query.exclude)? {
         chosen.remove(&id);
     }
     Ok(chosen)
 }
 
-struct Selector<'a> {
+pub(crate) struct Selector<'a> {
     graph: &'a Graph,
     root_package: &'a str,
+    pub(crate) selectors: &'a BTreeMap<String, serde_json::Value>,
+    macros: &'a MacroSet,
+    query: &'a SelectionQuery,
 }
 
 /// One criterion taken apart.
 #[derive(Debug, PartialEq, Eq)]
-struct Criterion<'a> {
+pub(crate) struct Criterion<'a> {
     /// `@`: descendants, and all ancestors of those.
-    childrens_parents: bool,
+    pub childrens_parents: bool,
     /// How many generations upwards; none for not at all.
-    parents: Option<usize>,
-    children: Option<usize>,
-    method: Option<(&'a str, Option<&'a str>)>,
-    value: &'a str,
+    pub parents: Option<usize>,
+    pub children: Option<usize>,
+    pub method: Option<(&'a str, Option<&'a str>)>,
+    pub value: &'a str,
 }
 
 impl Selector<'_> {
-    fn union(&self, texts: &[String]) -> Result<BTreeSet<NodeId>, TransformError> {
+    pub(crate) fn union(&self, texts: &[String]) -> Result<BTreeSet<NodeId>, TransformError> {
         let mut chosen = BTreeSet::new();
         for part in texts.iter().flat_map(|text| text.split_whitespace()) {
             chosen.extend(self.intersection(part)?);
+        }
+        if self.query.indirect != IndirectSelection::Eager {
+            self.add_tests(&mut chosen);
         }
         Ok(chosen)
     }
@@ -84,7 +131,11 @@ impl Selector<'_> {
 
     fn criterion(&self, text: &str) -> Result<BTreeSet<NodeId>, TransformError> {
         let criterion = parse(text)?;
-        let direct = self.matching(&criterion, text)?;
+        self.expanded(&criterion, text)
+    }
+
+    pub(crate) fn expanded(&self, criterion: &Criterion<'_>, text: &str) -> Result<BTreeSet<NodeId>, TransformError> {
+        let direct = self.matching(criterion, text)?;
         let mut chosen = direct.clone();
         if let Some(depth) = criterion.parents {
             chosen.extend(self.walk(&direct, depth, |id| self.graph.parents(id).collect()));
@@ -104,12 +155,24 @@ impl Selector<'_> {
     /// Tests of chosen nodes.
     fn add_tests(&self, chosen: &mut BTreeSet<NodeId>) {
         let tested = |id: &NodeId| self.graph.children(id).filter(|child| self.is_test(child));
-        let tests: Vec<NodeId> = chosen.iter().flat_map(tested).cloned().collect();
+        let candidates = chosen.iter().flat_map(tested).cloned();
+        let allowed = match self.query.indirect {
+            IndirectSelection::Eager => None,
+            IndirectSelection::Empty => return,
+            IndirectSelection::Cautious => Some(chosen.clone()),
+            IndirectSelection::Buildable => Some(self.walk(chosen, usize::MAX, |id| self.graph.parents(id).collect())),
+        };
+        let fits = |id: &NodeId| match &allowed {
+            Some(allowed) => self.graph.parents(id).all(|parent| allowed.contains(parent)),
+            None => true,
+        };
+        let tests: Vec<NodeId> = candidates.filter(fits).collect();
         chosen.extend(tests);
     }
 
     fn is_test(&self, id: &NodeId) -> bool {
-        self.graph.nodes.get(id).is_some_and(|node| node.resource_type == ResourceType::Test)
+        let is_test = |node: &Node| matches!(node.resource_type, ResourceType::Test | ResourceType::UnitTest);
+        self.graph.nodes.get(id).is_some_and(is_test)
     }
 
     fn walk<'a>(
@@ -139,8 +202,18 @@ impl Selector<'_> {
         if !METHODS.contains(&method) {
             return Err(unknown_method(text, method));
         }
-        if matches!(method, "source") {
-            return Ok(self.filter(|node| matches_source(node, criterion.value)));
+        match method {
+            "source" => return Ok(self.filter(|node| matches_source(node, criterion.value))),
+            "selector" => return self.named(criterion.value, 0),
+            "state" => return self.changed(criterion.value, text),
+            "result" | "source_status" => {
+                let state = self.state(text)?;
+                let value = criterion.value;
+                return Ok(
+                    self.filter(|node| state.results.get(node.id.as_str()).is_some_and(|status| status == value))
+                );
+            }
+            _ => {}
         }
         Ok(self.filter(|node| self.matches(node, method, argument, criterion.value)))
     }
@@ -173,6 +246,9 @@ impl Selector<'_> {
             "group" | "access" => node.config.text(method).is_some_and(|own| glob(value, own)),
             "test_name" => matches!(&node.kind, NodeKind::Test(TestKind::Generic { name, .. }) if glob(value, name)),
             "test_type" => matches_test_type(node, value),
+            "exposure" => node.resource_type == ResourceType::Exposure && self.matches_fqn(node, value),
+            "unit_test" => node.resource_type == ResourceType::UnitTest && self.matches_fqn(node, value),
+            "version" => matches_version(node, value),
             _ => false,
         }
     }
@@ -188,7 +264,12 @@ impl Selector<'_> {
         }
         let wanted: Vec<&str> = value.split('.').collect();
         let last = node.fqn.last().map(String::as_str).unwrap_or_default();
-        if glob(value, last) {
+        if glob(value, last) || (node.version.is_some() && glob(value, &node.name)) {
+            return true;
+        }
+        if let Some(version) = &node.version
+            && (glob(value, &format!("{}.v{version}", node.name)) || glob(value, &format!("{}_v{version}", node.name)))
+        {
             return true;
         }
         let head_matches = |fqn: &[String]| {
@@ -223,7 +304,19 @@ fn matches_test_type(node: &Node, value: &str) -> bool {
         (NodeKind::Test(_), "data")
             | (NodeKind::Test(TestKind::Generic { .. }), "generic")
             | (NodeKind::Test(TestKind::Singular), "singular")
+            | (NodeKind::UnitTest(_), "unit")
     )
+}
+
+/// `latest`, `prerelease`, `old` or `none`, by how a version stands to the latest.
+fn matches_version(node: &Node, value: &str) -> bool {
+    match (&node.version, value) {
+        (None, "none") => node.resource_type == ResourceType::Model,
+        (Some(_), "latest") => node.is_latest,
+        (Some(_), "old") => !node.is_latest && !node.is_prerelease,
+        (Some(_), "prerelease") => node.is_prerelease,
+        _ => false,
+    }
 }
 
 /// `source_name`, `source_name.table`, or with the package in front.
@@ -231,7 +324,7 @@ fn matches_source(node: &Node, value: &str) -> bool {
     let NodeKind::Source { source, .. } = &node.kind else { return false };
     let parts: Vec<&str> = value.split('.').collect();
     match parts.as_slice() {
-        [wanted] => glob(wanted, source),
+        [wanted] => glob(wanted, source) || glob(wanted, &node.name) && *wanted == "*",
         [wanted, table] => glob(wanted, source) && glob(table, &node.name),
         [package, wanted, table] => glob(package, &node.package) && glob(wanted, source) && glob(table, &node.name),
         _ => false,
@@ -291,7 +384,7 @@ fn trailing_plus(text: &str) -> (Option<usize>, &str) {
     }
 }
 
-fn bad(criterion: &str, reason: &str, hint: Option<&str>) -> TransformError {
+pub(crate) fn bad(criterion: &str, reason: &str, hint: Option<&str>) -> TransformError {
     TransformError::Selection {
         criterion: criterion.to_owned(),
         reason: reason.to_owned(),

@@ -1,6 +1,7 @@
 mod compiling;
 mod fixtures;
 mod golden;
+mod more_nodes;
 mod problems;
 mod projects;
 mod rewriting;

@@ -11,7 +11,7 @@ use headwater_transform::artifact::run_results::{RunMetadata, RunResult, RunResu
 
 use crate::instance::Instance;
 use crate::text_time::rfc3339;
-use crate::view::{RunReport, StepOutcome, StepReport};
+use crate::view::{CompiledNode, StepOutcome, StepReport};
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
@@ -29,7 +29,7 @@ pub(super) fn write_compiled(instance: &Instance, node: &Node, sql: &str) -> Res
 }
 
 pub(crate) fn compiled_path(instance: &Instance, node: &Node) -> PathBuf {
-    let folder = instance.paths.target().join("compiled");
+    let folder = instance.target_folder().join("compiled");
     if node.path.extension().is_some_and(|end| end == "sql") {
         folder.join(&node.path)
     } else {
@@ -38,36 +38,62 @@ pub(crate) fn compiled_path(instance: &Instance, node: &Node) -> PathBuf {
     }
 }
 
-pub(super) fn write_run_results(instance: &Instance, report: &RunReport) -> Result<(), Failure> {
-    let target = instance.paths.target();
-    let invocation_id = format!("{}-{}", instance.boot.0, report.run);
-    let generated_at = rfc3339(instance.now());
+/// Writes JSON that people may read.
+pub(crate) fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::internal(error.to_string()))?;
+    write(path, &text)
+}
+
+/// run_results.json of a run. `arguments` are those of its command.
+pub(crate) fn write_results(
+    instance: &Instance,
+    run: i64,
+    command: &str,
+    arguments: &serde_json::Value,
+    steps: &[StepReport],
+) -> Result<(), Failure> {
+    let mut args = arguments.as_object().cloned().unwrap_or_default();
+    args.insert(String::from("which"), command.into());
     let results = RunResults {
         metadata: RunMetadata {
             dbt_schema_version: SCHEMA.to_owned(),
             dbt_version: String::from("1.11.0"),
-            generated_at: generated_at.clone(),
-            invocation_id: invocation_id.clone(),
+            generated_at: rfc3339(instance.now()),
+            invocation_id: format!("{}-{run}", instance.boot.0),
         },
-        results: report.steps.iter().map(result).collect(),
-        elapsed_time: report.seconds,
-        args: [(String::from("which"), report.command.as_str().into())].into_iter().collect(),
+        results: steps.iter().map(result).collect(),
+        elapsed_time: steps.iter().map(|step| step.seconds).sum(),
+        args,
     };
-    let internal = |error: serde_json::Error| Failure::internal(error.to_string());
-    write(&target.join("run_results.json"), &serde_json::to_string_pretty(&results).map_err(internal)?)?;
-    let manifest = manifest(&instance.project().transform, &BTreeMap::new(), generated_at, invocation_id);
-    write(&target.join("manifest.json"), &serde_json::to_string(&manifest).map_err(internal)?)
+    let text = serde_json::to_string_pretty(&results).map_err(|error| Failure::internal(error.to_string()))?;
+    write(&instance.target_folder().join("run_results.json"), &text)
 }
 
-fn result(step: &StepReport) -> RunResult {
-    let status = match (step.kind.as_str(), step.outcome) {
-        ("test", StepOutcome::Success | StepOutcome::Unchanged) => RunStatus::Pass,
+/// manifest.json, with the SQL of what was compiled; returns the folder it is in.
+pub(crate) fn write_manifest(instance: &Instance, compiled: &[CompiledNode]) -> Result<PathBuf, Failure> {
+    let folder = instance.target_folder();
+    let sql: BTreeMap<&str, &str> = compiled.iter().map(|node| (node.id.as_str(), node.sql.as_str())).collect();
+    let invocation_id = instance.boot.0.clone();
+    let manifest = manifest(&instance.project().transform, &sql, rfc3339(instance.now()), invocation_id);
+    let text = serde_json::to_string(&manifest).map_err(|error| Failure::internal(error.to_string()))?;
+    write(&folder.join("manifest.json"), &text)?;
+    Ok(folder)
+}
+
+/// dbt's word for how a step ended.
+pub(super) fn status(step: &StepReport) -> RunStatus {
+    match (step.kind.as_str(), step.outcome) {
+        ("test" | "unit_test", StepOutcome::Success | StepOutcome::Unchanged) => RunStatus::Pass,
         (_, StepOutcome::Success | StepOutcome::Unchanged) => RunStatus::Success,
         (_, StepOutcome::Warn) => RunStatus::Warn,
         (_, StepOutcome::Fail) => RunStatus::Fail,
         (_, StepOutcome::Error) => RunStatus::Error,
         (_, StepOutcome::Skipped) => RunStatus::Skipped,
-    };
+    }
+}
+
+fn result(step: &StepReport) -> RunResult {
+    let status = status(step);
     RunResult {
         unique_id: step.id.clone(),
         status,
@@ -80,7 +106,7 @@ fn result(step: &StepReport) -> RunResult {
         execution_time: step.seconds,
         adapter_response: serde_json::Map::new(),
         message: step.failure.as_ref().map(|failure| failure.message.clone()),
-        failures: if step.kind == "test" { step.rows } else { None },
+        failures: if step.kind.ends_with("test") { step.rows } else { None },
         compiled: None,
         compiled_code: None,
         relation_name: None,

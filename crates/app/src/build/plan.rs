@@ -22,11 +22,6 @@ pub(super) fn plan(project: &Project, request: &BuildRequest) -> Result<Plan, Fa
         .filter(|node| selected.contains(&node.id) && is_step(node, request.command))
         .map(|node| (&node.id, node))
         .collect();
-    if nodes.is_empty() && !request.selection.select.is_empty() {
-        return Err(Failure::user("the selection matches nothing to do")
-            .with_detail(format!("Selected: {}.", request.selection.select.join(" ")))
-            .with_hint("`headwater ls --select ...` shows what a selection matches."));
-    }
     let mut needs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (id, node) in &nodes {
         let mut waits = BTreeSet::new();
@@ -37,6 +32,7 @@ pub(super) fn plan(project: &Project, request: &BuildRequest) -> Result<Plan, Fa
         }
         needs.insert(id.to_string(), waits);
     }
+    unit_tests_first(project, &nodes, &mut needs);
     hold_back_until_tested(project, &nodes, &mut needs);
     Ok(Plan { needs })
 }
@@ -58,6 +54,25 @@ fn stored_upstream(project: &Project, node: &Node) -> BTreeSet<NodeId> {
         }
     }
     stored
+}
+
+/// A model waits for its unit tests, and they for what the model reads: its columns say what the rows written down mean.
+fn unit_tests_first(
+    project: &Project,
+    nodes: &BTreeMap<&NodeId, &Node>,
+    needs: &mut BTreeMap<String, BTreeSet<String>>,
+) {
+    for node in nodes.values().filter(|node| node.resource_type == ResourceType::UnitTest) {
+        let mut waits = BTreeSet::new();
+        for tested in node.depends_on.iter().filter_map(|id| project.transform.node(id)) {
+            let upstream = stored_upstream(project, tested);
+            waits.extend(upstream.iter().filter(|id| nodes.contains_key(id)).map(ToString::to_string));
+            if let Some(model) = needs.get_mut(tested.id.as_str()) {
+                model.insert(node.id.to_string());
+            }
+        }
+        needs.insert(node.id.to_string(), waits);
+    }
 }
 
 /// A node waits for every test whose subjects all lie before it, as dbt does. A test that also looks at something that is

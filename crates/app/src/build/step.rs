@@ -1,28 +1,25 @@
 //! One step: compile, then build, load or test.
 
-use std::sync::Arc;
-
 use headwater_engine::{Applied, CsvOptions, OnSchemaChange, Relation, Target, Update, Write};
 use headwater_lake::TableName;
 use headwater_project::{Classify, Failure, Files};
 use headwater_state::{Fingerprint, Publication, StepChange, StepStatus, TestOutcome, TestResult, TestSeverity};
 use headwater_transform::{
-    Compiled, IncrementalStrategy, MessageLevel, Node, NodeId, Partition, Plan as Materialization, ResourceType,
-    TestPlan, TestSeverity as Severity, Warehouse,
+    Compiled, HookMoment, IncrementalStrategy, MessageLevel, Node, NodeId, Partition, Plan as Materialization,
+    ResourceType, TestPlan, TestSeverity as Severity,
 };
 
 use super::fingerprint::{self, Inputs};
 use super::plan::Plan;
-use super::warehouse::SessionWarehouse;
 use super::{Run, StepResult, artifacts, published_as};
 use crate::view::{StepOutcome, StepReport};
 
 /// What a step came to, before it is timed and recorded.
-struct Done {
-    outcome: StepOutcome,
-    rows: Option<u64>,
-    failure: Option<Failure>,
-    relation: Option<Relation>,
+pub(super) struct Done {
+    pub(super) outcome: StepOutcome,
+    pub(super) rows: Option<u64>,
+    pub(super) failure: Option<Failure>,
+    pub(super) relation: Option<Relation>,
 }
 
 impl Done {
@@ -77,8 +74,12 @@ impl Run {
             Ok(inputs) => inputs,
             Err(failure) => return (Done::failed(StepOutcome::Error, failure), None),
         };
-        if let Some(rows) = self.unchanged(node, &inputs).await {
+        let hooked = self.instance.project().transform.has_hooks(&node.id);
+        if let Some(rows) = self.unchanged(node, &inputs).await.filter(|_| !hooked) {
             return (Done { outcome: StepOutcome::Unchanged, rows, failure: None, relation: None }, None);
+        }
+        if let Err(failure) = self.node_hooks(node, HookMoment::Before).await {
+            return (Done::failed(StepOutcome::Error, failure), None);
         }
         let compiled = match self.compile(node).await {
             Ok(compiled) => compiled,
@@ -87,30 +88,38 @@ impl Run {
         if let Err(failure) = artifacts::write_compiled(&self.instance, node, &compiled.sql) {
             return (Done::failed(StepOutcome::Error, failure), None);
         }
-        let done = match self.carry_out(node, &compiled, &inputs).await {
+        let mut done = match self.carry_out(node, &compiled, &inputs).await {
             Ok(done) => done,
             Err(failure) => Done::failed(StepOutcome::Error, located(&self.instance.project().files, node, failure)),
         };
+        if done.failure.is_none()
+            && !matches!(compiled.plan, Materialization::Custom { .. })
+            && let Err(failure) = self.node_hooks(node, HookMoment::After).await
+        {
+            done = Done::failed(StepOutcome::Error, failure);
+        }
         let version = match &done.relation {
             Some(Relation::Table(table)) => i64::try_from(table.table().version()).unwrap_or(i64::MAX),
             _ => 0,
         };
         // A warning is told again each time; only what was right is not looked at twice.
-        let keep = matches!(done.outcome, StepOutcome::Success) && !compiled.volatile;
+        let keep = matches!(done.outcome, StepOutcome::Success) && !compiled.volatile && !hooked && !self.request.empty;
         let fingerprint = keep.then(|| inputs.fingerprint(node, version));
         (done, fingerprint)
     }
 
     /// `Some(rows)` when nothing the node depends on changed since its published version was made.
     async fn unchanged(&self, node: &Node, inputs: &Inputs) -> Option<Option<u64>> {
-        if self.request.force || self.request.full_refresh {
+        let asked = self.request.force || self.request.full_refresh || self.request.empty;
+        // A snapshot looks at its source each time, and a test that keeps its rows writes them.
+        if asked || self.request.event_time_start.is_some() || self.request.store_failures {
             return None;
         }
         let known = self.fingerprints.get(node.id.as_str())?;
         if known.code_hash != inputs.code_hash || known.inputs != inputs.versions {
             return None;
         }
-        if node.resource_type == ResourceType::Test {
+        if matches!(node.resource_type, ResourceType::Test | ResourceType::UnitTest) {
             return Some(None);
         }
         let name = TableName::new(node.relation.schema.clone(), node.relation.identifier.clone());
@@ -125,7 +134,7 @@ impl Run {
 
     /// Renders the node; its templates may query the warehouse, so this happens on a blocking thread.
     async fn compile(&self, node: &Node) -> Result<Compiled, Failure> {
-        let warehouse: Arc<dyn Warehouse> = Arc::new(SessionWarehouse::new(self.session.clone()));
+        let warehouse = self.warehouse();
         let (instance, id, context) = (self.instance.clone(), node.id.clone(), self.context.clone());
         let render = tokio::task::spawn_blocking(move || {
             let project = instance.project();
@@ -143,7 +152,18 @@ impl Run {
 
     async fn carry_out(&self, node: &Node, compiled: &Compiled, inputs: &Inputs) -> Result<Done, Failure> {
         let name = TableName::new(node.relation.schema.clone(), node.relation.identifier.clone());
+        let guarded;
+        let compiled = match &compiled.contract {
+            Some(contract) => {
+                let sql = self.guarded(node, &compiled.sql, contract).await?;
+                guarded = Compiled { sql, ..compiled.clone() };
+                &guarded
+            }
+            None => compiled,
+        };
         match &compiled.plan {
+            Materialization::Snapshot(plan) => self.snapshot(compiled, plan, name, inputs).await,
+            Materialization::Custom { macro_name } => self.custom(node, macro_name, &compiled.sql, name).await,
             Materialization::View => {
                 self.session.describe(&compiled.sql).await.map_err(|error| error.failure())?;
                 Ok(self.built(name, Relation::View { sql: compiled.sql.clone() }, None))
@@ -153,6 +173,10 @@ impl Run {
                 self.apply(compiled, name, write, OnSchemaChange::Ignore, inputs).await
             }
             Materialization::Incremental { strategy, first_run, on_schema_change, partition_by, .. } => {
+                if let IncrementalStrategy::Microbatch(model) = strategy {
+                    let change = schema_change(*on_schema_change);
+                    return self.microbatches(node, model, *first_run, name, change, inputs).await;
+                }
                 let partition_by = columns(partition_by);
                 let write =
                     if *first_run { Write::Replace { partition_by } } else { write_of(strategy, partition_by)? };
@@ -178,7 +202,12 @@ impl Run {
                 let applied = self.session.load_csv(&text, &options, &target).await.map_err(|error| error.failure())?;
                 self.built_table(name, &applied).await
             }
-            Materialization::Test(test) => self.test(&compiled.sql, test).await,
+            Materialization::Test(test) => {
+                if test.store_failures {
+                    self.store_failures(&test.failing_rows, name).await?;
+                }
+                self.test(&compiled.sql, test).await
+            }
             Materialization::Ephemeral | Materialization::Analysis => {
                 Err(Failure::internal("a node that is not built is not a step"))
             }
@@ -198,7 +227,13 @@ impl Run {
         self.built_table(name, &applied).await
     }
 
-    fn target(&self, name: TableName, write: Write, on_schema_change: OnSchemaChange, inputs: &Inputs) -> Target {
+    pub(super) fn target(
+        &self,
+        name: TableName,
+        write: Write,
+        on_schema_change: OnSchemaChange,
+        inputs: &Inputs,
+    ) -> Target {
         let base = self.instance.published().ok().and_then(|published| match published.get(&name) {
             Some(headwater_engine::PublishedRelation::Version(version)) => Some(*version),
             _ => None,
@@ -209,13 +244,13 @@ impl Run {
         Target { name, base, write, on_schema_change, info }
     }
 
-    async fn built_table(&self, name: TableName, applied: &Applied) -> Result<Done, Failure> {
+    pub(super) async fn built_table(&self, name: TableName, applied: &Applied) -> Result<Done, Failure> {
         let table = self.session.catalog().at(&name, applied.version).await.map_err(|error| error.failure())?;
         Ok(self.built(name, Relation::Table(table), Some(applied.rows)))
     }
 
     /// From here on the run's later steps read the new relation.
-    fn built(&self, name: TableName, relation: Relation, rows: Option<u64>) -> Done {
+    pub(super) fn built(&self, name: TableName, relation: Relation, rows: Option<u64>) -> Done {
         self.session.catalog().pin(name, relation.clone());
         Done { outcome: StepOutcome::Success, rows, failure: None, relation: Some(relation) }
     }
@@ -298,7 +333,7 @@ impl Run {
 }
 
 fn test_result(report: &StepReport, at: headwater_project::Timestamp) -> Option<TestResult> {
-    if report.kind != "test" {
+    if !report.kind.ends_with("test") {
         return None;
     }
     let outcome = match report.outcome {
@@ -324,32 +359,25 @@ fn columns(partition_by: &[Partition]) -> Vec<String> {
 }
 
 fn write_of(strategy: &IncrementalStrategy, partition_by: Vec<String>) -> Result<Write, Failure> {
-    let no_predicates = |predicates: &[String]| match predicates {
-        [] => Ok(()),
-        _ => Err(Failure::user("incremental_predicates are not supported yet").with_hint(
-            "Leave them out: files that hold no key of the new rows are skipped by their statistics anyway.",
-        )),
-    };
     Ok(match strategy {
         IncrementalStrategy::Append => Write::Append,
         IncrementalStrategy::Merge { unique_key, .. } if unique_key.is_empty() => Write::Append,
-        IncrementalStrategy::Merge { unique_key, update_columns, exclude_columns, predicates } => {
-            no_predicates(predicates)?;
-            Write::ReplaceByKey {
-                unique_key: unique_key.clone(),
-                update: match (update_columns.as_slice(), exclude_columns.as_slice()) {
-                    ([], []) => Update::All,
-                    ([], excluded) => Update::AllBut(excluded.to_vec()),
-                    (columns, _) => Update::Only(columns.to_vec()),
-                },
-                allow_duplicates: false,
-            }
-        }
+        IncrementalStrategy::Merge { unique_key, update_columns, exclude_columns, predicates } => Write::ReplaceByKey {
+            unique_key: unique_key.clone(),
+            update: match (update_columns.as_slice(), exclude_columns.as_slice()) {
+                ([], []) => Update::All,
+                ([], excluded) => Update::AllBut(excluded.to_vec()),
+                (columns, _) => Update::Only(columns.to_vec()),
+            },
+            allow_duplicates: false,
+            predicates: predicates.clone(),
+        },
         IncrementalStrategy::DeleteInsert { unique_key, .. } if unique_key.is_empty() => Write::Append,
         IncrementalStrategy::DeleteInsert { unique_key, predicates } => {
-            no_predicates(predicates)?;
-            Write::ReplaceByKey { unique_key: unique_key.clone(), update: Update::All, allow_duplicates: true }
+            let (unique_key, predicates) = (unique_key.clone(), predicates.clone());
+            Write::ReplaceByKey { unique_key, update: Update::All, allow_duplicates: true, predicates }
         }
+        IncrementalStrategy::Microbatch(_) => return Err(Failure::internal("microbatches are written one by one")),
         IncrementalStrategy::InsertOverwrite => Write::ReplacePartitions { partition_by },
     })
 }

@@ -1,9 +1,12 @@
 //! The engine as templates see it while they render.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use headwater_engine::{EngineError, Relation, Session, sql_type_name};
+use headwater_engine::{EngineError, Executed, QueryStream, Relation, Session, sql_type_name};
 use headwater_lake::TableName;
 use headwater_project::{Classify, Failure};
 use headwater_transform::{
@@ -19,26 +22,58 @@ const MAX_ROWS: usize = 100_000;
 pub(crate) struct SessionWarehouse {
     session: Session,
     runtime: Handle,
+    writes: Option<Arc<Writes>>,
+}
+
+/// What statements of a run's templates and hooks changed.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    /// Kept in the log entries of their commits.
+    pub(crate) info: serde_json::Value,
+    changed: Mutex<BTreeSet<TableName>>,
+}
+
+impl Writes {
+    pub(crate) fn new(info: serde_json::Value) -> Self {
+        Self { info, changed: Mutex::default() }
+    }
+
+    pub(crate) fn note(&self, name: TableName) {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+    }
+
+    pub(crate) fn changed(&self) -> BTreeSet<TableName> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl SessionWarehouse {
     /// Call from within the runtime.
     pub(crate) fn new(session: Session) -> Self {
-        Self { session, runtime: Handle::current() }
+        Self { session, runtime: Handle::current(), writes: None }
+    }
+
+    /// As [`SessionWarehouse::new`], for templates that may change tables.
+    pub(crate) fn writing(session: Session, writes: Arc<Writes>) -> Self {
+        Self { writes: Some(writes), ..Self::new(session) }
+    }
+
+    /// Runs statements; the rows of the last one that reads are the answer.
+    async fn run(&self, sql: &str) -> Result<QueryTable, Failure> {
+        let Some(writes) = &self.writes else { return self.fetch(sql).await };
+        let mut table = QueryTable::default();
+        for done in self.session.execute(sql, &writes.info).await.map_err(|error| error.failure())? {
+            match done {
+                Executed::Rows(stream) => table = read(stream).await?,
+                Executed::Changed { name, .. } => writes.note(name),
+                Executed::Nothing => {}
+            }
+        }
+        Ok(table)
     }
 
     async fn fetch(&self, sql: &str) -> Result<QueryTable, Failure> {
-        let mut stream = self.session.query(sql, &[]).await.map_err(|error| error.failure())?;
-        let columns = stream.schema.fields().iter().map(|field| column_info(field.name(), field.data_type())).collect();
-        let mut rows = Vec::new();
-        while let Some(batch) = stream.next().await.map_err(|error: EngineError| error.failure())? {
-            rows.extend(cells(&batch).map_err(|error| Failure::internal(error.to_string()))?);
-            if rows.len() > MAX_ROWS {
-                return Err(Failure::user(format!("a query of a template returned more than {MAX_ROWS} rows"))
-                    .with_hint("Aggregate in SQL, or limit the query."));
-            }
-        }
-        Ok(QueryTable { columns, rows })
+        read(self.session.query(sql, &[]).await.map_err(|error| error.failure())?).await
     }
 
     async fn describe(&self, name: &RelationName) -> Result<Option<RelationInfo>, Failure> {
@@ -56,9 +91,22 @@ impl SessionWarehouse {
     }
 }
 
+async fn read(mut stream: QueryStream) -> Result<QueryTable, Failure> {
+    let columns = stream.schema.fields().iter().map(|field| column_info(field.name(), field.data_type())).collect();
+    let mut rows = Vec::new();
+    while let Some(batch) = stream.next().await.map_err(|error: EngineError| error.failure())? {
+        rows.extend(cells(&batch).map_err(|error| Failure::internal(error.to_string()))?);
+        if rows.len() > MAX_ROWS {
+            return Err(Failure::user(format!("a query of a template returned more than {MAX_ROWS} rows"))
+                .with_hint("Aggregate in SQL, or limit the query."));
+        }
+    }
+    Ok(QueryTable { columns, rows })
+}
+
 impl Warehouse for SessionWarehouse {
     fn query(&self, sql: &str) -> Result<QueryTable, WarehouseError> {
-        self.runtime.block_on(self.fetch(sql)).map_err(WarehouseError::from)
+        self.runtime.block_on(self.run(sql)).map_err(WarehouseError::from)
     }
 
     fn relation(&self, relation: &RelationName) -> Result<Option<RelationInfo>, WarehouseError> {

@@ -126,7 +126,10 @@ impl Instance {
 }
 
 pub(crate) fn is_relation(node: &Node) -> bool {
-    !matches!(node.resource_type, ResourceType::Test | ResourceType::Analysis) && !node.is_ephemeral()
+    !matches!(
+        node.resource_type,
+        ResourceType::Test | ResourceType::UnitTest | ResourceType::Exposure | ResourceType::Analysis
+    ) && !node.is_ephemeral()
 }
 
 pub(crate) fn relation_name(node: &Node) -> String {

@@ -19,9 +19,7 @@ impl Reference {
     pub(crate) fn find<'a>(&self, transform: &'a TransformProject) -> Option<&'a Node> {
         let mut nodes = transform.ordered();
         match self {
-            Self::Model(name) => nodes.find(|node| {
-                node.name == *name && matches!(node.resource_type, ResourceType::Model | ResourceType::Seed)
-            }),
+            Self::Model(name) => nodes.find(|node| node.name == *name && node.resource_type.is_referable()),
             Self::Source(source, table) => nodes.find(|node| {
                 node.resource_type == ResourceType::Source
                     && node.name == *table

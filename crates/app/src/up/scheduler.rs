@@ -186,7 +186,7 @@ fn request(job: &Job, trigger: &'static str) -> BuildRequest {
             Command::Run => BuildCommand::Run,
             Command::Test => BuildCommand::Test,
         },
-        selection: Selection { select: job.select.clone(), exclude: job.exclude.clone(), resource_types: Vec::new() },
+        selection: Selection { select: job.select.clone(), exclude: job.exclude.clone(), ..Selection::default() },
         trigger,
         ..BuildRequest::default()
     }

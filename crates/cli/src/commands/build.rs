@@ -19,6 +19,11 @@ pub(super) async fn build(context: &Context, command: BuildCommand, build: Build
         selection: selection(build.select),
         full_refresh: build.full_refresh,
         force: build.force,
+        empty: build.empty,
+        store_failures: build.store_failures,
+        fail_fast: build.fail_fast,
+        event_time_start: build.event_time_start,
+        event_time_end: build.event_time_end,
         threads: context.open.threads,
         trigger: "manual",
     };

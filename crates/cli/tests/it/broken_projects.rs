@@ -1,4 +1,4 @@
-//! Mistakes in a project: each with its place, several at once, and the exit code 1.
+//! Mistakes in a project: each with its place, several at once; `check` exits with 1, what cannot run because of them with 2.
 
 use crate::invocation::Sandbox;
 
@@ -14,7 +14,7 @@ fn check(files: &[(&str, &str)], expected: &[&str]) {
         assert!(answer.stderr().contains(part), "no {part:?} in:\n{}", answer.stderr());
     }
     assert!(answer.stdout().is_empty());
-    sandbox.run(&["build"]).expect_code(1);
+    sandbox.run(&["build"]).expect_code(2);
     let findings = sandbox.run(&["check", "--json"]).expect_code(1).json();
     assert!(findings.as_array().unwrap().iter().any(|finding| finding["severity"] == "error"));
 }

@@ -21,17 +21,80 @@ pub(super) struct Keys<'a> {
     pub(super) columns: &'a [String],
     pub(super) update: &'a Update,
     pub(super) allow_duplicates: bool,
+    pub(super) predicates: &'a [String],
 }
 
 impl Keys<'_> {
     fn join_condition(&self) -> String {
-        let equal: Vec<String> = self.columns.iter().map(|key| format!("t.{0} = s.{0}", quoted(key))).collect();
-        equal.join(" AND ")
+        let equal = self.columns.iter().map(|key| format!("t.{0} = s.{0}", quoted(key)));
+        let more = self.predicates.iter().map(|predicate| format!("({})", on_aliases(predicate, self.columns)));
+        equal.chain(more).collect::<Vec<_>>().join(" AND ")
     }
 
     fn list(&self) -> String {
         self.columns.iter().map(|key| quoted(key)).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// A predicate over the table as `t` and the new rows as `s`. Names of key columns are in both, so bare ones mean the table.
+fn on_aliases(predicate: &str, keys: &[String]) -> String {
+    let mut written = String::with_capacity(predicate.len());
+    let mut rest = predicate;
+    let mut after_dot = false;
+    while let Some(character) = rest.chars().next() {
+        if character == '\'' {
+            let end = rest.get(1..).and_then(|inner| inner.find('\'')).map_or(rest.len(), |end| end + 2);
+            written.push_str(rest.get(..end).unwrap_or(rest));
+            rest = rest.get(end..).unwrap_or_default();
+            continue;
+        }
+        let is_word = |character: char| character.is_alphanumeric() || character == '_';
+        if !is_word(character) {
+            written.push(character);
+            after_dot = character == '.';
+            rest = rest.get(character.len_utf8()..).unwrap_or_default();
+            continue;
+        }
+        let end = rest.find(|character| !is_word(character)).unwrap_or(rest.len());
+        let (word, left) = rest.split_at(end);
+        let qualifier = left.starts_with('.');
+        if qualifier && word.eq_ignore_ascii_case("DBT_INTERNAL_DEST") {
+            written.push('t');
+        } else if qualifier && word.eq_ignore_ascii_case("DBT_INTERNAL_SOURCE") {
+            written.push('s');
+        } else {
+            if !after_dot && !qualifier && keys.iter().any(|key| key.eq_ignore_ascii_case(word)) {
+                written.push_str("t.");
+            }
+            written.push_str(word);
+        }
+        after_dot = false;
+        rest = left;
+    }
+    written
+}
+
+/// The files of the table after the staged rows took the place of those that meet the condition.
+pub(super) async fn replace_where(
+    session: &Session,
+    base: &TableVersion,
+    schema: &SchemaRef,
+    staged: Vec<DataFile>,
+    condition: &str,
+) -> Result<Vec<DataFile>> {
+    let update = Update::All;
+    let keys = Keys { columns: &[], update: &update, allow_duplicates: true, predicates: &[] };
+    let work = Work { session, base, schema, staged: &staged, keys: &keys };
+    let touched = work.paths(&format!("SELECT DISTINCT t.{FILE_COLUMN} FROM target t WHERE {condition}")).await?;
+    let is_touched = |file: &DataFile| touched.contains(&file.path);
+    let (touched, mut files): (Vec<DataFile>, Vec<DataFile>) = base.files().iter().cloned().partition(is_touched);
+    if !touched.is_empty() {
+        let columns = work.columns(|_| String::from("t"));
+        let kept = format!("SELECT {columns} FROM target t WHERE ({condition}) IS NOT TRUE");
+        files.extend(work.rewrite(&touched, &kept).await?);
+    }
+    files.extend(staged.iter().cloned());
+    Ok(files)
 }
 
 fn quoted(name: &str) -> String {
@@ -114,14 +177,19 @@ impl Work<'_> {
     }
 
     async fn touched_files(&self) -> Result<std::collections::HashSet<String>> {
+        let staged = match self.keys.predicates {
+            [] => format!("(SELECT DISTINCT {} FROM staged)", self.keys.list()),
+            _ => String::from("staged"),
+        };
+        let condition = self.keys.join_condition();
+        self.paths(&format!("SELECT DISTINCT t.{FILE_COLUMN} FROM target t JOIN {staged} s ON {condition}")).await
+    }
+
+    /// The files a query over the table's files names.
+    async fn paths(&self, sql: &str) -> Result<std::collections::HashSet<String>> {
         let context = self.context(self.base.files())?;
-        let sql = format!(
-            "SELECT DISTINCT t.{FILE_COLUMN} FROM target t JOIN (SELECT DISTINCT {} FROM staged) s ON {}",
-            self.keys.list(),
-            self.keys.join_condition()
-        );
         let mut touched = std::collections::HashSet::new();
-        for batch in context.sql(&sql).await?.collect().await? {
+        for batch in context.sql(sql).await?.collect().await? {
             let paths = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8)?;
             let paths = paths.as_string::<i32>();
             touched.extend((0..paths.len()).map(|row| paths.value(row).to_owned()));

@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::compile::Compiled;
-use crate::node::{NodeId, ResourceType};
+use crate::node::ResourceType;
 use crate::project::TransformProject;
 
 const SCHEMA: &str = "https://schemas.getdbt.com/dbt/manifest/v12.json";
@@ -41,7 +40,7 @@ pub struct Metadata {
 /// The manifest of a project, with the compiled code of the nodes that have been compiled.
 pub fn manifest(
     project: &TransformProject,
-    compiled: &BTreeMap<NodeId, Compiled>,
+    compiled: &BTreeMap<&str, &str>,
     generated_at: String,
     invocation_id: String,
 ) -> Manifest {
@@ -49,9 +48,9 @@ pub fn manifest(
     let (mut parent_map, mut child_map) = (BTreeMap::new(), BTreeMap::new());
     for node in project.graph.nodes.values() {
         let mut fields = super::node_fields(node);
-        if let Some(compiled) = compiled.get(&node.id) {
+        if let Some(sql) = compiled.get(node.id.as_str()) {
             fields.insert(String::from("compiled"), json!(true));
-            fields.insert(String::from("compiled_code"), json!(compiled.sql));
+            fields.insert(String::from("compiled_code"), json!(sql));
         }
         let id = node.id.as_str().to_owned();
         parent_map.insert(id.clone(), project.graph.parents(&node.id).map(ToString::to_string).collect());

@@ -137,7 +137,13 @@ where parent.to_field is null
     {{ return(adapter.dispatch('dateadd', 'dbt')(datepart, interval, from_date_or_timestamp)) }}
 {%- endmacro %}
 {% macro default__dateadd(datepart, interval, from_date_or_timestamp) -%}
-    ({{ from_date_or_timestamp }} + (interval '1 {{ datepart }}' * ({{ interval }})))
+    {%- set part = 'month' if datepart | lower == 'quarter' else datepart -%}
+    {%- set factor = 3 if datepart | lower == 'quarter' else 1 -%}
+    {%- if interval is number -%}
+    ({{ from_date_or_timestamp }} + interval '{{ interval * factor }} {{ part }}')
+    {%- else -%}
+    ({{ from_date_or_timestamp }} + cast(cast({{ '3 * ' if factor == 3 }}({{ interval }}) as varchar) || ' {{ part }}' as interval))
+    {%- endif -%}
 {%- endmacro %}
 
 {% macro date_trunc(datepart, date) -%}{{ return(adapter.dispatch('date_trunc', 'dbt')(datepart, date)) }}{%- endmacro %}
@@ -174,3 +180,137 @@ where parent.to_field is null
 {%- endmacro %}
 {% macro except() -%}except{%- endmacro %}
 {% macro intersect() -%}intersect{%- endmacro %}
+
+{#- Dates. -#}
+
+{% macro datediff(first_date, second_date, datepart) -%}
+    {{ return(adapter.dispatch('datediff', 'dbt')(first_date, second_date, datepart)) }}
+{%- endmacro %}
+{% macro default__datediff(first_date, second_date, datepart) -%}
+    {%- set part = datepart | lower -%}
+    {%- set from_at = "cast(" ~ first_date ~ " as timestamp)" -%}
+    {%- set to_at = "cast(" ~ second_date ~ " as timestamp)" -%}
+    {%- set months -%}
+        ((date_part('year', {{ to_at }}) - date_part('year', {{ from_at }})) * 12 + date_part('month', {{ to_at }}) - date_part('month', {{ from_at }}))
+    {%- endset -%}
+    {%- set seconds = {'week': 604800, 'day': 86400, 'hour': 3600, 'minute': 60, 'second': 1} -%}
+    {%- if part == 'year' -%}
+        cast(date_part('year', {{ to_at }}) - date_part('year', {{ from_at }}) as bigint)
+    {%- elif part == 'quarter' -%}
+        cast((date_part('year', {{ to_at }}) - date_part('year', {{ from_at }})) * 4 + date_part('quarter', {{ to_at }}) - date_part('quarter', {{ from_at }}) as bigint)
+    {%- elif part == 'month' -%}
+        cast({{ months }} as bigint)
+    {%- elif part in seconds -%}
+        cast((date_part('epoch', date_trunc('{{ part }}', {{ to_at }})) - date_part('epoch', date_trunc('{{ part }}', {{ from_at }}))) / {{ seconds[part] }} as bigint)
+    {%- elif part in ['millisecond', 'microsecond'] -%}
+        cast((date_part('epoch', {{ to_at }}) - date_part('epoch', {{ from_at }})) * {{ 1000 if part == 'millisecond' else 1000000 }} as bigint)
+    {%- else -%}
+        {{ exceptions.raise_compiler_error("datediff does not know the part '" ~ datepart ~ "'") }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro last_day(date, datepart) -%}{{ return(adapter.dispatch('last_day', 'dbt')(date, datepart)) }}{%- endmacro %}
+{% macro default__last_day(date, datepart) -%}
+    cast(date_trunc('{{ datepart }}', {{ date }}) + interval '{{ '3 month' if datepart | lower == 'quarter' else '1 ' ~ datepart }}' - interval '1 day' as date)
+{%- endmacro %}
+
+{% macro date(year, month, day) -%}
+    cast('{{ '%04d' | format(year) }}-{{ '%02d' | format(month) }}-{{ '%02d' | format(day) }}' as date)
+{%- endmacro %}
+
+{% macro convert_datetime(date_str, date_fmt) -%}{{ return(modules.datetime.datetime.strptime(date_str, date_fmt)) }}{%- endmacro %}
+{% macro current_timestamp_backcompat() -%}{{ return(current_timestamp()) }}{%- endmacro %}
+{% macro current_timestamp_in_utc_backcompat() -%}{{ return(current_timestamp()) }}{%- endmacro %}
+{% macro snapshot_get_time() -%}{{ return(current_timestamp()) }}{%- endmacro %}
+
+{#- Arrays and literals. -#}
+
+{% macro array_construct(inputs=[], data_type='varchar') -%}
+    {%- if inputs -%}make_array({{ inputs | join(', ') }}){%- else -%}cast(make_array() as {{ data_type }}[]){%- endif -%}
+{%- endmacro %}
+{% macro array_append(array, new_element) -%}array_append({{ array }}, {{ new_element }}){%- endmacro %}
+{% macro array_concat(array_1, array_2) -%}array_concat({{ array_1 }}, {{ array_2 }}){%- endmacro %}
+{% macro cast_bool_to_text(field) -%}cast({{ field }} as {{ dbt.type_string() }}){%- endmacro %}
+
+{% macro get_powers_of_two(upper_bound) -%}
+    {%- set ns = namespace(count=1) -%}
+    {%- for power in range(1, 100) -%}{%- if 2 ** power < upper_bound -%}{%- set ns.count = power + 1 -%}{%- endif -%}{%- endfor -%}
+    {{ return(ns.count) }}
+{%- endmacro %}
+
+{% macro generate_series(upper_bound) -%}
+    select value as generated_number from (select unnest(generate_series(1, {{ upper_bound }})) as value) numbers
+{%- endmacro %}
+
+{% macro date_spine(datepart, start_date, end_date) -%}
+select date_{{ datepart }}
+from (
+    select unnest(generate_series(
+        cast({{ start_date }} as timestamp), cast({{ end_date }} as timestamp) - interval '1 microsecond', interval '1 {{ datepart }}'
+    )) as date_{{ datepart }}
+)
+{%- endmacro %}
+
+{#- What a project's own materialisations are made of. -#}
+
+{% macro run_hooks(hooks, inside_transaction=true) -%}
+    {%- for hook in hooks -%}
+        {%- set rendered = render(hook['sql'] if hook is mapping else hook) | trim -%}
+        {%- if rendered -%}{%- do run_query(rendered) -%}{%- endif -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+{% macro load_cached_relation(relation) -%}{% do return(load_relation(relation)) %}{%- endmacro %}
+{% macro make_temp_relation(base_relation, suffix='__dbt_tmp') -%}
+    {% do return(base_relation.incorporate(path={'identifier': base_relation.identifier ~ suffix})) %}
+{%- endmacro %}
+{% macro make_intermediate_relation(base_relation, suffix='__dbt_tmp') -%}
+    {% do return(base_relation.incorporate(path={'identifier': base_relation.identifier ~ suffix})) %}
+{%- endmacro %}
+{% macro make_backup_relation(base_relation, backup_relation_type, suffix='__dbt_backup') -%}
+    {% do return(base_relation.incorporate(path={'identifier': base_relation.identifier ~ suffix}, type=backup_relation_type)) %}
+{%- endmacro %}
+
+{% macro create_table_as(temporary, relation, compiled_code, language='sql') -%}
+    {{ adapter.dispatch('create_table_as', 'dbt')(temporary, relation, compiled_code) }}
+{%- endmacro %}
+{% macro default__create_table_as(temporary, relation, sql) -%}
+    create or replace {{ 'temporary ' if temporary }}table {{ relation }} as (
+        {{ sql }}
+    )
+{%- endmacro %}
+{% macro get_create_table_as_sql(temporary, relation, sql) -%}{{ create_table_as(temporary, relation, sql) }}{%- endmacro %}
+{% macro create_view_as(relation, sql) -%}{{ adapter.dispatch('create_view_as', 'dbt')(relation, sql) }}{%- endmacro %}
+{% macro default__create_view_as(relation, sql) -%}
+    create or replace view {{ relation }} as (
+        {{ sql }}
+    )
+{%- endmacro %}
+{% macro get_create_view_as_sql(relation, sql) -%}{{ create_view_as(relation, sql) }}{%- endmacro %}
+{% macro drop_relation(relation) -%}{% do adapter.drop_relation(relation) %}{%- endmacro %}
+{% macro drop_relation_if_exists(relation) -%}
+    {%- if relation is not none -%}{% do adapter.drop_relation(relation) %}{%- endif -%}
+{%- endmacro %}
+{% macro rename_relation(from_relation, to_relation) -%}{% do adapter.rename_relation(from_relation, to_relation) %}{%- endmacro %}
+{% macro truncate_relation(relation) -%}{% do adapter.truncate_relation(relation) %}{%- endmacro %}
+{% macro get_columns_in_relation(relation) -%}{% do return(adapter.get_columns_in_relation(relation)) %}{%- endmacro %}
+{% macro get_columns_in_query(select_sql) -%}
+    {%- set found = run_query('select * from (' ~ select_sql ~ ') dbt_internal_columns where false limit 0') -%}
+    {% do return(found.column_names if found else []) %}
+{%- endmacro %}
+{% macro get_empty_subquery_sql(select_sql, select_sql_header=none) -%}
+    select * from ({{ select_sql }}) dbt_internal_empty where false limit 0
+{%- endmacro %}
+{% macro get_quoted_csv(column_names) -%}
+    {%- set shown = [] -%}
+    {%- for name in column_names -%}{%- do shown.append(adapter.quote(name)) -%}{%- endfor -%}
+    {% do return(shown | join(', ')) %}
+{%- endmacro %}
+{#- What a lake has no use for is accepted. -#}
+{% macro create_schema(relation) -%}{%- endmacro %}
+{% macro drop_schema(relation) -%}{%- endmacro %}
+{% macro persist_docs(relation, model, for_relation=true, for_columns=true) -%}{%- endmacro %}
+{% macro apply_grants(relation, grant_config, should_revoke=true) -%}{%- endmacro %}
+{% macro should_revoke(existing_relation, full_refresh_mode=true) -%}{% do return(false) %}{%- endmacro %}
+{% macro create_indexes(relation) -%}{%- endmacro %}
+{% macro set_sql_header(config) -%}{%- set ignored = caller() -%}{%- endmacro %}

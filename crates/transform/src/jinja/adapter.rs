@@ -111,6 +111,17 @@ impl Methods for AdapterMethods {
             "quote_seed_column" => Ok(Value::from(crate::warehouse::quoted(&arguments.text(0, "column")?))),
             "type" => Ok(Value::from(self.render.definitions.target.adapter.as_str())),
             "check_schema_exists" => Ok(Value::from(true)),
+            "drop_relation" => self.change(&format!("drop table if exists {}", arguments.required(0, "relation")?)),
+            "truncate_relation" => self.change(&format!("truncate table {}", arguments.required(0, "relation")?)),
+            "rename_relation" => {
+                let (from, to) = (arguments.required(0, "from_relation")?, arguments.required(1, "to_relation")?);
+                self.change(&format!("alter table {from} rename to {to}"))
+            }
+            "execute" => self.change(&arguments.text(0, "sql")?),
+            "expand_target_column_types" | "drop_schema" | "cache_new_relation" | "clear_transaction" => {
+                Ok(Value::from(""))
+            }
+            "is_cancelable" | "nice_connection_name" | "date_function" => Ok(Value::from("")),
             "create_schema" | "cache_added" | "cache_dropped" | "cache_renamed" | "commit" => Ok(Value::from("")),
             _ => Err(invalid(format!("adapter.{method} is not available here"))),
         }
@@ -132,6 +143,14 @@ impl AdapterMethods {
             let adapter = &definitions.target.adapter;
             invalid(format!("no macro to dispatch to: neither {adapter}__{name} nor default__{name} exists"))
         })
+    }
+
+    /// Runs a statement; nothing while parsing.
+    fn change(&self, sql: &str) -> Result<Value, Error> {
+        if let Pass::Compile { warehouse, .. } = &self.render.pass {
+            warehouse.query(sql).map_err(warehouse_error)?;
+        }
+        Ok(Value::from(""))
     }
 
     fn name(&self, schema: Option<String>, identifier: &str) -> RelationName {

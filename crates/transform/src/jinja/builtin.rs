@@ -46,6 +46,8 @@ pub(crate) const FUNCTIONS: &[&str] = &[
     "fromyaml",
     "local_md5",
     "doc",
+    "render",
+    "toyaml",
     "__register",
     "__list",
     "__dict",
@@ -83,7 +85,8 @@ impl Object for BuiltinFunction {
             "log" | "print" => Ok(self.say(&arguments)),
             "is_incremental" => is_incremental(&self.render).map(Value::from),
             "should_full_refresh" => Ok(Value::from(full_refresh(&self.render))),
-            "should_store_failures" => Ok(Value::from(false)),
+            "should_store_failures" => Ok(Value::from(should_store_failures(&self.render))),
+            "render" => self.render_again(state, &arguments),
             "run_query" => self.run_query(&arguments.text(0, "sql")?),
             "statement" => self.statement(state, &arguments),
             "load_result" => {
@@ -151,6 +154,7 @@ fn plain(name: &str, arguments: &Arguments) -> Result<Value, Error> {
                 arguments,
             )
         }
+        "toyaml" => Ok(Value::from(python_yaml(&to_json(&arguments.required(0, "value")?), 0))),
         "tojson" => Ok(Value::from(python_json(&to_json(&arguments.required(0, "value")?)))),
         "local_md5" => Ok(Value::from(crate::md5::hex(arguments.text(0, "value")?.as_bytes()))),
         _ => Err(invalid(format!("{name} is not available here"))),
@@ -180,6 +184,32 @@ fn python_json(json: &serde_json::Value) -> String {
     }
 }
 
+/// Block YAML, keys in order of insertion.
+fn python_yaml(json: &serde_json::Value, depth: usize) -> String {
+    let indent = "  ".repeat(depth);
+    match json {
+        serde_json::Value::Object(map) if !map.is_empty() => map
+            .iter()
+            .map(|(key, value)| match value {
+                serde_json::Value::Object(inner) if !inner.is_empty() => {
+                    format!("{indent}{key}:\n{}", python_yaml(value, depth + 1))
+                }
+                serde_json::Value::Array(items) if !items.is_empty() => {
+                    format!("{indent}{key}:\n{}", python_yaml(value, depth))
+                }
+                _ => format!("{indent}{key}: {}", python_yaml(value, 0)),
+            })
+            .collect(),
+        serde_json::Value::Array(items) if !items.is_empty() => {
+            items.iter().map(|item| format!("{indent}- {}", python_yaml(item, depth + 1).trim_start())).collect()
+        }
+        serde_json::Value::Object(_) => String::from("{}\n"),
+        serde_json::Value::Array(_) => String::from("[]\n"),
+        serde_json::Value::String(text) => format!("{text}\n"),
+        other => format!("{other}\n"),
+    }
+}
+
 fn zip(arguments: &Arguments) -> Result<Value, Error> {
     let mut columns: Vec<Vec<Value>> = Vec::new();
     for argument in &arguments.positional {
@@ -204,6 +234,15 @@ impl BuiltinFunction {
         Value::from("")
     }
 
+    /// Renders text that came from elsewhere, such as a hook, in this render.
+    fn render_again(&self, state: &mut State<'_, '_>, arguments: &Arguments) -> Result<Value, Error> {
+        let text = arguments.text(0, "sql")?;
+        let source = super::source::TemplateSource::of_file(headwater_project::FileId(0), &text).text;
+        let context = Value::from_object(super::context::Globals::new(Arc::clone(&self.render)));
+        let text = format!("{}{source}", super::render::PRELUDE);
+        state.env().render_named_str("<text>", &text, context).map(Value::from)
+    }
+
     fn run_query(&self, sql: &str) -> Result<Value, Error> {
         let Pass::Compile { warehouse, .. } = &self.render.pass else { return Ok(Value::from(())) };
         Ok(ResultTable::of(warehouse.query(sql).map_err(warehouse_error)?))
@@ -225,6 +264,12 @@ impl BuiltinFunction {
     }
 }
 
+/// The test's own setting wins over the command's.
+fn should_store_failures(render: &Render) -> bool {
+    let own = render.config().get("store_failures").and_then(as_flag);
+    own.unwrap_or(render.run().is_some_and(|run| run.store_failures))
+}
+
 fn reference(render: &Arc<Render>, arguments: &Arguments) -> Result<Value, Error> {
     let version = arguments.named("version").or_else(|| arguments.named("v")).filter(|value| !value.is_none());
     let (package, name) = match arguments.positional.as_slice() {
@@ -238,6 +283,9 @@ fn reference(render: &Arc<Render>, arguments: &Arguments) -> Result<Value, Error
     let root = &render.definitions.root_package;
     let node =
         graph.resolve_ref(root, &render.subject.package, &call).map_err(|why| invalid(explain_ref(&call, &why)))?;
+    if let Some(unit) = &render.scope.unit {
+        return unit_input(unit, node);
+    }
     check_inferred(render, node, &format!("ref('{}')", call.name))?;
     if node.is_ephemeral() {
         render.collect(|collected| {
@@ -247,7 +295,25 @@ fn reference(render: &Arc<Render>, arguments: &Arguments) -> Result<Value, Error
         });
         return Ok(Relation::of_cte(node.relation.clone(), crate::compile::cte_name(&node.name)).into_value());
     }
-    Ok(Relation::new(node.relation.clone(), kind_of(node)).into_value())
+    Ok(Relation::new(node.relation.clone(), kind_of(node)).filtered(filter(render, node)).into_value())
+}
+
+/// What a unit test gives for an input of the model.
+fn unit_input(unit: &super::render::UnitScope, node: &Node) -> Result<Value, Error> {
+    let cte = unit.inputs.get(node.id.as_str()).ok_or_else(|| {
+        invalid(format!("the unit test gives nothing for the input {}; add it under `given:`", node.id))
+    })?;
+    Ok(Relation::of_cte(node.relation.clone(), cte.clone()).into_value())
+}
+
+/// Rows of an input this render may see: those of the batch it is for, none when shapes are tried out.
+fn filter(render: &Render, node: &Node) -> Option<String> {
+    let run = render.run()?;
+    if run.empty {
+        return Some(String::from("false"));
+    }
+    let batch = run.batch?;
+    node.config.text("event_time").map(|column| batch.condition(column))
 }
 
 /// While parsing, a reference stands for the node itself, as in dbt.
@@ -278,7 +344,7 @@ pub(crate) fn explain_ref(call: &RefCall, why: &Unresolved) -> String {
     match why {
         Unresolved::Missing { .. } => format!("there is no model or seed named '{}'", call.name),
         Unresolved::Disabled => format!("'{}' is disabled", call.name),
-        Unresolved::NoSuchVersion => {
+        Unresolved::NoSuchVersion { .. } => {
             format!("'{}' has no version {}", call.name, call.version.as_deref().unwrap_or_default())
         }
         Unresolved::Ambiguous(ids) => {
@@ -301,22 +367,37 @@ fn source(render: &Arc<Render>, arguments: &Arguments) -> Result<Value, Error> {
     let Some(graph) = compile_graph(render) else { return Ok(own_relation(render)) };
     let node =
         graph.resolve_source(&render.subject.package, &call).map_err(|why| invalid(explain_source(&call, &why)))?;
+    if let Some(unit) = &render.scope.unit {
+        return unit_input(unit, node);
+    }
     check_inferred(render, node, &format!("source('{}', '{}')", call.source, call.table))?;
-    Ok(Relation::new(node.relation.clone(), Some(RelationKind::Table)).into_value())
+    let relation = Relation::new(node.relation.clone(), Some(RelationKind::Table));
+    Ok(relation.filtered(filter(render, node)).into_value())
 }
 
 fn variable(render: &Render, arguments: &Arguments) -> Result<Value, Error> {
     let name = arguments.text(0, "name")?;
+    if let Some(found) = render.scope.unit.as_ref().and_then(|unit| unit.vars.get(&name)) {
+        return Ok(from_json(found));
+    }
     if let Some(found) = render.definitions.variable(&render.subject.package, &name) {
         render.collect(|collected| collected.inputs.insert(format!("var {name}"), found.to_string()));
         return Ok(from_json(found));
     }
     let missing = || invalid(format!("variable '{name}' is not set and has no default here"));
-    arguments.get(1, "default").ok_or_else(missing)
+    match arguments.get(1, "default") {
+        Some(default) => Ok(default),
+        // A model nobody builds may lack its variable, so parsing goes on.
+        None if !render.executes() => Ok(Value::from(())),
+        None => Err(missing()),
+    }
 }
 
 fn env_var(render: &Render, arguments: &Arguments) -> Result<Value, Error> {
     let name = arguments.text(0, "var")?;
+    if let Some(found) = render.scope.unit.as_ref().and_then(|unit| unit.env_vars.get(&name)) {
+        return Ok(Value::from(crate::config::plain_text(found)));
+    }
     if let Some(found) = render.definitions.env.get(&name) {
         render.collect(|collected| collected.inputs.insert(format!("env {name}"), found.clone()));
         return Ok(Value::from(found.as_str()));
@@ -333,6 +414,9 @@ pub(crate) fn full_refresh(render: &Render) -> bool {
 
 /// True when there is a table to add to.
 pub(crate) fn is_incremental(render: &Render) -> Result<bool, Error> {
+    if render.scope.unit.is_some() {
+        return Ok(false);
+    }
     let materialized = render.config().get("materialized").and_then(|value| value.as_str().map(str::to_owned));
     if materialized.as_deref() != Some("incremental") || full_refresh(render) {
         return Ok(false);
@@ -367,6 +451,7 @@ pub(crate) fn add_filters(environment: &mut Environment<'static>) {
         value.as_str().map_or_else(|| value.is_true(), |text| text.eq_ignore_ascii_case("true"))
     });
     environment.add_filter("as_number", as_number);
+    environment.add_filter("__shift", super::datetime::shift);
     environment.add_filter("int", |value: Value, default: Option<Value>| to_integer(&value, default));
     environment.add_filter("float", |value: Value, default: Option<Value>| to_float(&value, default));
 }

@@ -30,6 +30,12 @@ impl Globals {
 
     fn lookup(&self, name: &str) -> Option<Value> {
         let render = &self.render;
+        if let Some(value) = render.scope.variables.get(name) {
+            return Some(from_json(value));
+        }
+        if let Some(value) = render.scope.unit.as_ref().and_then(|unit| unit.macros.get(name)) {
+            return Some(Value::from_object(Replaced(value.clone())));
+        }
         if let Some(definition) = render.definitions.find_macro(&render.subject.package, name) {
             return Some(MacroCall::of(render, definition));
         }
@@ -60,6 +66,16 @@ impl Object for Globals {
     }
 }
 
+/// A macro a unit test replaces: whatever it is called with, it gives this.
+#[derive(Debug)]
+struct Replaced(serde_json::Value);
+
+impl Object for Replaced {
+    fn call(self: &Arc<Self>, _: &mut minijinja::State<'_, '_>, _: &[Value]) -> Result<Value, minijinja::Error> {
+        Ok(from_json(&self.0))
+    }
+}
+
 /// `builtins`: what dbt provides even where a macro of the project has the name.
 #[derive(Debug)]
 struct Builtins {
@@ -85,7 +101,7 @@ fn builtin(render: &Arc<Render>, name: &str) -> Option<Value> {
         "builtins" => Value::from_object(Builtins { render: shared() }),
         "modules" => datetime::modules(render),
         "execute" => Value::from(render.executes()),
-        "this" => Relation::new(render.subject.relation.clone(), None).into_value(),
+        "this" => this(render),
         "model" => from_json(&serde_json::Value::Object(render.subject.model.clone())),
         "target" => target(render),
         "graph" => graph(render),
@@ -101,6 +117,14 @@ fn builtin(render: &Arc<Render>, name: &str) -> Option<Value> {
     })
 }
 
+fn this(render: &Render) -> Value {
+    let name = render.subject.relation.clone();
+    match render.scope.unit.as_ref().and_then(|unit| unit.inputs.get("this")) {
+        Some(cte) => Relation::of_cte(name, cte.clone()).into_value(),
+        None => Relation::new(name, None).into_value(),
+    }
+}
+
 fn pairs(items: Vec<(&str, Value)>) -> Value {
     Mapping::of(items.into_iter().map(|(key, value)| (Value::from(key), value)).collect())
 }
@@ -109,10 +133,13 @@ fn target(render: &Render) -> Value {
     let target = &render.definitions.target;
     let text = |text: &str| Value::from(text);
     let database = target.database.as_deref().map_or(Value::from(()), Value::from);
-    pairs(vec![
+    let profile = if target.profile.is_empty() { &render.definitions.root_package } else { &target.profile };
+    let mut shown: Vec<(&str, Value)> =
+        target.more.iter().map(|(key, value)| (key.as_str(), from_json(value))).collect();
+    shown.extend(vec![
         ("name", text(&target.name)),
         ("target_name", text(&target.name)),
-        ("profile_name", text(&render.definitions.root_package)),
+        ("profile_name", text(profile)),
         ("type", text(&target.adapter)),
         ("schema", text(&target.schema)),
         ("dataset", text(&target.schema)),
@@ -120,18 +147,19 @@ fn target(render: &Render) -> Value {
         ("dbname", database.clone()),
         ("project", database),
         ("threads", Value::from(target.threads)),
-    ])
+    ]);
+    pairs(shown)
 }
 
 fn flags(render: &Render) -> Value {
-    let (full_refresh, which) = match &render.pass {
-        Pass::Compile { run, .. } => (run.full_refresh, run.command.as_str()),
-        Pass::Parse => (false, "parse"),
-    };
+    let run = render.run();
+    let full_refresh = run.is_some_and(|run| run.full_refresh);
+    let which = run.map_or("parse", |run| run.command.as_str());
     pairs(vec![
         ("FULL_REFRESH", Value::from(full_refresh)),
         ("WHICH", Value::from(which)),
-        ("EMPTY", Value::from(false)),
+        ("EMPTY", Value::from(run.is_some_and(|run| run.empty))),
+        ("STORE_FAILURES", Value::from(run.is_some_and(|run| run.store_failures))),
     ])
 }
 

@@ -48,6 +48,63 @@ impl Moment {
     }
 }
 
+impl Moment {
+    /// The same moment with other parts.
+    fn replace(&self, arguments: &Arguments) -> Result<Value, Error> {
+        let part = |name: &str, own: u32| {
+            let given = arguments.named(name).and_then(Value::as_usize);
+            given.map_or(own, |given| u32::try_from(given).unwrap_or(u32::MAX))
+        };
+        let year = arguments.named("year").and_then(Value::as_i64).and_then(|year| i32::try_from(year).ok());
+        NaiveDate::from_ymd_opt(
+            year.unwrap_or(self.at.year()),
+            part("month", self.at.month()),
+            part("day", self.at.day()),
+        )
+        .and_then(|date| {
+            let micros = part("microsecond", self.at.timestamp_subsec_micros());
+            date.and_hms_micro_opt(
+                part("hour", self.at.hour()),
+                part("minute", self.at.minute()),
+                part("second", self.at.second()),
+                micros,
+            )
+        })
+        .map(|at| of(at, self.date_only))
+        .ok_or_else(|| invalid("there is no such date"))
+    }
+}
+
+/// A time moved by seconds; a number is just added to.
+pub(crate) fn shift(value: &Value, seconds: f64) -> Result<Value, Error> {
+    let Some(moment) = value.downcast_object_ref::<Moment>() else {
+        let number = f64::try_from(value.clone()).map_err(|_| invalid("only a time can be moved by a timedelta"))?;
+        return Ok(Value::from(number + seconds));
+    };
+    let moved = chrono::TimeDelta::microseconds((seconds * 1e6).round() as i64);
+    let at = moment.at.checked_add_signed(moved).ok_or_else(|| invalid("there is no such date"))?;
+    let at = if moment.date_only { at.date_naive().and_hms_opt(0, 0, 0).map_or(at, |at| at.and_utc()) } else { at };
+    Ok(Value::from_object(Moment { at, date_only: moment.date_only }))
+}
+
+/// A span of time as seconds.
+fn timedelta(arguments: &Arguments) -> Value {
+    let units = [
+        ("days", 86_400.0),
+        ("seconds", 1.0),
+        ("microseconds", 1e-6),
+        ("milliseconds", 1e-3),
+        ("minutes", 60.0),
+        ("hours", 3_600.0),
+        ("weeks", 604_800.0),
+    ];
+    let given = |(index, (name, seconds)): (usize, &(&str, f64))| {
+        let value = arguments.get(index, name).and_then(|value| f64::try_from(value).ok());
+        value.unwrap_or(0.0) * seconds
+    };
+    Value::from(units.iter().enumerate().map(given).sum::<f64>())
+}
+
 impl Object for Moment {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         Some(match key.as_str()? {
@@ -72,6 +129,8 @@ impl Object for Moment {
             "strftime" => self.format(&arguments.text(0, "format")?),
             "isoformat" => Ok(Value::from(self.iso())),
             "date" => Ok(Value::from_object(Self { at: self.at, date_only: true })),
+            "replace" => self.replace(&arguments),
+            "astimezone" => Ok(Value::from_object(Self { at: self.at, date_only: self.date_only })),
             "timestamp" => Ok(Value::from(self.at.timestamp_micros() as f64 / 1e6)),
             "weekday" => Ok(Value::from(self.at.weekday().num_days_from_monday())),
             "isoweekday" => Ok(Value::from(self.at.weekday().number_from_monday())),
@@ -103,8 +162,33 @@ impl Methods for Modules {
         Some(match name {
             "datetime" => Value::from_object(MethodsObject(Datetime { render: Arc::clone(&self.render) })),
             "re" => Value::from_object(MethodsObject(Regular)),
+            "itertools" => Value::from_object(MethodsObject(super::itertools::Itertools)),
+            "pytz" => Value::from_object(MethodsObject(Timezones)),
             _ => return None,
         })
+    }
+}
+
+/// `modules.pytz`, of which there is UTC alone.
+#[derive(Debug)]
+struct Timezones;
+
+impl Methods for Timezones {
+    fn call(&self, _: &mut State<'_, '_>, method: &str, arguments: &Arguments) -> Result<Value, Error> {
+        match method {
+            "timezone" => {
+                let name = arguments.text(0, "zone")?;
+                match name.as_str() {
+                    "UTC" | "utc" | "Etc/UTC" => Ok(Value::from("UTC")),
+                    _ => Err(invalid(format!("templates know no time zone but UTC, not '{name}'"))),
+                }
+            }
+            _ => Err(Error::from(ErrorKind::UnknownMethod)),
+        }
+    }
+
+    fn attribute(&self, name: &str) -> Option<Value> {
+        matches!(name, "utc" | "UTC").then(|| Value::from("UTC"))
     }
 }
 
@@ -130,6 +214,7 @@ impl Methods for Datetime {
                 parse(&text, "%Y-%m-%d").or_else(|_| parse(&text.replace('T', " "), "%Y-%m-%d %H:%M:%S%.f"))
             }
             "datetime" | "date" => construct(arguments, method == "date"),
+            "timedelta" => Ok(timedelta(arguments)),
             _ => Err(Error::from(ErrorKind::UnknownMethod)),
         }
     }

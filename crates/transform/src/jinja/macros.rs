@@ -56,6 +56,13 @@ pub(crate) fn template(
     block: &Block,
     mut source: TemplateSource,
 ) -> TemplateSource {
+    if block.keyword == "materialization" {
+        source.push(&format!("{{% macro {PREFIX}{}() %}}", definition.name));
+        source.push_slice(file_text, block.body.start..block.body.end);
+        source.push("{% endmacro %}");
+        source.push(&format!("{{% do __register('{}', {PREFIX}{}) %}}", definition.unique_id, definition.name));
+        return source;
+    }
     let prefix = if definition.name == block.name { PREFIX.to_owned() } else { format!("{PREFIX}test_") };
     source.push(&format!("{{% macro {prefix}"));
     let arguments_end = if definition.varargs || definition.kwargs { end_of_arguments(file_text, block) } else { None };

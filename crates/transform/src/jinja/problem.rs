@@ -24,6 +24,11 @@ pub(crate) fn diagnostic(
     found
 }
 
+/// Whether a template calls something nobody defines.
+pub(crate) fn is_unknown_function(error: &Error) -> bool {
+    innermost(error).kind() == ErrorKind::UnknownFunction
+}
+
 /// The engine wraps the errors of included templates; the cause is what the user wrote.
 fn innermost(error: &Error) -> &Error {
     let mut current = error;

@@ -17,6 +17,8 @@ pub(crate) struct Relation {
     pub kind: Option<RelationKind>,
     /// An ephemeral model, inlined under this name.
     pub cte: Option<String>,
+    /// Only these rows of it are read.
+    filter: Option<String>,
     shown: [bool; 3],
     quoted: [bool; 3],
 }
@@ -25,11 +27,16 @@ const PARTS: [&str; 3] = ["database", "schema", "identifier"];
 
 impl Relation {
     pub(crate) fn new(name: RelationName, kind: Option<RelationKind>) -> Self {
-        Self { name, kind, cte: None, shown: [true; 3], quoted: [true; 3] }
+        Self { name, kind, cte: None, filter: None, shown: [true; 3], quoted: [true; 3] }
     }
 
     pub(crate) fn of_cte(name: RelationName, cte: String) -> Self {
         Self { cte: Some(cte), ..Self::new(name, None) }
+    }
+
+    /// The relation as a query of the rows that meet a condition.
+    pub(crate) fn filtered(self, condition: Option<String>) -> Self {
+        Self { filter: condition, ..self }
     }
 
     pub(crate) fn into_value(self) -> Value {
@@ -44,6 +51,13 @@ impl Relation {
         if let Some(cte) = &self.cte {
             return cte.clone();
         }
+        match &self.filter {
+            Some(filter) => format!("(select * from {} where {filter})", self.path()),
+            None => self.path(),
+        }
+    }
+
+    fn path(&self) -> String {
         let mut shown = Vec::new();
         for (index, part) in self.parts().into_iter().enumerate() {
             let Some(part) = part.filter(|_| self.shown.get(index) == Some(&true)) else { continue };
@@ -106,7 +120,7 @@ impl Object for Relation {
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         let arguments = Arguments::new(args)?;
         match method {
-            "render" => Ok(Value::from(self.text())),
+            "render" => Ok(Value::from(self.cte.clone().unwrap_or_else(|| self.path()))),
             "include" => Ok(self.with_flags(&arguments, |relation| &mut relation.shown)),
             "quote" => Ok(self.with_flags(&arguments, |relation| &mut relation.quoted)),
             "without_identifier" => Ok(Self { shown: [true, true, false], ..(**self).clone() }.into_value()),

@@ -61,6 +61,24 @@ pub(crate) enum Pass {
     },
 }
 
+/// What one render sees besides its project.
+#[derive(Debug, Default)]
+pub(crate) struct Scope {
+    /// Values by name, above everything else.
+    pub variables: JsonMap,
+    pub unit: Option<UnitScope>,
+}
+
+/// What a unit test puts in the place of a model's surroundings.
+#[derive(Debug, Default)]
+pub(crate) struct UnitScope {
+    /// Names of the common table expressions that stand for inputs, by node id, and `this`.
+    pub inputs: BTreeMap<String, String>,
+    pub macros: JsonMap,
+    pub vars: JsonMap,
+    pub env_vars: JsonMap,
+}
+
 /// What rendering found out.
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
@@ -98,12 +116,25 @@ pub(crate) struct Render {
     pub definitions: Arc<Definitions>,
     pub subject: Subject,
     pub pass: Pass,
+    pub scope: Scope,
     pub collected: Mutex<Collected>,
 }
 
 impl Render {
     pub(crate) fn new(definitions: &Arc<Definitions>, subject: Subject, pass: Pass) -> Arc<Self> {
-        Arc::new(Self { definitions: Arc::clone(definitions), subject, pass, collected: Mutex::default() })
+        Self::scoped(definitions, subject, pass, Scope::default())
+    }
+
+    pub(crate) fn scoped(definitions: &Arc<Definitions>, subject: Subject, pass: Pass, scope: Scope) -> Arc<Self> {
+        Arc::new(Self { definitions: Arc::clone(definitions), subject, pass, scope, collected: Mutex::default() })
+    }
+
+    /// The run a compile is part of.
+    pub(crate) fn run(&self) -> Option<&RunContext> {
+        match &self.pass {
+            Pass::Compile { run, .. } => Some(run),
+            Pass::Parse => None,
+        }
     }
 
     pub(crate) fn executes(&self) -> bool {

@@ -115,6 +115,7 @@ fn wrap_literals(text: &str, inner: Range, found: &mut Vec<(usize, &'static str)
     let bytes = text.as_bytes();
     let mut open: Vec<(u8, bool)> = Vec::new();
     let mut before = Before::Other;
+    let mut shifts: Vec<usize> = Vec::new();
     let mut at = inner.start;
     while at < inner.end {
         let Some(&byte) = bytes.get(at) else { break };
@@ -122,6 +123,17 @@ fn wrap_literals(text: &str, inner: Range, found: &mut Vec<(usize, &'static str)
             b'\'' | b'"' => {
                 at = end_of_string(bytes, at).unwrap_or(inner.end);
                 before = Before::Value;
+            }
+            b'(' if shifts.last() == Some(&at) => {
+                shifts.pop();
+                open.push((byte, true));
+                before = Before::Other;
+            }
+            b'+' | b'-' if before == Before::Value && timedelta_after(text, at + 1, inner.end).is_some() => {
+                // Times are no numbers to the engine: moving one is a filter over the time and a number.
+                found.push((at, "|__shift(0 "));
+                shifts.extend(timedelta_after(text, at + 1, inner.end));
+                before = Before::Other;
             }
             b'[' | b'{' | b'(' => {
                 let literal = byte == b'{' || (byte == b'[' && before == Before::Other);
@@ -154,6 +166,16 @@ fn wrap_literals(text: &str, inner: Range, found: &mut Vec<(usize, &'static str)
         }
         at += 1;
     }
+}
+
+/// Where the parenthesis of a call of `timedelta` is that comes next.
+fn timedelta_after(text: &str, from: usize, end: usize) -> Option<usize> {
+    let rest = text.get(from..end)?;
+    let call = rest.trim_start();
+    let path = call.find(|character: char| !(character.is_ascii_alphanumeric() || matches!(character, '_' | '.')))?;
+    let name = call.get(..path)?;
+    let is_timedelta = name == "timedelta" || name.ends_with(".timedelta");
+    (is_timedelta && call.get(path..)?.starts_with('(')).then_some(from + (rest.len() - call.len()) + path)
 }
 
 fn is_operator_word(word: &str) -> bool {

@@ -30,7 +30,10 @@ pub(crate) struct GenericTest {
 fn model_argument(tested: &Node) -> String {
     let reference = match &tested.kind {
         NodeKind::Source { source, .. } => format!("source('{source}', '{}')", tested.name),
-        _ => format!("ref('{}')", tested.name),
+        _ => match &tested.version {
+            Some(version) => format!("ref('{}', version='{version}')", tested.name),
+            None => format!("ref('{}')", tested.name),
+        },
     };
     format!("get_where_subquery({reference})")
 }
@@ -45,7 +48,10 @@ pub(crate) fn build(test: &TestProperties, tested: &Node, column: Option<&Column
     let prefix = test.namespace.as_ref().map(|namespace| format!("{namespace}_")).unwrap_or_default();
     let target = match &tested.kind {
         NodeKind::Source { source, .. } => format!("source_{prefix}{}_{source}_{}", test.name, tested.name),
-        _ => format!("{prefix}{}_{}", test.name, tested.name),
+        _ => {
+            let version = tested.version.as_ref().map(|version| format!("_v{version}")).unwrap_or_default();
+            format!("{prefix}{}_{}{version}", test.name, tested.name)
+        }
     };
     let (alias, name) = match &test.custom_name {
         Some(name) => (name.clone(), name.clone()),

@@ -1,10 +1,11 @@
 //! The parse pass over each node, and the resolution of references once all nodes are known.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use headwater_project::{Diagnostic, Diagnostics, Severity, Span};
+use headwater_project::{Diagnostic, Diagnostics, FileId, Files, Severity, Span};
 
 use super::generic_test::literal_or_none;
 use super::properties::TestProperties;
@@ -19,7 +20,7 @@ use crate::jinja::render::{Collected, PRELUDE, Pass, Render, Subject, Templates}
 use crate::jinja::source::{TemplateSource, offset};
 use crate::jinja::value::to_json;
 use crate::near::nearest;
-use crate::node::{Column, Node, NodeId, NodeKind, ResourceType, TestKind};
+use crate::node::{Column, Node, NodeId, NodeKind, RefCall, ResourceType, TestKind, UnitTest};
 use crate::project::TransformProject;
 use crate::warehouse::RelationName;
 
@@ -42,6 +43,8 @@ pub(crate) struct Linker {
     spellings: BTreeMap<(String, String), NodeId>,
     /// Variables each node read while it was parsed.
     inputs: BTreeMap<NodeId, BTreeMap<String, String>>,
+    paths: HashMap<FileId, PathBuf>,
+    groups: BTreeSet<String>,
 }
 
 impl Linker {
@@ -54,7 +57,22 @@ impl Linker {
             declared: BTreeMap::new(),
             spellings: BTreeMap::new(),
             inputs: BTreeMap::new(),
+            paths: HashMap::new(),
+            groups: BTreeSet::new(),
         }
+    }
+
+    /// Tells where the files are that spans speak of.
+    pub(crate) fn know_paths(&mut self, files: &Files) {
+        self.paths = files.iter().map(|(id, file)| (id, file.path.clone())).collect();
+    }
+
+    pub(crate) fn path_of(&self, span: Span) -> PathBuf {
+        self.paths.get(&span.file).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn add_groups(&mut self, groups: &[String]) {
+        self.groups.extend(groups.iter().cloned());
     }
 
     pub(crate) fn add_declared(&mut self, sources: &[DeclaredSource]) {
@@ -67,7 +85,8 @@ impl Linker {
     pub(crate) fn add(&mut self, mut draft: Draft, found: &mut Diagnostics) {
         self.render_config(&mut draft, found);
         draft.node.relation = self.provisional(&draft.node);
-        let collected = self.parse(&draft, found);
+        let mut collected = self.parse(&draft, found);
+        self.parse_hooks(&draft, &mut collected, found);
         let mut config = draft.config;
         report_misspelt(&collected.config, &draft.node, found);
         merge(&mut config, &collected.config);
@@ -87,8 +106,9 @@ impl Linker {
             self.graph.disabled.insert(node.id.clone(), node);
             return;
         }
-        let referable = matches!(node.resource_type, ResourceType::Model | ResourceType::Seed);
-        let spelling = (node.package.clone(), node.name.to_lowercase());
+        let referable = node.resource_type.is_referable();
+        let version = node.version.as_ref().map(|version| format!(".v{version}")).unwrap_or_default();
+        let spelling = (node.package.clone(), format!("{}{version}", node.name.to_lowercase()));
         let twin = self.graph.nodes.get(&node.id).or_else(|| {
             let id = self.spellings.get(&spelling).filter(|_| referable)?;
             self.graph.nodes.get(id)
@@ -159,9 +179,39 @@ impl Linker {
         }
         let render = Render::new(&self.definitions, self.subject(node, draft.config.clone()), Pass::Parse);
         if let Err(error) = self.templates.render(node.id.as_str(), &render) {
-            self.broken(node, self.diagnostic(&error, &what, node.span), found);
+            let mut problem = self.diagnostic(&error, &what, node.span);
+            // What calls an unknown macro cannot be built; everything else can.
+            if crate::jinja::problem::is_unknown_function(&error) {
+                self.broken.entry(node.id.clone()).or_default().push(problem.clone());
+                problem.severity = Severity::Warning;
+                found.push(problem);
+            } else {
+                self.broken(node, problem, found);
+            }
         }
         render.take()
+    }
+
+    /// What hooks refer to must be there before the node is built.
+    fn parse_hooks(&self, draft: &Draft, collected: &mut Collected, found: &mut Diagnostics) {
+        for config in [&draft.config, &collected.config.clone()] {
+            for hook in ["pre_hook", "post_hook"].into_iter().flat_map(|key| crate::hooks::texts(config.get(key))) {
+                if !hook.contains("{{") && !hook.contains("{%") {
+                    continue;
+                }
+                let render =
+                    Render::new(&self.definitions, self.subject(&draft.node, draft.config.clone()), Pass::Parse);
+                if let Err(error) = self.templates.render_text(&hook, &render) {
+                    let what = format!("reading a hook of {}", draft.node.id);
+                    found.push(self.diagnostic(&error, &what, draft.node.span));
+                }
+                let more = render.take();
+                collected.refs.extend(more.refs);
+                collected.sources.extend(more.sources);
+                collected.macros.extend(more.macros);
+                collected.inputs.extend(more.inputs);
+            }
+        }
     }
 
     fn broken(&mut self, node: &Node, diagnostic: Diagnostic, found: &mut Diagnostics) {
@@ -198,6 +248,18 @@ impl Linker {
     fn relation(&self, node: &Node, found: &mut Diagnostics) -> RelationName {
         if let NodeKind::Source { source, .. } = &node.kind {
             return self.source_relation(node, source);
+        }
+        if matches!(node.resource_type, ResourceType::UnitTest | ResourceType::Exposure) {
+            return self.provisional(node);
+        }
+        if let (ResourceType::Snapshot, Some(schema)) = (node.resource_type, node.config.text("target_schema")) {
+            let identifier = node.config.text("alias").unwrap_or(&node.name).to_owned();
+            let database = node.config.text("target_database").map(str::to_owned);
+            return RelationName {
+                database: database.or_else(|| self.definitions.target.database.clone()),
+                schema: schema.to_owned(),
+                identifier,
+            };
         }
         let audit = node.resource_type == ResourceType::Test && node.config.text("schema").is_none();
         let schema = if audit { Some("dbt_test__audit") } else { node.config.text("schema") };
@@ -314,11 +376,19 @@ impl Linker {
     fn resolve(&mut self, id: &NodeId, found: &mut Diagnostics) {
         let Some(node) = self.graph.nodes.get(id) else { return };
         let root = &self.definitions.root_package;
+        if let NodeKind::UnitTest(test) = &node.kind {
+            let test = test.clone();
+            self.resolve_unit_test(id, &test, found);
+            return;
+        }
         let mut depends_on = BTreeSet::new();
         let mut problems = Vec::new();
         for call in &node.refs {
             match self.graph.resolve_ref(root, &node.package, call) {
-                Ok(target) => _ = depends_on.insert(target.id.clone()),
+                Ok(target) => {
+                    found.found.extend(private(node, target));
+                    depends_on.insert(target.id.clone());
+                }
                 Err(why) => problems.push((explain_ref(call, &why), why, "ref", call.name.clone())),
             }
         }
@@ -328,6 +398,7 @@ impl Linker {
                 Err(why) => problems.push((explain_source(call, &why), why, "source", call.table.clone())),
             }
         }
+        found.found.extend(self.unknown_group(node));
         let is_test = node.resource_type == ResourceType::Test;
         let mut left_out = false;
         for (message, why, function, name) in problems {
@@ -346,6 +417,44 @@ impl Linker {
         }
     }
 
+    fn unknown_group(&self, node: &Node) -> Option<Diagnostic> {
+        let group = node.config.text("group").filter(|group| !self.groups.contains(*group))?;
+        let mut problem =
+            Diagnostic::error(format!("{} belongs to the group '{group}', which does not exist", node.name));
+        problem.span = node.span;
+        Some(match nearest(group, self.groups.iter().map(String::as_str)) {
+            Some(near) => problem.hint(format!("Did you mean '{near}'?")),
+            None => problem.hint("Declare it under `groups:` in a properties file."),
+        })
+    }
+
+    /// A unit test stands on the model it is about; a model with versions is tested in each.
+    fn resolve_unit_test(&mut self, id: &NodeId, test: &UnitTest, found: &mut Diagnostics) {
+        let Some(node) = self.graph.nodes.get(id) else { return };
+        let (name, version) = match test.model.rsplit_once(".v") {
+            Some((name, version)) => (name, Some(version.to_owned())),
+            None => (test.model.as_str(), None),
+        };
+        let call = RefCall { package: None, name: name.to_owned(), version };
+        let resolved =
+            self.graph.resolve_ref(&self.definitions.root_package, &node.package, &call).map(|node| node.id.clone());
+        let resolved = resolved.map_err(|why| unresolved(node, explain_ref(&call, &why), &why, "ref", name, false));
+        match resolved {
+            Ok(tested) => {
+                if let Some(node) = self.graph.nodes.get_mut(id) {
+                    if let NodeKind::UnitTest(test) = &mut node.kind {
+                        test.tested = Some(tested.clone());
+                    }
+                    node.depends_on = BTreeSet::from([tested]);
+                }
+            }
+            Err(problem) => {
+                found.push(problem);
+                self.graph.nodes.remove(id);
+            }
+        }
+    }
+
     fn report_cycles(&self, found: &mut Diagnostics) {
         for cycle in self.graph.cycles() {
             let names: Vec<&str> =
@@ -357,12 +466,16 @@ impl Linker {
     }
 
     fn report_same_relations(&self, found: &mut Diagnostics) {
-        let mut known: BTreeMap<&RelationName, &Node> = BTreeMap::new();
+        // Schema and name are all a table of the lake has: two databases do not keep them apart.
+        let mut known: BTreeMap<(&str, &str), &Node> = BTreeMap::new();
         for node in self.graph.nodes.values() {
-            if !matches!(node.resource_type, ResourceType::Model | ResourceType::Seed) || node.is_ephemeral() {
+            if !node.resource_type.is_referable() || node.is_ephemeral() {
                 continue;
             }
-            if let Some(first) = known.insert(&node.relation, node).filter(|first| first.name != node.name) {
+            if let Some(first) = known
+                .insert((&node.relation.schema, &node.relation.identifier), node)
+                .filter(|first| first.id != node.id)
+            {
                 let mut diagnostic =
                     Diagnostic::error(format!("{} and {} make the same table {}", first.id, node.id, node.relation));
                 diagnostic.span = node.span;
@@ -390,6 +503,10 @@ fn declared_node(package: &str, declared: &DeclaredSource) -> Node {
         kind: NodeKind::Source { source: declared.source.clone(), loader: None },
         config: NodeConfig::default(),
         description: String::new(),
+        version: None,
+        is_latest: false,
+        is_prerelease: false,
+        constraints: Vec::new(),
         columns: columns.collect(),
         raw_code: Arc::from(""),
         refs: Vec::new(),
@@ -431,7 +548,9 @@ fn with_defaults(mut config: JsonMap, node: &Node) -> JsonMap {
         ResourceType::Seed => "seed",
         ResourceType::Test => "test",
         ResourceType::Analysis => "view",
-        ResourceType::Source => return config,
+        ResourceType::Snapshot => "snapshot",
+        ResourceType::UnitTest => "unit",
+        ResourceType::Source | ResourceType::Exposure => return config,
     };
     config.entry("materialized").or_insert_with(|| materialized.into());
     config.entry("enabled").or_insert(serde_json::Value::Bool(true));
@@ -487,7 +606,10 @@ fn unresolved(node: &Node, message: String, why: &Unresolved, function: &str, na
         }
         Unresolved::Disabled => Some(String::from("Enable it, or disable what refers to it.")),
         Unresolved::Ambiguous(_) => Some(String::from("Name the package too: ref('package', 'name').")),
-        Unresolved::NoSuchVersion => Some(String::from("Model versions are not built yet; leave out `version`.")),
+        Unresolved::NoSuchVersion { known } if known.is_empty() => {
+            Some(String::from("This model has no versions; leave out `version`."))
+        }
+        Unresolved::NoSuchVersion { known } => Some(format!("Its versions are {}.", known.join(", "))),
     };
     diagnostic
 }
@@ -516,6 +638,19 @@ fn find_in_code(node: &Node, span: Span, word: &str) -> Option<Span> {
 fn code_of(node: &Node) -> Option<&str> {
     let generic = matches!(&node.kind, NodeKind::Test(TestKind::Generic { .. }));
     (!generic && !node.raw_code.is_empty()).then_some(&*node.raw_code)
+}
+
+/// A private model is for its group alone.
+fn private(node: &Node, target: &Node) -> Option<Diagnostic> {
+    let group = target.config.text("group").filter(|_| target.config.text("access") == Some("private"))?;
+    // A test is of what it tests.
+    if node.config.text("group") == Some(group) || node.resource_type == ResourceType::Test {
+        return None;
+    }
+    let message = format!("{} is private to the group '{group}'", target.name);
+    let mut problem = Diagnostic::error(message).detail(format!("{} refers to it.", node.id));
+    problem.span = node.span.map(|span| call_in_code(node, span, "ref", &target.name).unwrap_or(span));
+    Some(problem.hint("Put both into one group, or give the model another `access`."))
 }
 
 fn within(span: Span, at: usize, len: usize) -> Span {

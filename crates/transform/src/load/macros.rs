@@ -41,16 +41,6 @@ impl MacroReader {
             found.push(Diagnostic::error(message).at(span).hint(format!("Close it with {{% end{} %}}.", open.keyword)));
         }
         for block in blocks {
-            let span = Span { file, start: offset(block.whole.start), end: offset(block.whole.end) };
-            if block.keyword == "materialization" {
-                let message = format!("materialization '{}' is not used", block.name);
-                found.push(
-                    Diagnostic::warning(message)
-                        .at(span)
-                        .detail("Materialisations of a project's own are not built yet."),
-                );
-                continue;
-            }
             let definition = definition(package, file, text, &block);
             self.found.push(Found { definition, file, text: Arc::clone(text), block });
         }
@@ -105,7 +95,11 @@ fn report(
 }
 
 fn definition(package: &str, file: FileId, text: &str, block: &Block) -> MacroDefinition {
-    let name = macro_name(&block.keyword, &block.name);
+    let header = text.get(block.name_at..block.body.start).unwrap_or_default();
+    let name = match block.keyword.as_str() {
+        "materialization" => materialization_name(&block.name, header),
+        keyword => macro_name(keyword, &block.name),
+    };
     let body = text.get(block.body.clone()).unwrap_or_default();
     let span = Span { file, start: offset(block.name_at), end: offset(block.name_at + block.name.len()) };
     MacroDefinition {
@@ -118,6 +112,16 @@ fn definition(package: &str, file: FileId, text: &str, block: &Block) -> MacroDe
         kwargs: mentions(body, "kwargs"),
         name,
     }
+}
+
+/// `materialization_<name>_<adapter>`, from `name, default` or `name, adapter='duckdb'`.
+fn materialization_name(name: &str, header: &str) -> String {
+    let adapter = header.split_once("adapter").and_then(|(_, rest)| {
+        let rest = rest.trim_start().strip_prefix('=')?.trim_start();
+        let quote = rest.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
+        rest.get(1..)?.split(quote).next()
+    });
+    format!("materialization_{name}_{}", adapter.unwrap_or("default"))
 }
 
 /// Whether a word stands by itself somewhere in the text.

@@ -1,5 +1,7 @@
 //! Making nodes of the files and properties of one package.
 
+mod more;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use super::generic_test;
 use super::link::{Draft, Linker};
 use super::package::{LoadedPackage, SqlFile};
 use super::project_file::folder_config;
+use super::properties::version::latest;
 use super::properties::{ColumnProperties, Described, Properties, SourceProperties, TestProperties};
 use crate::config::merge;
 use crate::definitions::JsonMap;
@@ -53,9 +56,22 @@ pub(crate) fn add_nodes(
     let Some(package) = packages.get(index) else { return };
     let layers = Layers { packages, package };
     let mut models = by_name(&properties.models, "model", found);
+    let mut versions = version_files(&mut models);
     for file in &package.models {
-        let draft = sql_node(&layers, file, ResourceType::Model, &mut models);
+        let draft = match versions.remove(&stem(&file.path)) {
+            Some(version) => versioned(&layers, file, version),
+            None => sql_node(&layers, file, ResourceType::Model, &mut models),
+        };
         add_described(linker, &layers, draft, found);
+    }
+    for (file, version) in &versions {
+        let message =
+            format!("there is no file '{file}.sql' for version {} of '{}'", version.version, version.described.name);
+        found.push(
+            Diagnostic::error(message)
+                .at(version.described.span)
+                .hint("Add the file, or name another with `defined_in:`."),
+        );
     }
     let mut seeds = by_name(&properties.seeds, "seed", found);
     for (path, inside) in &package.seeds {
@@ -75,8 +91,69 @@ pub(crate) fn add_nodes(
     for source in &properties.sources {
         add_source(linker, &layers, source, found);
     }
+    let mut snapshots = by_name(&properties.snapshots, "snapshot", found);
+    for file in &package.snapshots {
+        more::add_snapshot_file(linker, &layers, file, &mut snapshots, found);
+    }
+    let left: BTreeMap<String, Described> = snapshots.into_iter().collect();
+    for snapshot in left.values() {
+        more::add_yaml_snapshot(linker, &layers, snapshot, found);
+    }
+    for exposure in &properties.exposures {
+        more::add_exposure(linker, &layers, exposure, found);
+    }
+    for unit_test in &properties.unit_tests {
+        more::add_unit_test(linker, &layers, unit_test, found);
+    }
+    linker.add_groups(&properties.groups);
     report_unused(&models, "model", &package.models.iter().map(|file| stem(&file.path)).collect::<Vec<_>>(), found);
     report_unused(&seeds, "seed", &package.seeds.iter().map(|(path, _)| stem(path)).collect::<Vec<_>>(), found);
+}
+
+/// One version of a model, found by the file it is in.
+struct VersionFile {
+    version: String,
+    is_latest: bool,
+    is_prerelease: bool,
+    described: Described,
+}
+
+/// Takes the models that have versions out of `models`.
+fn version_files(models: &mut HashMap<String, Described>) -> BTreeMap<String, VersionFile> {
+    let mut files = BTreeMap::new();
+    let versioned: Vec<String> =
+        models.values().filter(|model| !model.versions.is_empty()).map(|model| model.name.clone()).collect();
+    for name in versioned {
+        let Some(model) = models.remove(&name) else { continue };
+        let latest = latest(model.latest_version.as_deref(), &model.versions).map(str::to_owned);
+        for version in &model.versions {
+            let file = version.defined_in.clone().unwrap_or_else(|| format!("{name}_v{}", version.version));
+            let is_latest = latest.as_deref() == Some(version.version.as_str());
+            let described = version.described.clone();
+            let number = |text: &str| text.parse::<f64>().ok();
+            let latest = latest.as_deref().and_then(number);
+            let is_prerelease = number(&version.version).zip(latest).is_some_and(|(own, latest)| own > latest);
+            files.insert(file, VersionFile { version: version.version.clone(), is_latest, is_prerelease, described });
+        }
+    }
+    files
+}
+
+fn versioned(layers: &Layers<'_>, file: &SqlFile, version: VersionFile) -> DescribedDraft {
+    let mut described = sql_node(layers, file, ResourceType::Model, &mut HashMap::new());
+    let node = &mut described.draft.node;
+    let name = version.described.name.clone();
+    node.id = NodeId::new(format!("model.{}.{name}.v{}", node.package, version.version));
+    node.fqn.pop();
+    node.fqn.extend([name.clone(), format!("v{}", version.version)]);
+    described.draft.config = layers.of("models", &node.fqn);
+    described.draft.config.entry("alias").or_insert_with(|| format!("{name}_v{}", version.version).into());
+    node.name = name;
+    node.version = Some(version.version);
+    node.is_latest = version.is_latest;
+    node.is_prerelease = version.is_prerelease;
+    described.described = Some(version.described);
+    described
 }
 
 /// A node with what its properties file adds.
@@ -130,6 +207,9 @@ fn section_of(resource_type: ResourceType) -> &'static str {
         ResourceType::Source => "sources",
         ResourceType::Test => "data_tests",
         ResourceType::Analysis => "analyses",
+        ResourceType::Snapshot => "snapshots",
+        ResourceType::UnitTest => "unit_tests",
+        ResourceType::Exposure => "exposures",
     }
 }
 
@@ -148,6 +228,10 @@ fn blank(package: &str, resource_type: ResourceType, name: String, fqn: Vec<Stri
         config: crate::config::NodeConfig::default(),
         description: String::new(),
         columns: BTreeMap::new(),
+        constraints: Vec::new(),
+        version: None,
+        is_latest: false,
+        is_prerelease: false,
         raw_code: Arc::from(""),
         refs: Vec::new(),
         sources: Vec::new(),
@@ -222,6 +306,7 @@ fn add_described(linker: &mut Linker, layers: &Layers<'_>, described: DescribedD
     merge(&mut draft.config, &described.config);
     draft.node.description.clone_from(&described.description);
     draft.node.columns = columns(&described.columns);
+    draft.node.constraints.clone_from(&described.constraints);
     if draft.node.span.is_none() {
         draft.node.span = Some(described.span);
     }
@@ -296,11 +381,14 @@ fn add_test(
         column: column.map(|column| column.column.name.clone()),
         attached: tested.id.clone(),
     });
-    let mut path = tested.fqn.clone();
+    // A test stands where it is written, not where what it tests stands.
+    let written = linker.path_of(test.span);
+    let mut path = fqn(package, &layers.package.inside(&written));
     path.pop();
     path.push(built.name.clone());
     let mut node = blank(package, ResourceType::Test, built.name, path, kind);
     node.id = NodeId::new(format!("test.{package}.{}", built.id_suffix));
+    node.path = written;
     node.span = Some(test.span);
     node.file = Some(test.span.file);
     node.description.clone_from(&test.description);

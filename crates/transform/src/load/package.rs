@@ -29,6 +29,9 @@ pub(crate) struct LoadedPackage {
     pub analyses: Vec<SqlFile>,
     /// Paths of seed files, with the path inside their folder.
     pub seeds: Vec<(PathBuf, PathBuf)>,
+    pub snapshots: Vec<SqlFile>,
+    /// Files below `tests/fixtures`, which unit tests name.
+    pub fixtures: Vec<(PathBuf, Arc<str>)>,
     pub macro_files: Vec<(FileId, Arc<str>)>,
     pub docs: Vec<(String, String)>,
     pub properties: Properties,
@@ -36,7 +39,22 @@ pub(crate) struct LoadedPackage {
 
 impl LoadedPackage {
     pub(crate) fn definition(&self) -> Package {
-        Package { vars: self.file.vars.clone(), dispatch: self.file.dispatch.clone() }
+        Package {
+            vars: self.file.vars.clone(),
+            dispatch: self.file.dispatch.clone(),
+            on_run_start: self.file.on_run_start.clone(),
+            on_run_end: self.file.on_run_end.clone(),
+        }
+    }
+
+    /// A path of the package as its node names see it: inside the folder of its kind.
+    pub(crate) fn inside(&self, path: &Path) -> PathBuf {
+        let file = &self.file;
+        let folders =
+            [&file.model_paths, &file.seed_paths, &file.snapshot_paths, &file.test_paths, &file.analysis_paths];
+        let bases = folders.into_iter().flatten().map(|folder| self.root.join(folder));
+        let inside = bases.filter_map(|base| path.strip_prefix(base).ok().map(Path::to_path_buf)).next();
+        inside.unwrap_or_else(|| path.to_path_buf())
     }
 }
 
@@ -46,11 +64,14 @@ pub(crate) fn read_package(folder: &mut Folder<'_>, root: PathBuf, found: &mut D
     let (models, seeds) = (in_root(&file.model_paths), in_root(&file.seed_paths));
     let (tests, macros) = (in_root(&file.test_paths), in_root(&file.macro_paths));
     let analyses = in_root(&file.analysis_paths);
+    let snapshots = in_root(&file.snapshot_paths);
     let mut package = LoadedPackage {
         models: read_sql(folder, &models, |_, _| true, found),
-        tests: read_sql(folder, &tests, |path, below| !is_generic(path, below), found),
+        tests: read_sql(folder, &tests, |path, below| !is_generic(path, below) && !is_fixture(path, below), found),
         analyses: read_sql(folder, &analyses, |_, _| true, found),
         seeds: list_seeds(folder, &seeds),
+        snapshots: read_sql(folder, &snapshots, |_, _| true, found),
+        fixtures: read_fixtures(folder, &tests, found),
         macro_files: Vec::new(),
         docs: Vec::new(),
         properties: Properties::default(),
@@ -63,7 +84,7 @@ pub(crate) fn read_package(folder: &mut Folder<'_>, root: PathBuf, found: &mut D
     for sql in read_sql(folder, &tests, is_generic, found) {
         package.macro_files.push((sql.file, sql.text));
     }
-    let everywhere: Vec<PathBuf> = [models, seeds, tests, macros, analyses].concat();
+    let everywhere: Vec<PathBuf> = [models, seeds, tests, macros, analyses, snapshots].concat();
     read_properties(folder, &everywhere, &mut package, found);
     read_docs(folder, &everywhere, &mut package, found);
     package
@@ -110,6 +131,23 @@ fn read_sql(
         }
     }
     files
+}
+
+/// Rows of unit tests stand in a folder of their own.
+fn is_fixture(path: &Path, test_folder: &Path) -> bool {
+    path.strip_prefix(test_folder).is_ok_and(|inside| inside.starts_with("fixtures"))
+}
+
+fn read_fixtures(folder: &mut Folder<'_>, tests: &[PathBuf], found: &mut Diagnostics) -> Vec<(PathBuf, Arc<str>)> {
+    let mut fixtures = Vec::new();
+    for base in tests {
+        for path in folder.list(&base.join("fixtures"), &["csv", "sql"]) {
+            if let Some((_, text)) = folder.text(&path, found) {
+                fixtures.push((path, text));
+            }
+        }
+    }
+    fixtures
 }
 
 fn list_seeds(folder: &Folder<'_>, below: &[PathBuf]) -> Vec<(PathBuf, PathBuf)> {

@@ -18,6 +18,9 @@ pub(crate) struct ProjectFile {
     pub macro_paths: Vec<PathBuf>,
     pub analysis_paths: Vec<PathBuf>,
     pub docs_paths: Vec<PathBuf>,
+    pub snapshot_paths: Vec<PathBuf>,
+    pub on_run_start: Vec<String>,
+    pub on_run_end: Vec<String>,
     pub packages_path: PathBuf,
     pub vars: JsonMap,
     pub dispatch: Vec<(String, Vec<String>)>,
@@ -81,6 +84,9 @@ impl ProjectFile {
             macro_paths: one("macros"),
             analysis_paths: one("analyses"),
             docs_paths: Vec::new(),
+            snapshot_paths: one("snapshots"),
+            on_run_start: Vec::new(),
+            on_run_end: Vec::new(),
             packages_path: PathBuf::from("dbt_packages"),
             vars: JsonMap::new(),
             dispatch: Vec::new(),
@@ -100,6 +106,12 @@ impl ProjectFile {
                 "macro-paths" => file.macro_paths = paths(value),
                 "analysis-paths" => file.analysis_paths = paths(value),
                 "docs-paths" => file.docs_paths = paths(value),
+                "snapshot-paths" => file.snapshot_paths = paths(value),
+                "on-run-start" => file.on_run_start = crate::config::as_list(&value.to_json()),
+                "on-run-end" => file.on_run_end = crate::config::as_list(&value.to_json()),
+                "snapshots" => file.configs.push(("snapshots", value.clone())),
+                "unit_tests" => file.configs.push(("unit_tests", value.clone())),
+                "exposures" => file.configs.push(("exposures", value.clone())),
                 "packages-install-path" => {
                     file.packages_path = value.as_str().map_or(file.packages_path, PathBuf::from);
                 }
@@ -110,11 +122,6 @@ impl ProjectFile {
                 "tests" | "data_tests" => file.configs.push(("data_tests", value.clone())),
                 "sources" => file.configs.push(("sources", value.clone())),
                 "analyses" => file.configs.push(("analyses", value.clone())),
-                "on-run-start" | "on-run-end" if !is_empty(value) => found.push(
-                    Diagnostic::warning(format!("{} is not run yet", entry.key))
-                        .at(entry.key_span)
-                        .detail("Hooks around a whole run are read and left out; the models are built without them."),
-                ),
                 key if !KNOWN.contains(&key) => found.push(unknown_key(key).at(entry.key_span)),
                 _ => {}
             }
@@ -129,10 +136,6 @@ fn unknown_key(key: &str) -> Diagnostic {
         Some(near) => found.hint(format!("Did you mean '{near}'?")),
         None => found.hint("Remove it, or put values of your own under `vars:`."),
     }
-}
-
-fn is_empty(tree: &Tree) -> bool {
-    matches!(&tree.node, Node::Null) || matches!(&tree.node, Node::Sequence(items) if items.is_empty())
 }
 
 fn paths(tree: &Tree) -> Vec<PathBuf> {

@@ -1,5 +1,8 @@
 //! Properties files: what is said about models, seeds, sources and macros in YAML.
 
+pub(crate) mod unit_test;
+pub(crate) mod version;
+
 use headwater_project::tree::{Node, Tree};
 use headwater_project::{Diagnostic, Diagnostics, Span};
 
@@ -7,6 +10,8 @@ use crate::config::{as_list, plain_text};
 use crate::definitions::JsonMap;
 use crate::near::nearest;
 use crate::node::Column;
+use unit_test::UnitTestProperties;
+use version::VersionProperties;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Properties {
@@ -16,6 +21,18 @@ pub(crate) struct Properties {
     pub sources: Vec<SourceProperties>,
     pub macros: Vec<Described>,
     pub tests: Vec<Described>,
+    pub snapshots: Vec<Described>,
+    pub exposures: Vec<ExposureProperties>,
+    pub groups: Vec<String>,
+    pub unit_tests: Vec<UnitTestProperties>,
+}
+
+/// Something outside that reads models.
+#[derive(Clone, Debug)]
+pub(crate) struct ExposureProperties {
+    pub described: Described,
+    /// `ref(...)` and `source(...)` as written.
+    pub depends_on: Vec<String>,
 }
 
 /// A named thing with a description, configuration, columns and tests.
@@ -27,6 +44,11 @@ pub(crate) struct Described {
     pub config: JsonMap,
     pub columns: Vec<ColumnProperties>,
     pub tests: Vec<TestProperties>,
+    pub constraints: Vec<serde_json::Value>,
+    pub versions: Vec<VersionProperties>,
+    pub latest_version: Option<String>,
+    /// What a snapshot written in YAML alone reads: `ref('a')`.
+    pub relation: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -104,6 +126,13 @@ const MODEL_KEYS: &[&str] = &[
     "primary_entity",
     "derived_semantics",
     "metrics",
+    "relation",
+    "label",
+    "owner",
+    "maturity",
+    "url",
+    "depends_on",
+    "primary_key",
 ];
 
 const COLUMN_KEYS: &[&str] = &[
@@ -150,6 +179,13 @@ pub(crate) fn read(tree: &Tree, properties: &mut Properties, found: &mut Diagnos
             "analyses" => &mut properties.analyses,
             "macros" => &mut properties.macros,
             "data_tests" | "tests" => &mut properties.tests,
+            "snapshots" => &mut properties.snapshots,
+            "unit_tests" | "exposures" | "groups" => {
+                for item in list(&entry.value, &entry.key, found) {
+                    read_other(&entry.key, item, properties, found);
+                }
+                continue;
+            }
             "sources" => {
                 for item in list(&entry.value, "sources", found) {
                     read_source(item, &mut properties.sources, found);
@@ -170,7 +206,7 @@ pub(crate) fn read(tree: &Tree, properties: &mut Properties, found: &mut Diagnos
 fn report_section(key: &str, span: Span, found: &mut Diagnostics) {
     match key {
         "version" | "anchors" => {}
-        "snapshots" | "unit_tests" | "functions" => found.push(
+        "functions" => found.push(
             Diagnostic::warning(format!("'{key}' are not built yet"))
                 .at(span)
                 .detail("This section is read and left out; everything else in the file is used."),
@@ -205,17 +241,36 @@ fn described(tree: &Tree, keys: &[&str], found: &mut Diagnostics) -> Option<Desc
         return None;
     };
     check_keys(tree, keys, found);
-    if let Some(versions) = tree.entry("versions") {
-        found.push(Diagnostic::warning("model versions are not built yet").at(versions.key_span));
-    }
-    Some(Described {
+    let mut described = Described {
         name,
         span: tree.get("name").map_or(tree.span, |name| name.span),
         description: text(tree, "description"),
         config: config_of(tree, found),
         columns: tree.get("columns").map(|columns| read_columns(columns, found)).unwrap_or_default(),
         tests: read_tests(tree, found),
-    })
+        constraints: constraints(tree),
+        versions: Vec::new(),
+        latest_version: tree.get("latest_version").map(|version| plain_text(&version.to_json())),
+        relation: tree.get("relation").and_then(Tree::as_str).map(str::to_owned),
+    };
+    described.versions = version::read(tree, &described, found);
+    Some(described)
+}
+
+fn constraints(tree: &Tree) -> Vec<serde_json::Value> {
+    tree.get("constraints").map(Tree::items).unwrap_or_default().iter().map(Tree::to_json).collect()
+}
+
+fn read_other(section: &str, item: &Tree, properties: &mut Properties, found: &mut Diagnostics) {
+    match section {
+        "unit_tests" => properties.unit_tests.extend(unit_test::read(item, found)),
+        "groups" => properties.groups.extend(name_of(item)),
+        _ => {
+            let Some(described) = described(item, MODEL_KEYS, found) else { return };
+            let depends_on = item.get("depends_on").map(|calls| as_list(&calls.to_json())).unwrap_or_default();
+            properties.exposures.push(ExposureProperties { described, depends_on });
+        }
+    }
 }
 
 fn name_of(tree: &Tree) -> Option<String> {
@@ -249,7 +304,18 @@ fn text(tree: &Tree, key: &str) -> String {
 /// `config:` and the keys that used to stand beside it.
 fn config_of(tree: &Tree, found: &mut Diagnostics) -> JsonMap {
     let mut config = JsonMap::new();
-    for key in ["meta", "tags", "docs", "access", "group"] {
+    for key in [
+        "meta",
+        "tags",
+        "docs",
+        "access",
+        "group",
+        "freshness",
+        "loaded_at_field",
+        "loaded_at_query",
+        "contract",
+        "external",
+    ] {
         if let Some(value) = tree.get(key) {
             config.insert(key.to_owned(), value.to_json());
         }
@@ -268,6 +334,9 @@ fn config_of(tree: &Tree, found: &mut Diagnostics) -> JsonMap {
 fn read_columns(tree: &Tree, found: &mut Diagnostics) -> Vec<ColumnProperties> {
     let mut columns = Vec::new();
     for item in list(tree, "columns", found) {
+        if item.get("include").is_some() {
+            continue;
+        }
         let Some(name) = name_of(item) else {
             found.push(Diagnostic::error("a column without a name").at(item.span).hint("Add `name:`."));
             continue;
@@ -278,6 +347,8 @@ fn read_columns(tree: &Tree, found: &mut Diagnostics) -> Vec<ColumnProperties> {
             name,
             description: text(item, "description"),
             data_type: item.get("data_type").and_then(|value| value.as_str().map(str::to_owned)),
+            constraints: constraints(item),
+            position: columns.len(),
             tags: config.get("tags").map(as_list).unwrap_or_default(),
             meta: config.get("meta").and_then(|meta| meta.as_object().cloned()).unwrap_or_default(),
         };

@@ -209,10 +209,7 @@ fn plans_that_cannot_be_carried_out_are_refused() {
     for (config, message) in [
         ("materialized='tabel'", "m has the unknown materialized 'tabel'"),
         ("materialized='incremental', incremental_strategy='insert_overwrite'", "m overwrites partitions and has none"),
-        (
-            "materialized='incremental', incremental_strategy='microbatch'",
-            "m uses the strategy microbatch, which is not built yet",
-        ),
+        ("materialized='incremental', incremental_strategy='microbatch'", "m uses microbatches and has no event_time"),
         ("materialized='incremental', incremental_strategy='mrege'", "m has the unknown incremental_strategy 'mrege'"),
         ("materialized='incremental', on_schema_change='x'", "m has the unknown on_schema_change 'x'"),
     ] {
@@ -352,7 +349,8 @@ fn the_hash_follows_everything_the_sql_is_made_of() {
 #[test]
 fn the_manifest_names_nodes_and_their_neighbours() {
     let fixture = load_text("=== models/a.sql\nselect 1\n=== models/m.sql\nselect * from {{ ref('a') }}").clean();
-    let compiled = std::collections::BTreeMap::from([(fixture.id("m"), fixture.compile("m"))]);
+    let sql = fixture.compile("m").sql;
+    let compiled = std::collections::BTreeMap::from([("model.shop.m", sql.as_str())]);
     let manifest =
         crate::artifact::manifest::manifest(&fixture.project, &compiled, String::from("now"), String::from("id"));
     assert_eq!(manifest.child_map["model.shop.a"], ["model.shop.m"]);

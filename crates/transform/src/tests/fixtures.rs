@@ -75,6 +75,7 @@ impl Fixture {
             invocation_id: String::from("an-invocation"),
             full_refresh,
             command: String::from("build"),
+            ..RunContext::default()
         };
         let compiled = self.project.compile(&self.id(name), &warehouse, &run);
         compiled.map_err(|found| found.iter().map(|diagnostic| diagnostic.render(&self.files)).collect())

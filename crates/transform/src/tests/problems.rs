@@ -47,7 +47,7 @@ fn an_unknown_macro_gets_a_suggestion_at_its_column() {
     check(
         "=== macros/m.sql\n{% macro add_all(x) %}{{ x }}{% endmacro %}\n=== models/a.sql\nselect {{ [1][0] }},\n  {{ ad_all(1) }}",
         "
-error: 'ad_all' is undefined
+warning: 'ad_all' is undefined
   --> models/a.sql:2:6
   This happened while reading model.shop.a.
   hint: Did you mean 'add_all'?
@@ -86,16 +86,17 @@ fn an_endless_template_ends() {
 }
 
 #[test]
-fn missing_variables_say_how_to_set_them() {
-    check(
-        "=== models/a.sql\nselect {{ var('x') }}",
-        "
+fn missing_variables_break_the_model_that_reads_them_and_no_other() {
+    let fixture = load_text("=== models/a.sql\nselect {{ var('x') }}\n=== models/b.sql\nselect 1").clean();
+    let text = fixture.try_compile("a", &std::sync::Arc::default(), false).expect_err("a variable is missing");
+    let expected = "
 error: variable 'x' is not set and has no default here
   --> models/a.sql:1:11
-  This happened while reading model.shop.a.
+  This happened while compiling model.shop.a.
   hint: Set it under `vars:` in dbt_project.yml, pass it with --vars, or give var() a default.
-",
-    );
+";
+    assert_eq!(text, expected.trim_start());
+    assert_eq!(fixture.compile("b").sql, "select 1");
 }
 
 #[test]

@@ -1,0 +1,150 @@
+//! The commands a dbt user types besides building: `parse`, `debug`, `clean`, `deps`, `retry`, `run-operation`,
+//! `source freshness`, `docs generate`.
+
+use std::path::{Component, Path, PathBuf};
+
+use headwater_app::{Project, retry_request};
+use headwater_project::Failure;
+use headwater_project::tree;
+
+use super::{Context, Stop, build, selection};
+use crate::args::{DocsAction, RunOperation, SourceAction};
+use crate::signals::Interrupt;
+
+pub(super) async fn parse(context: &Context) -> Result<(), Stop> {
+    let instance = context.reader().await?;
+    let folder = instance.write_manifest(false).await?;
+    context.printer.words(&format!("Wrote {}.", folder.join("manifest.json").display()));
+    Ok(())
+}
+
+pub(super) async fn debug(context: &Context) -> Result<(), Stop> {
+    let instance = context.reader().await?;
+    let project = instance.project();
+    for (what, value) in project.facts() {
+        context.printer.line(&format!("{what}: {value}"))?;
+    }
+    context.printer.words("All checks passed.");
+    Ok(())
+}
+
+pub(super) async fn docs(context: &Context, action: DocsAction) -> Result<(), Stop> {
+    match action {
+        DocsAction::Generate => {
+            let instance = context.reader().await?;
+            let folder = instance.generate_docs().await?;
+            context.printer.words(&format!("Wrote manifest.json and catalog.json to {}.", folder.display()));
+            Ok(())
+        }
+        DocsAction::Serve => Err(Failure::user("the documentation is part of the web pages")
+            .with_hint("`headwater up` serves them: open the lineage and the assets of the project there.")
+            .into()),
+    }
+}
+
+pub(super) async fn source(context: &Context, action: SourceAction) -> Result<(), Stop> {
+    let SourceAction::Freshness(select) = action;
+    let instance = context.reader().await?;
+    let found = instance.source_freshness(&selection(select)).await?;
+    let mut bad = false;
+    for source in &found {
+        bad |= !matches!(source.status, "pass" | "warn");
+        let age = source.age_seconds.map_or_else(String::new, |age| format!(", {:.0} s old", age));
+        context.printer.line(&format!("{} freshness of {}{age}", source.status.to_uppercase(), source.name))?;
+        if let Some(failure) = &source.failure {
+            context.printer.step_failure("source", &source.name, failure);
+        }
+    }
+    if bad { Err(Stop::Findings) } else { Ok(()) }
+}
+
+pub(super) async fn run_operation(context: &Context, operation: RunOperation) -> Result<(), Stop> {
+    let instance = context.writer().await?;
+    let arguments = match &operation.args {
+        None => serde_json::Map::new(),
+        Some(text) => mapping(text)?,
+    };
+    let report = instance.run_operation(&operation.name, arguments).await?;
+    match report.failure {
+        None => Ok(()),
+        Some(failure) => {
+            context.printer.step_failure("macro", &report.name, &failure);
+            Err(Stop::Findings)
+        }
+    }
+}
+
+fn mapping(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, Failure> {
+    let mut files = headwater_project::Files::default();
+    let file = files.add("--args", text);
+    let (tree, found) = tree::parse(file, text);
+    match (found.found.first(), tree.to_json()) {
+        (None, serde_json::Value::Object(map)) => Ok(map),
+        _ => {
+            Err(Failure::user("--args is not a mapping").with_hint("Write it as YAML or JSON: --args '{name: value}'."))
+        }
+    }
+}
+
+pub(super) async fn retry(context: &Context) -> Result<(), Stop> {
+    let instance = context.writer().await?;
+    let request = retry_request(&instance.target_folder())?;
+    let interrupt = Interrupt::listen(&context.printer)?;
+    let report = build::run(context, &instance, request, &interrupt).await?;
+    if report.succeeded { Ok(()) } else { Err(Stop::Findings) }
+}
+
+/// Removes what `clean-targets` names, inside the project only.
+pub(super) fn clean(context: &Context) -> Result<(), Stop> {
+    let project = Project::load(&context.open)?;
+    for target in project.clean_targets() {
+        let path = Path::new(&target);
+        let leaves = path.is_absolute() || path.components().any(|part| matches!(part, Component::ParentDir));
+        if leaves || matches!(target.as_str(), "" | "." | "models" | "seeds" | "macros" | "tests" | "snapshots") {
+            return Err(Failure::user(format!("`{target}` is not removed: it is the project, or outside of it"))
+                .with_hint("Name folders of what is made again, such as `target`, under clean-targets.")
+                .into());
+        }
+        let folder = project.root_folder().join(path);
+        if folder.is_dir() {
+            std::fs::remove_dir_all(&folder)?;
+            context.printer.words(&format!("Removed {target}."));
+        }
+    }
+    Ok(())
+}
+
+/// Puts local packages of packages.yml into the package folder.
+pub(super) fn deps(context: &Context) -> Result<(), Stop> {
+    let project = Project::load(&context.open)?;
+    for package in project.packages()? {
+        let from = project.root_folder().join(&package.folder);
+        let to = project.root_folder().join(project.packages_folder()).join(&package.name);
+        if from == to {
+            continue;
+        }
+        if to.exists() {
+            std::fs::remove_dir_all(&to)?;
+        }
+        copy(&from, &to)?;
+        context.printer.words(&format!("Installed {} from {}.", package.name, package.folder.display()));
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &PathBuf) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_str(), Some("target" | "logs" | "dbt_packages" | ".headwater" | ".git")) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to.join(&name))?;
+        } else {
+            std::fs::copy(entry.path(), to.join(&name))?;
+        }
+    }
+    Ok(())
+}

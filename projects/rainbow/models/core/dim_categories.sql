@@ -1,0 +1,1 @@
+select id, name, description from {{ ref('stg_categories') }}

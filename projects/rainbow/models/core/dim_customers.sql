@@ -1,0 +1,1 @@
+{{ dimension('customer_history', ['first_name', 'last_name', 'email']) }}

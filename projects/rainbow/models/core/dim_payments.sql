@@ -1,0 +1,1 @@
+{{ dimension('payment_history', ['name', 'type']) }}

@@ -1,0 +1,1 @@
+{{ dimension('seller_history', ['name', 'link', 'is_best_store']) }}

@@ -1,0 +1,3 @@
+select id, name, created_at, updated_at
+from {{ ref('brands') }}
+where deleted_at is null
