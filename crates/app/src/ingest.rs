@@ -2,6 +2,7 @@
 
 mod lake_sink;
 mod pipelines;
+mod tables;
 
 use std::sync::Arc;
 

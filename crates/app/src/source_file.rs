@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use headwater_connectors::files::FilesConfig;
+use headwater_connectors::postgres::PostgresConfig;
 use headwater_project::config::{ByteSize, DurationText};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,6 +16,8 @@ pub(crate) enum SourceConfig {
     Generator(GeneratorConfig),
     /// Files of a folder.
     Files(FilesSourceConfig),
+    /// Tables of a PostgreSQL database.
+    Postgres(PostgresSourceConfig),
 }
 
 impl SourceConfig {
@@ -22,6 +25,15 @@ impl SourceConfig {
         match self {
             Self::Generator(config) => &config.name,
             Self::Files(config) => &config.name,
+            Self::Postgres(config) => &config.name,
+        }
+    }
+
+    /// Name of the connection it reads through.
+    pub(crate) fn connection(&self) -> Option<&String> {
+        match self {
+            Self::Generator(_) | Self::Files(_) => None,
+            Self::Postgres(config) => Some(&config.from.connection),
         }
     }
 }
@@ -48,6 +60,22 @@ impl FilesSourceConfig {
     pub(crate) fn table(&self) -> &str {
         self.table.as_deref().unwrap_or(&self.name)
     }
+}
+
+/// Tables of a PostgreSQL database.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PostgresSourceConfig {
+    /// Name of the source: its tables are `<name>.<table>`.
+    pub(crate) name: String,
+    /// What the source holds.
+    #[expect(dead_code, reason = "for readers of the file; a page that shows sources will show it")]
+    pub(crate) description: Option<String>,
+    /// Which tables, and how they are followed.
+    pub(crate) from: PostgresConfig,
+    /// When what was taken is committed.
+    #[serde(default)]
+    pub(crate) rotate: RotateConfig,
 }
 
 /// Simulated events.

@@ -125,6 +125,11 @@ pub(crate) enum Command {
     Up(Up),
     /// See a whole project at work: backlog, lake, models, dashboards, then live.
     Demo(Demo),
+    /// List the project's connections, or see whether they answer.
+    Connections {
+        #[command(subcommand)]
+        action: Option<ConnectionsAction>,
+    },
     /// Say who may log in to the HTTP API; nobody needs to while there is no user.
     Users {
         #[command(subcommand)]
@@ -327,6 +332,18 @@ pub(crate) enum UsersAction {
     },
     /// Remove a user or token; its sessions end at once.
     Remove { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConnectionsAction {
+    /// List connections.
+    List,
+    /// Connect and say what is there.
+    Test {
+        /// Connections to test; all when none is named.
+        #[arg(value_name = "CONNECTION")]
+        names: Vec<String>,
+    },
 }
 
 /// What somebody may do: look, also start runs, everything.

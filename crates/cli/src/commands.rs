@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod completions;
+mod connections;
 mod dashboards;
 mod demo;
 mod doctor;
@@ -129,6 +130,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<(), Stop> 
         Command::Tables { name } => Box::pin(tables::tables(&context, name)).await,
         Command::Up(up) => Box::pin(up::up(&context, up)).await,
         Command::Demo(demo) => Box::pin(demo::demo(&context, demo)).await,
+        Command::Connections { action } => connections::connections(&context, action),
         Command::Users { action } => users::users(&context, action),
         Command::Doctor => Box::pin(doctor::doctor(&context)).await,
         Command::Maintain => Box::pin(doctor::maintain(&context)).await,

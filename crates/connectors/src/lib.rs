@@ -4,3 +4,4 @@
 //! `headwater_ingest::source::Source` and brings the configuration a user writes for it; `app` opens it.
 
 pub mod files;
+pub mod postgres;

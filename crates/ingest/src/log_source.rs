@@ -89,8 +89,8 @@ impl LogSource {
 }
 
 impl Source for LogSource {
-    fn codec(&self) -> Codec {
-        self.codec
+    fn codec(&self) -> Option<Codec> {
+        Some(self.codec)
     }
 
     fn provenance(&self) -> Provenance {

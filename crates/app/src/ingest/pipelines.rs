@@ -18,7 +18,7 @@ use headwater_lake::{Owner, PipelineWriter, Progress, StageOptions, TableName};
 use headwater_project::{Classify, Failure};
 use headwater_sim::Generator;
 
-use super::PipelineHandle;
+use super::{PipelineHandle, tables};
 use super::lake_sink::{LakeRawStore, LakeSink};
 use crate::generators::{Pin, Settings};
 use crate::instance::Instance;
@@ -46,19 +46,20 @@ pub(crate) async fn plan(instance: &Instance, sources: &[String], mode: Mode) ->
         match &source.config {
             SourceConfig::Generator(config) => planned.extend(topics(instance, config, mode)?),
             SourceConfig::Files(config) => planned.push(files(instance, config, mode).await?),
+            SourceConfig::Postgres(config) => planned.extend(tables::postgres(instance, config, mode)?),
         }
     }
     Ok(planned)
 }
 
-fn options(rotate: RotateConfig) -> PipelineOptions {
+pub(super) fn options(rotate: RotateConfig) -> PipelineOptions {
     PipelineOptions {
         rotation: Rotation { rows: rotate.rows, bytes: rotate.bytes.0, interval: rotate.every.0 },
         ..PipelineOptions::default()
     }
 }
 
-fn planned(pipeline: Pipeline, source: &str, table: &TableName) -> Planned {
+pub(super) fn planned(pipeline: Pipeline, source: &str, table: &TableName) -> Planned {
     let handle = PipelineHandle {
         source: source.to_owned(),
         table: table.to_string(),

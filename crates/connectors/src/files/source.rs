@@ -276,8 +276,8 @@ impl Reading {
 }
 
 impl Source for FilesSource {
-    fn codec(&self) -> Codec {
-        self.config.codec()
+    fn codec(&self) -> Option<Codec> {
+        Some(self.config.codec())
     }
 
     fn provenance(&self) -> Provenance {
