@@ -296,3 +296,6 @@ impl Pace {
         ahead.clamp(Duration::from_millis(1), LONGEST_SLEEP)
     }
 }
+
+#[cfg(test)]
+mod tests;
