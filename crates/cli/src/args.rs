@@ -76,8 +76,11 @@ pub(crate) enum Command {
     /// Take what sources hold now into the lake, then stop.
     Ingest {
         /// Sources to read; all when none is named.
-        #[arg(value_name = "SOURCE")]
+        #[arg(value_name = "SOURCE", required_if_eq("restart", "true"))]
         sources: Vec<String>,
+        /// Begin the stream of a captured database anew, with a new slot and new copies of its tables.
+        #[arg(long)]
+        restart: bool,
     },
     /// Look into the topics of the local log.
     Topics {

@@ -115,7 +115,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<(), Stop> 
         Command::Check => check::check(&context),
         Command::Schema { kind } => check::schema(&context, kind.as_deref()),
         Command::Generate(generate) => Box::pin(generate::generate(&context, generate)).await,
-        Command::Ingest { sources } => Box::pin(ingest::ingest(&context, &sources)).await,
+        Command::Ingest { sources, restart } => Box::pin(ingest::ingest(&context, &sources, restart)).await,
         Command::Topics { action } => Box::pin(topics::topics(&context, action)).await,
         Command::Build(build) => Box::pin(build::build(&context, BuildCommand::Build, build)).await,
         Command::Run(build) => Box::pin(build::build(&context, BuildCommand::Run, build)).await,

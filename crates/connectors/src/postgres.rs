@@ -4,6 +4,7 @@
 //! Arrow, and logical replication with a decoder of our own.
 
 mod calendar;
+mod capture;
 mod catalog;
 mod chunk;
 mod column;
@@ -12,12 +13,14 @@ mod copy;
 mod error;
 mod incremental;
 mod numeric;
+mod pgoutput;
 mod probe;
 mod snapshot;
 mod table_copy;
 mod target;
 mod wire;
 
+pub use capture::{CaptureSource, progress_keys, table_keys};
 pub use config::{CursorConfig, Mode, PostgresConfig, TableConfig};
 pub use incremental::{IncrementalSource, cursor_key};
 pub use probe::probe;

@@ -73,6 +73,10 @@ pub struct Boundary {
 pub struct Resume {
     pub progress: Positions,
     pub tables: Vec<Positions>,
+    /// Of the logs of changes, which are committed before their tables: their rows up to there are not to come again.
+    pub logs: Vec<Positions>,
+    /// Columns of the current tables, where there are tables.
+    pub schemas: Vec<Option<SchemaRef>>,
 }
 
 /// A stream of changes of several tables.
@@ -198,7 +202,8 @@ impl CapturePipeline {
             };
             failures = if self.commits() > commits { 1 } else { failures.saturating_add(1) };
             let (first, longest) = self.backoff;
-            let wait = wait.max(first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(20))).min(longest));
+            let wait =
+                wait.max(first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(20))).min(longest));
             if tokio::time::timeout(wait, stop.cancelled()).await.is_ok() {
                 return Err(failure);
             }
@@ -218,10 +223,11 @@ impl CapturePipeline {
     }
 
     async fn attempt(&mut self, stop: &CancellationToken) -> Result<Ended, Failure> {
-        let mut from = Resume { progress: self.progress.open().await?, tables: Vec::new() };
+        let mut from = Resume { progress: self.progress.open().await?, ..Resume::default() };
         for table in &mut self.tables {
-            table.log.open().await?;
+            from.logs.push(table.log.open().await?);
             from.tables.push(table.current.open().await?);
+            from.schemas.push(table.current.schema());
         }
         let (pieces, arriving) = mpsc::channel(2);
         let (acknowledge, acknowledged) = std::sync::mpsc::channel();
@@ -258,7 +264,7 @@ impl CapturePipeline {
                 self.commit(&mut pending, &boundary).await?;
                 fault::point("cdc.all_committed_before_ack").map_err(|error| Error::from(error).failure())?;
                 // A reader that has failed by itself no longer listens.
-                drop(acknowledge.send(boundary.acknowledge));
+                acknowledge.send(boundary.acknowledge).unwrap_or_default();
             }
         }
         Ok(())

@@ -14,6 +14,7 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
 use futures::TryStreamExt;
+use object_store::ObjectStore;
 use object_store::path::Path;
 use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStream};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
@@ -101,7 +102,7 @@ impl PipelineWriter {
         let mut kept_cells = KeptCells::new(changes);
         let mut rest = Vec::with_capacity(working.files.len());
         for file in std::mem::take(&mut working.files) {
-            if keys.may_be_in(&file) && self.holds_a_key(&file, &keys).await? {
+            if keys.may_be_in(&file) && self.reader().holds_a_key(&file, &keys).await? {
                 self.rewrite(&file, &keys, &mut kept_cells).await?;
             } else {
                 rest.push(file);
@@ -119,21 +120,10 @@ impl PipelineWriter {
         Ok(())
     }
 
-    /// Reads the key alone: most candidates turn out not to hold any.
-    async fn holds_a_key(&self, file: &DataFile, keys: &KeySet) -> Result<bool> {
-        let mut rows = self.open_file(file, Some(keys.columns())).await?;
-        while let Some(batch) = rows.try_next().await? {
-            if keys.find(&batch)?.iter().any(Option::is_some) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// Stages what of a file stays.
     async fn rewrite(&mut self, file: &DataFile, keys: &KeySet, kept_cells: &mut KeptCells) -> Result<()> {
         let schema = Arc::clone(self.table.schema());
-        let mut rows = self.open_file(file, None).await?;
+        let mut rows = self.reader().open(file, None).await?;
         while let Some(batch) = rows.try_next().await? {
             // Columns the file was written without are NULL.
             let batch = to_storable(&batch, &schema)?;
@@ -146,14 +136,37 @@ impl PipelineWriter {
         Ok(())
     }
 
-    async fn open_file(
+    fn reader(&self) -> FileReader {
+        FileReader { store: self.lake.object_store(), folder: self.table.name().path() }
+    }
+}
+
+/// Reads data files of a table, apart from its writer: files in the making cannot be shared between threads, which a borrow
+/// across an await would need.
+struct FileReader {
+    store: Arc<dyn ObjectStore>,
+    folder: Path,
+}
+
+impl FileReader {
+    /// Reads the key alone: most candidates turn out not to hold any.
+    async fn holds_a_key(&self, file: &DataFile, keys: &KeySet) -> Result<bool> {
+        let mut rows = self.open(file, Some(keys.columns())).await?;
+        while let Some(batch) = rows.try_next().await? {
+            if keys.find(&batch)?.iter().any(Option::is_some) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn open(
         &self,
         file: &DataFile,
         columns: Option<&[String]>,
     ) -> Result<ParquetRecordBatchStream<ParquetObjectReader>> {
-        let folder = self.table.name().path();
-        let location = Path::from_iter(folder.parts().chain(Path::from(file.path.as_str()).parts()));
-        let reader = ParquetObjectReader::new(self.lake.object_store(), location).with_file_size(file.size);
+        let location = Path::from_iter(self.folder.parts().chain(Path::from(file.path.as_str()).parts()));
+        let reader = ParquetObjectReader::new(Arc::clone(&self.store), location).with_file_size(file.size);
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
         let builder = match columns {
             Some(columns) => {
@@ -172,7 +185,8 @@ fn key_schema(table: &Schema, key: &[String]) -> Result<SchemaRef> {
     let mut fields = Vec::with_capacity(key.len());
     for name in key {
         let field = table.field_with_name(name);
-        fields.push(field.map_err(|_| LakeError::Internal(format!("key column `{name}` is not in the table")))?.clone());
+        fields
+            .push(field.map_err(|_| LakeError::Internal(format!("key column `{name}` is not in the table")))?.clone());
     }
     Ok(Arc::new(Schema::new(fields)))
 }

@@ -127,11 +127,8 @@ impl LakeSink {
 
 pub(crate) fn keyed_rows(changes: KeyedChanges) -> KeyedRows {
     let KeyedChanges { key, rows, removed, unchanged } = changes;
-    let kept = unchanged.into_iter().map(|cells| Unchanged {
-        row: cells.row,
-        columns: cells.columns,
-        before: cells.before,
-    });
+    let kept =
+        unchanged.into_iter().map(|cells| Unchanged { row: cells.row, columns: cells.columns, before: cells.before });
     KeyedRows { key, rows, removed, unchanged: kept.collect() }
 }
 

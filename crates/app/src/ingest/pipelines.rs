@@ -7,10 +7,11 @@ use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use headwater_connectors::files::{FilesSource, TakenFile};
+use headwater_ingest::capture::CapturePipeline;
 use headwater_ingest::codec::Codec;
 use headwater_ingest::log::EventLog;
 use headwater_ingest::log_source::LogSource;
-use headwater_ingest::pipeline::{Pipeline, PipelineOptions, Rotation};
+use headwater_ingest::pipeline::{MetricsHandle, Pipeline, PipelineOptions, Rotation};
 use headwater_ingest::position::{files_key, log_key};
 use headwater_ingest::schema::{SOURCE_FILE_COLUMN, with_provenance};
 use headwater_ingest::source::Source;
@@ -18,8 +19,8 @@ use headwater_lake::{Owner, PipelineWriter, Progress, StageOptions, TableName};
 use headwater_project::{Classify, Failure};
 use headwater_sim::Generator;
 
-use super::{PipelineHandle, tables};
 use super::lake_sink::{LakeRawStore, LakeSink};
+use super::{PipelineHandle, tables};
 use crate::generators::{Pin, Settings};
 use crate::instance::Instance;
 use crate::source_file::{FilesSourceConfig, GeneratorConfig, RotateConfig, SourceConfig};
@@ -31,9 +32,16 @@ pub(crate) enum Mode {
     Forever,
 }
 
+/// Something to run, and the tables it fills as others see them.
 pub(crate) struct Planned {
-    pub(crate) pipeline: Pipeline,
-    pub(crate) handle: PipelineHandle,
+    pub(crate) work: Work,
+    pub(crate) handles: Vec<PipelineHandle>,
+}
+
+/// Large, and kept in one place.
+pub(crate) enum Work {
+    Table(Box<Pipeline>),
+    Capture(Box<CapturePipeline>),
 }
 
 /// The pipelines of the named sources; of all when none is named.
@@ -60,13 +68,12 @@ pub(super) fn options(rotate: RotateConfig) -> PipelineOptions {
 }
 
 pub(super) fn planned(pipeline: Pipeline, source: &str, table: &TableName) -> Planned {
-    let handle = PipelineHandle {
-        source: source.to_owned(),
-        table: table.to_string(),
-        metrics: pipeline.metrics(),
-        ended: Arc::new(Mutex::new(None)),
-    };
-    Planned { pipeline, handle }
+    let handle = handle(source, table, pipeline.metrics());
+    Planned { work: Work::Table(Box::new(pipeline)), handles: vec![handle] }
+}
+
+pub(super) fn handle(source: &str, table: &TableName, metrics: MetricsHandle) -> PipelineHandle {
+    PipelineHandle { source: source.to_owned(), table: table.to_string(), metrics, ended: Arc::new(Mutex::new(None)) }
 }
 
 /// One pipeline per topic of a generator.

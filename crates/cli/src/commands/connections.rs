@@ -8,19 +8,19 @@ use crate::args::ConnectionsAction;
 use crate::print::{Align, Table};
 
 pub(super) fn connections(context: &Context, action: Option<ConnectionsAction>) -> Result<(), Stop> {
-    let project = Project::load(&context.open)?;
     match action.unwrap_or(ConnectionsAction::List) {
-        ConnectionsAction::List => list(context, &project),
-        ConnectionsAction::Test { names } => test(context, &project, &names),
+        ConnectionsAction::List => list(context, &Project::load(&context.open)?),
+        // A variable that is not set is a finding, and the reason why nobody can log in.
+        ConnectionsAction::Test { names } => test(context, &context.sound_project()?, &names),
     }
 }
 
 fn list(context: &Context, project: &Project) -> Result<(), Stop> {
     let connections = project.connections();
     if context.printer.json {
-        let listed = connections.iter().map(
-            |one| json!({"name": one.name, "kind": one.kind, "address": one.address, "used_by": one.used_by}),
-        );
+        let listed = connections
+            .iter()
+            .map(|one| json!({"name": one.name, "kind": one.kind, "address": one.address, "used_by": one.used_by}));
         return Ok(context.printer.json(&listed.collect::<Vec<_>>())?);
     }
     let mut table = Table::new(&[

@@ -29,7 +29,10 @@ pub(crate) enum Kind {
     Oid,
     Float4,
     Float8,
-    Decimal { precision: u8, scale: i8 },
+    Decimal {
+        precision: u8,
+        scale: i8,
+    },
     Date,
     Timestamp,
     TimestampTz,
@@ -240,7 +243,7 @@ impl Column {
         Some(())
     }
 
-    fn unfit(&self, value: &str) -> PgError {
+    pub(crate) fn unfit(&self, value: &str) -> PgError {
         let value = value.chars().take(64).collect();
         PgError::Value { column: self.name.clone(), value, data_type: self.kind.data_type().to_string() }
     }
@@ -327,7 +330,12 @@ mod tests {
         check(Kind::Float8, &f64::NEG_INFINITY.to_be_bytes(), "-Infinity", Some("-inf"));
         check(Kind::Date, &0_i32.to_be_bytes(), "2000-01-01", Some("2000-01-01"));
         check(Kind::Date, &i32::MAX.to_be_bytes(), "infinity", None);
-        check(Kind::TimestampTz, &1_i64.to_be_bytes(), "2000-01-01 00:00:00.000001+00", Some("2000-01-01T00:00:00.000001Z"));
+        check(
+            Kind::TimestampTz,
+            &1_i64.to_be_bytes(),
+            "2000-01-01 00:00:00.000001+00",
+            Some("2000-01-01T00:00:00.000001Z"),
+        );
         check(Kind::Timestamp, &i64::MIN.to_be_bytes(), "-infinity", None);
         check(Kind::Bytea, &[0, 0xab], "\\x00ab", Some("00ab"));
         check(Kind::Jsonb, b"\x01{\"a\": 1}", "{\"a\": 1}", Some("{\"a\": 1}"));

@@ -48,14 +48,6 @@ impl PgError {
     pub(crate) fn refused(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Refused { message: message.into(), hint: hint.into() }
     }
-
-    /// The server's own code of an error it reported.
-    pub(crate) fn code(&self) -> Option<&str> {
-        match self {
-            Self::Server { code, .. } => Some(code),
-            _ => None,
-        }
-    }
 }
 
 /// Classes of SQLSTATE that another try may get past: connection, rollback, resources, operator intervention, system,
@@ -79,11 +71,13 @@ impl Classify for PgError {
             Self::Refused { hint, .. } => return Some(hint.clone()),
             Self::Server { code, .. } if code.starts_with("28") => "Check user and password of the connection.",
             Self::Server { code, .. } if code == "42501" => "Grant the role SELECT on the table.",
-            Self::NoTls => "Set `tls: off` for the connection if its network can be trusted, or enable ssl on the server.",
+            Self::NoTls => {
+                "Set `tls: off` for the connection if its network can be trusted, or enable ssl on the server."
+            }
             Self::Tls(_) => "Give the certificate authority of the server as `ca_file`.",
             Self::NoPassword => "Write `password: \"${NAME}\"` and set NAME in the environment.",
             Self::NoSuchTable(_) => "Write it as schema.table, exactly as the database spells it.",
-            Self::Value { .. } => "Read the column as text: `columns: {NAME: text}` at the table.",
+            Self::Value { .. } => "Keep the column as text: list it under `as_text` of the table.",
             _ => return None,
         };
         Some(text.to_owned())

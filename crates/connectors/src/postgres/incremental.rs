@@ -87,7 +87,8 @@ impl IncrementalSource {
         let mut columns = table.column_types();
         let cursor = columns.iter().position(|column| column.name == config.column).unwrap_or_default();
         let described = table.columns.get(cursor).ok_or(PgError::Protocol("a table without columns"))?;
-        let after = self.position.map(|position| cursor_value(described.column.kind, start(position, config, described)));
+        let after =
+            self.position.map(|position| cursor_value(described.column.kind, start(position, config, described)));
         let after = after.transpose()?;
         self.report_nulls(&mut connection, &table, described)?;
         let mut list = table.select_list();
@@ -116,12 +117,18 @@ impl IncrementalSource {
             return Ok(());
         }
         let name = quoted_name(&cursor.column.name);
-        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE {name} IS NULL LIMIT 1000) AS n", table.quoted());
+        let sql =
+            format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE {name} IS NULL LIMIT 1000) AS n", table.quoted());
         let found = connection.query(&sql)?;
         let rows = found.first(0).unwrap_or("0");
         if rows != "0" {
             let rows = if rows == "1000" { "1000 or more" } else { rows };
-            tracing::warn!(table = self.of.table, rows, column = cursor.column.name, "rows without a cursor are not read");
+            tracing::warn!(
+                table = self.of.table,
+                rows,
+                column = cursor.column.name,
+                "rows without a cursor are not read"
+            );
         }
         Ok(())
     }
@@ -194,7 +201,9 @@ fn cursor_number(values: &dyn Array, row: usize) -> Result<i64> {
     let value = values.slice(row, 1);
     let value = match value.data_type() {
         DataType::Date32 => cast(&cast(&value, &DataType::Int32)?, &DataType::Int64)?,
-        DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Timestamp(_, _) => cast(&value, &DataType::Int64)?,
+        DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Timestamp(_, _) => {
+            cast(&value, &DataType::Int64)?
+        }
         _ => {
             let hint = "Choose a column of whole numbers, dates or timestamps.";
             return Err(PgError::refused("the cursor column has a type that cannot be followed", hint).into());
@@ -220,8 +229,7 @@ impl Source for IncrementalSource {
     }
 
     fn next_batch(&mut self, limits: &ReadLimits, _: RecordBuffer) -> Result<Next> {
-        let due =
-            self.polled.is_none_or(|polled| self.of.clock.monotonic().saturating_sub(polled) >= self.every);
+        let due = self.polled.is_none_or(|polled| self.of.clock.monotonic().saturating_sub(polled) >= self.every);
         let mut poll = match self.running.take() {
             Some(poll) => poll,
             None if due => self.begin()?,

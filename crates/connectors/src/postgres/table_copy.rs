@@ -66,10 +66,18 @@ impl TableCopy {
         let parallel = plan.parallel.clamp(1, plan.chunks.len().max(1));
         let waiting = plan.chunks.iter().cloned().map(|chunk| (chunk, 0)).collect();
         let began = plan.clock.monotonic();
-        let shared = Shared { plan, waiting: Mutex::new(waiting), done: AtomicUsize::new(0), read: AtomicU64::new(0), began, stop: AtomicBool::new(false) };
+        let shared = Shared {
+            plan,
+            waiting: Mutex::new(waiting),
+            done: AtomicUsize::new(0),
+            read: AtomicU64::new(0),
+            began,
+            stop: AtomicBool::new(false),
+        };
         let shared = Arc::new(shared);
         let (sender, pieces) = sync_channel(1);
-        let mut copy = Self { shared: Arc::clone(&shared), pieces: Some(pieces), workers: Vec::new(), ready: VecDeque::new() };
+        let mut copy =
+            Self { shared: Arc::clone(&shared), pieces: Some(pieces), workers: Vec::new(), ready: VecDeque::new() };
         for _ in 0..parallel {
             let (shared, sender) = (Arc::clone(&shared), sender.clone());
             let worker = std::thread::Builder::new().name(String::from("postgres-copy"));
@@ -112,8 +120,12 @@ impl Shared {
             let next = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some((chunk, tries)) = next else { return };
             match self.copy(&chunk, &mut session, sender) {
-                Ok(pieces) if sender.send(Ok(pieces)).is_err() => return,
-                Ok(_) => drop(self.done.fetch_add(1, Ordering::SeqCst)),
+                Ok(pieces) => {
+                    if sender.send(Ok(pieces)).is_err() {
+                        return;
+                    }
+                    self.done.fetch_add(1, Ordering::SeqCst);
+                }
                 Err((error, was_sent)) => {
                     session = None;
                     let passing = matches!(error.kind(), Kind::External { .. });

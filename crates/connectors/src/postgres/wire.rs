@@ -6,7 +6,7 @@ mod connection;
 mod scram;
 mod stream;
 
-pub(crate) use connection::{Connection, Purpose, Rows};
+pub(crate) use connection::{Connection, Purpose};
 
 /// A name as SQL has it.
 pub(crate) fn quoted_name(name: &str) -> String {

@@ -57,7 +57,8 @@ impl KeptCells {
         if let Some((missing, _)) = changes.unchanged.iter().zip(&self.found).find(|(_, found)| found.is_none()) {
             return Err(LakeError::NothingToKeep { table: table.to_string(), columns: names(rows, missing) });
         }
-        let columns: Result<Vec<ArrayRef>> = (0..rows.num_columns()).map(|column| self.column(changes, column)).collect();
+        let columns: Result<Vec<ArrayRef>> =
+            (0..rows.num_columns()).map(|column| self.column(changes, column)).collect();
         Ok(RecordBatch::try_new(rows.schema(), columns?)?)
     }
 
@@ -84,6 +85,7 @@ impl KeptCells {
 
 fn names(rows: &RecordBatch, entry: &Unchanged) -> String {
     let schema = rows.schema();
-    let names = entry.columns.iter().filter_map(|column| schema.fields().get(*column).map(|field| field.name().clone()));
+    let names =
+        entry.columns.iter().filter_map(|column| schema.fields().get(*column).map(|field| field.name().clone()));
     names.collect::<Vec<_>>().join(", ")
 }

@@ -135,8 +135,7 @@ mod tests {
     #[test]
     fn a_file_is_a_candidate_when_a_key_lies_within_its_bounds() {
         let bounds = Bounds { numbers: vec![5, 10], texts: vec![String::from("b")], unknown: false };
-        for (least, greatest, expected) in
-            [(0, 4, false), (0, 5, true), (6, 9, false), (6, 10, true), (11, 20, false)]
+        for (least, greatest, expected) in [(0, 4, false), (0, 5, true), (6, 9, false), (6, 10, true), (11, 20, false)]
         {
             assert_eq!(bounds.overlap(&json!(least), &json!(greatest)), expected, "{least} to {greatest}");
         }

@@ -123,7 +123,9 @@ mod tests {
     #[test]
     fn a_server_that_starts_another_conversation_is_refused() {
         let mut scram = Scram::new("pencil", String::from("abc"));
-        for challenge in ["r=other,s=AAAA,i=4096", "r=abc,s=AAAA,i=4096", "r=abcd,s=AAAA,i=0", "s=AAAA,i=1", "r=abcd,i=1"] {
+        for challenge in
+            ["r=other,s=AAAA,i=4096", "r=abc,s=AAAA,i=4096", "r=abcd,s=AAAA,i=0", "s=AAAA,i=1", "r=abcd,i=1"]
+        {
             assert!(scram.answer(challenge).is_err(), "{challenge}");
         }
         assert!(scram.verify("v=AAAA").is_err());
@@ -131,6 +133,9 @@ mod tests {
 
     #[test]
     fn the_md5_answer_is_that_of_the_server() {
-        assert_eq!(md5_answer("md5_user", "password", &[0x2a, 0x3d, 0x8f, 0xe0]), "md562af4dd09bbb41884907a838a3233294");
+        assert_eq!(
+            md5_answer("md5_user", "password", &[0x2a, 0x3d, 0x8f, 0xe0]),
+            "md562af4dd09bbb41884907a838a3233294"
+        );
     }
 }

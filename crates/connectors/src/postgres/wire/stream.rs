@@ -71,14 +71,14 @@ pub(super) fn tls(mut stream: TcpStream, host: &str, ca_file: Option<&Path>) -> 
     if answer != *b"S" {
         return Err(PgError::NoTls);
     }
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| PgError::Tls(format!("`{host}` is no server name")))?;
+    let name =
+        ServerName::try_from(host.to_owned()).map_err(|_| PgError::Tls(format!("`{host}` is no server name")))?;
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| PgError::Tls(error.to_string()))?
         .with_root_certificates(roots(ca_file)?)
         .with_no_client_auth();
-    let connection =
-        ClientConnection::new(Arc::new(config), name).map_err(|error| PgError::Tls(error.to_string()))?;
+    let connection = ClientConnection::new(Arc::new(config), name).map_err(|error| PgError::Tls(error.to_string()))?;
     let mut secured = StreamOwned::new(connection, stream);
     while secured.conn.is_handshaking() {
         secured.conn.complete_io(&mut secured.sock).map_err(|error| PgError::Tls(error.to_string()))?;
