@@ -217,7 +217,9 @@ def check_kills(outcome: Outcome, cluster: Cluster, binary: Path, root: Path, ki
         bench.wait()
         cluster.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgbench'")
         ours.terminate()
-        outcome.hold("a polite stop", [] if ours.wait(60) == 0 else [f"ended with {ours.returncode}"])
+        ended = ours.wait(60)
+        said = (root / "kills.stderr").read_text(errors="replace")
+        outcome.hold("a polite stop", [] if ended == 0 else [f"ended with {ended}: {said[-500:]}"])
     ingest(outcome, "what is left comes", folder)
     print(f"killed: {deaths}", flush=True)
     columns = {"pgbench_accounts": "aid, bid, abalance", "pgbench_branches": "bid, bbalance", "pgbench_tellers": "tid, bid, tbalance",

@@ -204,8 +204,9 @@ impl CapturePipeline {
             let (first, longest) = self.backoff;
             let wait =
                 wait.max(first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(20))).min(longest));
+            // What failed is warned of above, and is tried again after the next start: a stop was asked for and is done.
             if tokio::time::timeout(wait, stop.cancelled()).await.is_ok() {
-                return Err(failure);
+                return Ok(Ended::Stopped);
             }
         }
     }
