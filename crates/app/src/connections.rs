@@ -1,7 +1,7 @@
 //! The systems a project is connected to: which there are, and whether they answer.
 
 use headwater_connectors::postgres::{self, Target};
-use headwater_project::config::{ConnectionConfig, PostgresConnection};
+use headwater_project::config::{ConnectionConfig, HttpConnection, PostgresConnection};
 use headwater_project::{Diagnostic, Diagnostics, Entropy, Failure};
 
 use crate::clock::SystemEntropy;
@@ -69,6 +69,16 @@ impl Project {
     }
 }
 
+impl Project {
+    pub(crate) fn http_connection(&self, name: &str) -> Result<&HttpConnection, Failure> {
+        match self.config.connections.get(name) {
+            Some(ConnectionConfig::Http(config)) => Ok(config),
+            Some(other) => Err(wrong_kind(name, other, "http")),
+            None => Err(no_such_connection(self, name)),
+        }
+    }
+}
+
 fn address(config: &ConnectionConfig) -> String {
     match config {
         ConnectionConfig::Postgres(config) => {
@@ -97,8 +107,11 @@ fn wrong_kind(name: &str, found: &ConnectionConfig, wanted: &str) -> Failure {
 pub(crate) fn check(project: &Project, found: &mut Diagnostics) {
     for source in &project.sources {
         let (findings, connected) = match &source.config {
-            SourceConfig::Generator(_) => continue,
+            SourceConfig::Generator(_) | SourceConfig::Push(_) => continue,
             SourceConfig::Files(config) => (config.from.check(), Ok(())),
+            SourceConfig::Http(config) => {
+                (config.from.check(), project.http_connection(&config.from.connection).map(drop))
+            }
             SourceConfig::Postgres(config) => {
                 (config.from.check(), project.postgres_connection(&config.from.connection).map(drop))
             }

@@ -1,8 +1,8 @@
 //! Sources into tables: which pipelines a project has, and running them.
 
+mod connected;
 mod lake_sink;
 mod pipelines;
-mod tables;
 
 use std::sync::Arc;
 
@@ -120,7 +120,7 @@ impl Instance {
             }
             match &source.config {
                 SourceConfig::Postgres(config) if config.from.mode == Follow::Capture => {
-                    tables::restart(self, config).await?;
+                    connected::restart(self, config).await?;
                 }
                 other => {
                     return Err(Failure::user(format!("source `{}` has no stream to restart", other.name()))

@@ -395,6 +395,8 @@ fn declared_tables(root: &Path, source: &SourceConfig) -> Vec<DeclaredSource> {
     match source {
         SourceConfig::Generator(config) => generators::declared_tables(root, config),
         SourceConfig::Files(config) => vec![generators::declared(&config.name, config.table(), Vec::new())],
+        SourceConfig::Http(config) => vec![generators::declared(&config.name, config.table(), Vec::new())],
+        SourceConfig::Push(config) => vec![generators::declared(&config.name, config.table(), Vec::new())],
         SourceConfig::Postgres(config) => {
             let tables = config.from.each_table().map(|(name, table)| PostgresConfig::lake_name(name, &table));
             tables.map(|table| generators::declared(&config.name, &table, Vec::new())).collect()

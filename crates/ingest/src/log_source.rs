@@ -83,6 +83,7 @@ impl LogSource {
             rejected: Vec::new(),
             positions,
             boundary: true,
+            replaces: false,
             info: None,
         }
     }

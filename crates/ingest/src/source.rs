@@ -33,6 +33,8 @@ pub struct RawBatch {
     pub positions: Positions,
     /// Whether a commit may end after this batch. If not, the positions mean nothing yet.
     pub boundary: bool,
+    /// Whether what the table held goes before these records come.
+    pub replaces: bool,
     /// What to remember with the commit (JSON) that covers this batch.
     pub info: Option<String>,
 }

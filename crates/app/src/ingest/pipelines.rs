@@ -20,7 +20,7 @@ use headwater_project::{Classify, Failure};
 use headwater_sim::Generator;
 
 use super::lake_sink::{LakeRawStore, LakeSink};
-use super::{PipelineHandle, tables};
+use super::{PipelineHandle, connected};
 use crate::generators::{Pin, Settings};
 use crate::instance::Instance;
 use crate::source_file::{FilesSourceConfig, GeneratorConfig, RotateConfig, SourceConfig};
@@ -54,7 +54,9 @@ pub(crate) async fn plan(instance: &Instance, sources: &[String], mode: Mode) ->
         match &source.config {
             SourceConfig::Generator(config) => planned.extend(topics(instance, config, mode)?),
             SourceConfig::Files(config) => planned.push(files(instance, config, mode).await?),
-            SourceConfig::Postgres(config) => planned.extend(tables::postgres(instance, config, mode)?),
+            SourceConfig::Push(config) => planned.push(connected::push(instance, config, mode)?),
+            SourceConfig::Http(config) => planned.push(connected::http(instance, config, mode)?),
+            SourceConfig::Postgres(config) => planned.extend(connected::postgres(instance, config, mode)?),
         }
     }
     Ok(planned)

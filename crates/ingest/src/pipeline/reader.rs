@@ -202,7 +202,7 @@ impl Reader {
 
     /// Decodes a batch, hands it on, and returns its buffer to read into again.
     fn take(&mut self, batch: RawBatch, steps: &Sender<Step>) -> Result<RecordBuffer, Halt> {
-        let RawBatch { mut records, header, origin, mut rejected, positions, boundary, info } = batch;
+        let RawBatch { mut records, header, origin, mut rejected, positions, boundary, replaces, info } = batch;
         let empty = records.is_empty() && rejected.is_empty();
         if empty && self.shape.table_schema().is_none() {
             // There is no table yet to commit a position to, and nothing is lost by reading nothing again.
@@ -213,7 +213,7 @@ impl Reader {
             files.add(&origin, &records)?;
         }
         self.pending.counts.bytes += records.bytes() as u64;
-        if empty {
+        if empty && !replaces {
             return Ok(records);
         }
         let Shape::Decoded(decoder) = &mut self.shape else {
@@ -224,7 +224,8 @@ impl Reader {
         self.pending.counts.rows += decoded.rows.num_rows() as u64;
         self.pending.counts.rejected += rejected.len() as u64;
         let schema = self.shape.table_schema().ok_or(Error::Internal("a decoder has no schema after a batch"))?;
-        send(steps, Step::Rows { schema, rows: decoded.rows, effect: Effect::Append, rejected })?;
+        let effect = if replaces { Effect::Replace } else { Effect::Append };
+        send(steps, Step::Rows { schema, rows: decoded.rows, effect, rejected })?;
         records.clear();
         Ok(records)
     }

@@ -5,27 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
-const BLOCK: usize = 64;
+use crate::keyed_hash::hmac;
+
 /// More rounds than any server asks for; beyond it a hostile server would only burn our processor.
 const MAX_ITERATIONS: u32 = 1_000_000;
-
-fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut block = [0_u8; BLOCK];
-    if key.len() > BLOCK {
-        block[..32].copy_from_slice(&Sha256::digest(key));
-    } else {
-        block[..key.len()].copy_from_slice(key);
-    }
-    let mut inner = Sha256::new();
-    inner.update(block.map(|byte| byte ^ 0x36));
-    for part in parts {
-        inner.update(part);
-    }
-    let mut outer = Sha256::new();
-    outer.update(block.map(|byte| byte ^ 0x5c));
-    outer.update(inner.finalize());
-    outer.finalize().into()
-}
 
 fn salted(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
     let mut previous = hmac(password, &[salt, &1_u32.to_be_bytes()]);

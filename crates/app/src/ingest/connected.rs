@@ -1,14 +1,18 @@
-//! Pipelines of sources whose rows come typed, one for each table.
+//! Pipelines of the sources that are connected to something: databases, web services, and those who send.
 
 use std::sync::Arc;
 
+use headwater_connectors::http::{HttpSource, http_key};
 use headwater_connectors::postgres::{
     CaptureSource, IncrementalSource, Mode as Follow, PostgresConfig, SnapshotSource, TableSource, Target, cursor_key,
     progress_keys, snapshot_key, table_keys,
 };
 use headwater_ingest::capture::{CapturePipeline, CaptureTable};
+use headwater_ingest::codec::Codec;
+use headwater_ingest::log::EventLog;
+use headwater_ingest::log_source::LogSource;
 use headwater_ingest::pipeline::{MetricsHandle, Pipeline};
-use headwater_ingest::position::Positions;
+use headwater_ingest::position::{Positions, log_key};
 use headwater_ingest::sink::{Commit, TableSink};
 use headwater_ingest::source::Source;
 use headwater_lake::TableName;
@@ -17,7 +21,36 @@ use headwater_project::Failure;
 use super::lake_sink::LakeSink;
 use super::pipelines::{Mode, Planned, Work, handle, options, planned};
 use crate::instance::Instance;
-use crate::source_file::PostgresSourceConfig;
+use crate::source_file::{HttpSourceConfig, PostgresSourceConfig, PushSourceConfig};
+
+/// The pipeline of a web service.
+pub(super) fn http(instance: &Instance, config: &HttpSourceConfig, mode: Mode) -> Result<Planned, Failure> {
+    let connection = instance.project().http_connection(&config.from.connection)?.clone();
+    let table = TableName::new(config.name.clone(), config.table().to_owned());
+    let (clock, entropy) = (Arc::clone(&instance.clock), Arc::clone(&instance.entropy));
+    let source = HttpSource::new(&config.name, connection, config.from.clone(), Arc::clone(&clock), entropy);
+    let source = if mode == Mode::UntilEnd { source.stop_at_end() } else { source };
+    let keys = vec![http_key(&config.name)];
+    let sink = LakeSink::new(instance.lake.clone(), table.clone(), &config.name, keys, None);
+    let name = format!("{}.{}", config.name, table.table);
+    let pipeline = Pipeline::new(&name, Box::new(source), Box::new(sink), clock, options(config.rotate));
+    Ok(planned(pipeline, &config.name, &table))
+}
+
+/// The pipeline of what others send.
+pub(super) fn push(instance: &Instance, config: &PushSourceConfig, mode: Mode) -> Result<Planned, Failure> {
+    crate::push::ensure_topic(instance, config)?;
+    let table = TableName::new(config.name.clone(), config.table().to_owned());
+    let log: Arc<dyn EventLog> = Arc::clone(&instance.log) as Arc<dyn EventLog>;
+    let (consumers, clock) = (Arc::clone(&instance.consumers), Arc::clone(&instance.clock));
+    let source = LogSource::new(&config.name, &config.name, Codec::Json, log, consumers, Arc::clone(&clock));
+    let source = if mode == Mode::UntilEnd { source.stop_at_end() } else { source };
+    let keys = vec![log_key(&config.name, &config.name, 0)];
+    let sink = LakeSink::new(instance.lake.clone(), table.clone(), &config.name, keys, None);
+    let name = format!("{}.{}", config.name, table.table);
+    let pipeline = Pipeline::new(&name, Box::new(source), Box::new(sink), clock, options(config.rotate));
+    Ok(planned(pipeline, &config.name, &table))
+}
 
 /// One pipeline for each table that is copied or polled.
 pub(super) fn postgres(
