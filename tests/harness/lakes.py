@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import subprocess
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -33,6 +34,9 @@ class Folder:
             capture_output=True, text=True, timeout=seconds, check=False,
         )
 
+    def start(self, *arguments: str, variables: dict[str, str] | None = None) -> "Started":
+        return Started(self, arguments, variables)
+
     def table(self, schema: str, name: str) -> Path:
         return self.folder / ".headwater" / "lake" / "tables" / schema / name
 
@@ -55,3 +59,32 @@ def same_rows(cluster, source: str, folder: Folder, lake: str) -> list[str]:
     if more:
         problems.append(f"{more.total()} rows too many, such as {next(iter(more))}")
     return problems
+
+
+class Started:
+    """A command that runs; its words go to a file, so that it never waits for a reader."""
+
+    def __init__(self, folder: Folder, arguments: tuple[str, ...], variables: dict[str, str] | None):
+        self.path = folder.folder.with_suffix(".said")
+        self.file = self.path.open("w")
+        self.process = subprocess.Popen(
+            folder.command(*arguments), env=folder.environment(variables), stdin=subprocess.DEVNULL,
+            stdout=self.file, stderr=self.file,
+        )
+
+    def said(self) -> str:
+        return self.path.read_text(errors="replace")
+
+    def until(self, text: str, seconds: float) -> bool:
+        """Whether it said this in time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and text not in self.said():
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        return text in self.said()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.file.close()
