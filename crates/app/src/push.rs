@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use headwater_connectors::push::{Begun, BodyError, MAX_KEY, Proof, PushConfig, PushIndex, mark, prove, records};
+use headwater_connectors::push::{Begun, BodyError, MAX_KEY, Proof, PushConfig, PushIndex, body_hash, mark, prove, records};
 use headwater_ingest::Error as IngestError;
 use headwater_ingest::log::{EventLog, TopicConfig};
 use headwater_ingest::record::RecordBuffer;
@@ -142,11 +142,11 @@ impl Instance {
         total: u32,
     ) -> Result<PushReceipt, PushRefusal> {
         let shared = self.pushes.index(&config.name);
-        let now = self.now();
-        let begun = self.open_index(&shared, config, now)?.as_mut().map(|index| index.begin(key, body, total, now));
+        let (now, hash) = (self.now(), body_hash(body));
+        let begun = self.open_index(&shared, config, now)?.as_mut().map(|index| index.begin(key, hash, total, now));
         match begun {
             Some(Begun::From(from)) => {
-                let appended = self.append(&config.name, records, from, |number| mark(key, body, total, number));
+                let appended = self.append(&config.name, records, from, |number| mark(key, hash, total, number));
                 let mut index = shared.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(index) = index.as_mut() {
                     index.end(key, from, appended.as_ref().ok().copied());

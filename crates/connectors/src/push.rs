@@ -7,5 +7,5 @@ mod signature;
 
 pub use body::{BodyError, records};
 pub use config::PushConfig;
-pub use index::{Begun, Known, MAX_KEY, PushIndex, mark};
+pub use index::{Begun, Known, MAX_KEY, PushIndex, body_hash, mark};
 pub use signature::{Proof, prove};

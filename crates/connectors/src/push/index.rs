@@ -45,17 +45,18 @@ pub struct PushIndex {
     known: HashMap<Box<str>, Known>,
 }
 
-/// The mark of a record.
-pub fn mark(key: &str, body: &[u8], total: u32, number: u32) -> Vec<u8> {
+/// The mark of a record of a body with this hash.
+pub fn mark(key: &str, hash: [u8; 16], total: u32, number: u32) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(FIXED + key.len());
     bytes.extend(total.to_be_bytes());
     bytes.extend(number.to_be_bytes());
-    bytes.extend(hash(body));
+    bytes.extend(hash);
     bytes.extend(key.as_bytes());
     bytes
 }
 
-fn hash(body: &[u8]) -> [u8; 16] {
+/// What tells bodies apart. Taken once for a body, whatever the number of its records.
+pub fn body_hash(body: &[u8]) -> [u8; 16] {
     let digest: [u8; 32] = Sha256::digest(body).into();
     *digest.first_chunk().unwrap_or(&[0; 16])
 }
@@ -88,8 +89,7 @@ impl PushIndex {
     }
 
     /// Whether a request's records are to be written; if so, it is being written until [`PushIndex::end`].
-    pub fn begin(&mut self, key: &str, body: &[u8], total: u32, now: Timestamp) -> Begun {
-        let hash = hash(body);
+    pub fn begin(&mut self, key: &str, hash: [u8; 16], total: u32, now: Timestamp) -> Begun {
         let Some(known) = self.known.get_mut(key) else {
             self.known.insert(key.into(), Known { hash, total, have: 0, first_offset: 0, at: now, pending: true });
             return Begun::From(0);
@@ -138,32 +138,32 @@ mod tests {
     #[test]
     fn a_request_is_written_once_and_answered_again() {
         let mut index = PushIndex::default();
-        assert_eq!(index.begin("k", b"body", 2, NOW), Begun::From(0));
-        assert_eq!(index.begin("k", b"body", 2, NOW), Begun::Busy);
-        assert_eq!(index.begin("k", b"other", 2, NOW), Begun::Other);
+        assert_eq!(index.begin("k", body_hash(b"body"), 2, NOW), Begun::From(0));
+        assert_eq!(index.begin("k", body_hash(b"body"), 2, NOW), Begun::Busy);
+        assert_eq!(index.begin("k", body_hash(b"other"), 2, NOW), Begun::Other);
         index.end("k", 0, Some(7));
-        assert_eq!(index.begin("k", b"body", 2, NOW), Begun::Done { first_offset: 7, total: 2 });
+        assert_eq!(index.begin("k", body_hash(b"body"), 2, NOW), Begun::Done { first_offset: 7, total: 2 });
         index.forget(Timestamp(2_000));
-        assert_eq!(index.begin("k", b"other", 1, NOW), Begun::From(0));
+        assert_eq!(index.begin("k", body_hash(b"other"), 1, NOW), Begun::From(0));
     }
 
     #[test]
     fn a_request_that_failed_may_come_again() {
         let mut index = PushIndex::default();
-        index.begin("k", b"body", 2, NOW);
+        index.begin("k", body_hash(b"body"), 2, NOW);
         index.end("k", 0, None);
-        assert_eq!(index.begin("k", b"body", 2, NOW), Begun::From(0));
+        assert_eq!(index.begin("k", body_hash(b"body"), 2, NOW), Begun::From(0));
     }
 
     #[test]
     fn after_a_crash_only_what_is_missing_is_written() {
         let mut index = PushIndex::default();
         for (number, offset) in [(0, 10), (1, 11)] {
-            index.read(&mark("k", b"body", 3, number), offset, NOW);
+            index.read(&mark("k", body_hash(b"body"), 3, number), offset, NOW);
         }
         index.read(b"", 12, NOW);
-        assert_eq!(index.begin("k", b"body", 3, NOW), Begun::From(2));
+        assert_eq!(index.begin("k", body_hash(b"body"), 3, NOW), Begun::From(2));
         index.end("k", 2, Some(13));
-        assert_eq!(index.begin("k", b"body", 3, NOW), Begun::Done { first_offset: 10, total: 3 });
+        assert_eq!(index.begin("k", body_hash(b"body"), 3, NOW), Begun::Done { first_offset: 10, total: 3 });
     }
 }
