@@ -6,6 +6,7 @@
 
 mod kept;
 mod keys;
+mod stored_file;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use futures::TryStreamExt;
 use object_store::ObjectStore;
 use object_store::path::Path;
-use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStream};
+use parquet::arrow::async_reader::ParquetRecordBatchStream;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 
 use crate::commit::{Change, Operation};
@@ -28,6 +29,7 @@ use crate::table::TableVersion;
 
 use kept::KeptCells;
 use keys::KeySet;
+use stored_file::StoredFile;
 
 /// What becomes of rows, by key.
 #[derive(Clone, Debug)]
@@ -164,9 +166,9 @@ impl FileReader {
         &self,
         file: &DataFile,
         columns: Option<&[String]>,
-    ) -> Result<ParquetRecordBatchStream<ParquetObjectReader>> {
+    ) -> Result<ParquetRecordBatchStream<StoredFile>> {
         let location = Path::from_iter(self.folder.parts().chain(Path::from(file.path.as_str()).parts()));
-        let reader = ParquetObjectReader::new(Arc::clone(&self.store), location).with_file_size(file.size);
+        let reader = StoredFile { store: Arc::clone(&self.store), path: location, size: file.size };
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
         let builder = match columns {
             Some(columns) => {
