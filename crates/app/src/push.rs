@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use headwater_connectors::push::{Begun, BodyError, MAX_KEY, Proof, PushConfig, PushIndex, body_hash, mark, prove, records};
+use headwater_connectors::push::{
+    Begun, BodyError, MAX_KEY, Proof, PushConfig, PushIndex, body_hash, mark, prove, records,
+};
 use headwater_ingest::Error as IngestError;
 use headwater_ingest::log::{EventLog, TopicConfig};
 use headwater_ingest::record::RecordBuffer;

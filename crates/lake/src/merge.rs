@@ -162,11 +162,7 @@ impl FileReader {
         Ok(false)
     }
 
-    async fn open(
-        &self,
-        file: &DataFile,
-        columns: Option<&[String]>,
-    ) -> Result<ParquetRecordBatchStream<StoredFile>> {
+    async fn open(&self, file: &DataFile, columns: Option<&[String]>) -> Result<ParquetRecordBatchStream<StoredFile>> {
         let location = Path::from_iter(self.folder.parts().chain(Path::from(file.path.as_str()).parts()));
         let reader = StoredFile { store: Arc::clone(&self.store), path: location, size: file.size };
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;

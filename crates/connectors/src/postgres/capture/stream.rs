@@ -20,8 +20,9 @@ use crate::postgres::pgoutput::{self, Event, Frame, Malformed, Relation, status_
 use crate::postgres::wire::{Connection, quoted_name, quoted_text};
 
 const MICROS_TO_2000: i64 = 946_684_800_000_000;
-/// Bytes of changes in memory before they are handed on, whether their transaction is at its end or not.
-const PIECE_BYTES: usize = 8 << 20;
+/// Bytes of changes in memory before they are handed on, whether their transaction is at its end or not. Each piece rewrites the
+/// files it touches, so small ones cost more than they spare.
+const PIECE_BYTES: usize = 48 << 20;
 /// The server gives a silent client up after a minute.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 /// The longest wait for the stream; also how fast a stop is noticed.
