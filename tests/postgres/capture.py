@@ -171,6 +171,33 @@ def check_columns(outcome: Outcome, cluster: Cluster, binary: Path, root: Path) 
     cluster.sql("select pg_drop_replication_slot('headwater_c'); drop publication headwater_c; drop table c, d;")
 
 
+POINTS = ["cdc.slot_created_before_state", "cdc.mid_copy", "cdc.log_committed_before_current",
+          "cdc.table_a_committed_before_table_b", "cdc.all_committed_before_ack"]
+
+
+def check_points(outcome: Outcome, cluster: Cluster, binary: Path, root: Path) -> None:
+    """The process dies where it hurts most; the next one goes on as if nothing had been."""
+    for action in ("abort", "error"):
+        for point in POINTS:
+            cluster.sql("create table one (id int primary key, w text); create table two (id int primary key, w text);"
+                        "insert into one select n, 'a' from generate_series(1, 500) n; insert into two select * from one;")
+            folder = project(binary, root / f"{action}-{point}", cluster, {"one": "", "two": ""}, name="f")
+            reached = 0
+            for change in ("", "update one set w = 'b' where id < 50; delete from two where id > 400; insert into two values (999, 'n');"):
+                if change:
+                    cluster.sql("begin;" + change + "commit;")
+                done = folder.run("ingest", variables={"HEADWATER_FAULT": f"{point}={action}"})
+                reached += f"fault point {point} reached" in done.stderr
+                ingest(outcome, f"it goes on after {action} at {point}", folder)
+            outcome.hold(f"{point} is reached", [] if reached else ["it is not"])
+            for table in ("one", "two"):
+                found = same_rows(cluster, f"select id, w from {table}", folder, f"select id, w from f.{table}")
+                outcome.hold(f"{table} after {action} at {point}", found)
+            twice = folder.rows("select count(*) - count(distinct (_lsn, _seq)) from f.two__changes")
+            outcome.hold("no change is in the log twice", [] if twice == [["0"]] else [str(twice)])
+            cluster.sql("select pg_drop_replication_slot('headwater_f'); drop publication headwater_f; drop table one, two;")
+
+
 def check_kills(outcome: Outcome, cluster: Cluster, binary: Path, root: Path, kills: int, seconds: float, seed: int) -> None:
     """pgbench runs while either side is killed; at the end all four tables are equal."""
     cluster.tool("pgbench", "-h", "127.0.0.1", "-p", cluster.port, "-U", "postgres", "-i", "-s", "2", "-q", "postgres")
@@ -243,7 +270,7 @@ def main() -> int:
     outcome = Outcome()
     with tempfile.TemporaryDirectory() as root, Cluster() as cluster:
         root = Path(root)
-        for check in (check_refusals, check_changes, check_values, check_gaps, check_columns):
+        for check in (check_refusals, check_changes, check_values, check_gaps, check_columns, check_points):
             if options.only in check.__name__:
                 check(outcome, cluster, options.binary, root)
         if options.only in "check_kills":
