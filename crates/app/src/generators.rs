@@ -23,7 +23,7 @@ pub(crate) use snapshot::path as snapshot_path;
 pub(crate) fn configs(project: &Project) -> impl Iterator<Item = &GeneratorConfig> {
     project.sources.iter().filter_map(|source| match &source.config {
         SourceConfig::Generator(config) => Some(config),
-        SourceConfig::Files(_) => None,
+        _ => None,
     })
 }
 

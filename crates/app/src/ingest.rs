@@ -1,20 +1,24 @@
 //! Sources into tables: which pipelines a project has, and running them.
 
+mod connected;
 mod lake_sink;
 mod pipelines;
 
 use std::sync::Arc;
 
-use headwater_ingest::pipeline::{Ended, MetricsHandle, Pipeline};
+use headwater_connectors::postgres::Mode as Follow;
+use headwater_ingest::pipeline::{Ended, MetricsHandle};
 use headwater_project::Failure;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::generators;
 use crate::instance::Instance;
+use crate::source_file::SourceConfig;
 use crate::view::{Observer, PipelineStatus};
 
 pub(crate) use lake_sink::quarantine_of;
+use pipelines::Work;
 pub(crate) use pipelines::{Mode, Planned, plan};
 
 /// A pipeline under way, as others see it.
@@ -53,19 +57,21 @@ impl PipelineHandle {
     }
 }
 
-/// Runs a pipeline to its end and remembers how it ended.
-pub(crate) async fn run(
-    mut pipeline: Pipeline,
-    handle: PipelineHandle,
-    stop: CancellationToken,
-) -> Result<(), Failure> {
-    let result = pipeline.run(&stop).await;
+/// Runs to the end and remembers how it ended.
+pub(crate) async fn run(planned: Planned, stop: CancellationToken) -> Result<(), Failure> {
+    let Planned { work, handles } = planned;
+    let result = match work {
+        Work::Table(mut pipeline) => pipeline.run(&stop).await,
+        Work::Capture(mut pipeline) => pipeline.run(&stop).await,
+    };
     let ended = match &result {
         Ok(Ended::SourceEnded) => "finished",
         Ok(Ended::Stopped) => "stopped",
         Err(_) => "failed",
     };
-    *handle.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ended);
+    for handle in handles {
+        *handle.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ended);
+    }
     result.map(|_| ())
 }
 
@@ -84,10 +90,12 @@ impl Instance {
         let planned = pipelines::plan(self, sources, Mode::UntilEnd).await?;
         let mut tasks = JoinSet::new();
         let mut handles = Vec::new();
-        for Planned { pipeline, handle } in planned {
-            observer.started(&handle.table, &handle.table, "source");
-            handles.push(handle.clone());
-            tasks.spawn(run(pipeline, handle, cancel.clone()));
+        for planned in planned {
+            for handle in &planned.handles {
+                observer.started(&handle.table, &handle.table, "source");
+                handles.push(handle.clone());
+            }
+            tasks.spawn(run(planned, cancel.clone()));
         }
         let mut first = None;
         while let Some(ended) = tasks.join_next().await {
@@ -100,6 +108,27 @@ impl Instance {
             Some(failure) => Err(failure),
             None => Ok(handles.iter().map(PipelineHandle::status).collect()),
         }
+    }
+
+    /// Lets the named sources begin anew when they run next: for streams whose slot was lost.
+    pub async fn restart_sources(&self, sources: &[String]) -> Result<(), Failure> {
+        self.require_writer()?;
+        self.require_sources(sources)?;
+        for source in &self.project().sources {
+            if !sources.iter().any(|name| name == source.config.name()) {
+                continue;
+            }
+            match &source.config {
+                SourceConfig::Postgres(config) if config.from.mode == Follow::Capture => {
+                    connected::restart(self, config).await?;
+                }
+                other => {
+                    return Err(Failure::user(format!("source `{}` has no stream to restart", other.name()))
+                        .with_hint("Only sources with `mode: capture` have."));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn require_sources(&self, names: &[String]) -> Result<(), Failure> {

@@ -31,11 +31,13 @@ pub struct Inner {
     pub(crate) project: Project,
     pub(crate) paths: Paths,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) lake: Lake,
     pub(crate) engine: Engine,
     pub(crate) state: Arc<dyn StateStore>,
     pub(crate) log: Arc<LocalLog>,
     pub(crate) consumers: Arc<Consumers>,
+    pub(crate) pushes: crate::push::Pushes,
     pub(crate) boot: BootId,
     pub(crate) access: Access,
     pub(crate) threads: usize,
@@ -86,7 +88,7 @@ impl Instance {
             Access::Writer => Some(ProjectLock::take(&paths.lock(), &boot.0)?),
             Access::ReadOnly => None,
         };
-        let lake = open_lake(&project, &paths, Arc::clone(&clock), entropy).await?;
+        let lake = open_lake(&project, &paths, Arc::clone(&clock), Arc::clone(&entropy)).await?;
         let threads = threads(&project);
         let engine = open_engine(&project, &paths, lake.clone(), threads, access)?;
         let state = open_state(&paths, access, &boot, now)?;
@@ -95,11 +97,13 @@ impl Instance {
             project,
             paths,
             clock,
+            entropy,
             lake,
             engine,
             state,
             log: Arc::new(log),
             consumers: Arc::new(Consumers::default()),
+            pushes: crate::push::Pushes::default(),
             boot,
             access,
             threads,

@@ -5,6 +5,7 @@ mod dbt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use headwater_connectors::postgres::PostgresConfig;
 use headwater_dash::Dashboard;
 use headwater_orchestrate::{Job, JobConfig};
 use headwater_project::config::{self, PROJECT_FILE, ProjectConfig, Variables};
@@ -162,6 +163,7 @@ impl Project {
             }
         }
         generators::check(self, &mut found);
+        crate::connections::check(self, &mut found);
         self.diagnostics.found.extend(found.found);
     }
 
@@ -475,5 +477,11 @@ fn declared_tables(root: &Path, source: &SourceConfig) -> Vec<DeclaredSource> {
     match source {
         SourceConfig::Generator(config) => generators::declared_tables(root, config),
         SourceConfig::Files(config) => vec![generators::declared(&config.name, config.table(), Vec::new())],
+        SourceConfig::Http(config) => vec![generators::declared(&config.name, config.table(), Vec::new())],
+        SourceConfig::Push(config) => vec![generators::declared(&config.name, config.table(), Vec::new())],
+        SourceConfig::Postgres(config) => {
+            let tables = config.from.each_table().map(|(name, table)| PostgresConfig::lake_name(name, &table));
+            tables.map(|table| generators::declared(&config.name, &table, Vec::new())).collect()
+        }
     }
 }

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use headwater_connectors::files::FilesConfig;
+use headwater_connectors::http::HttpConfig;
+use headwater_connectors::postgres::PostgresConfig;
+use headwater_connectors::push::PushConfig;
 use headwater_project::config::{ByteSize, DurationText};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,6 +18,12 @@ pub(crate) enum SourceConfig {
     Generator(GeneratorConfig),
     /// Files of a folder.
     Files(FilesSourceConfig),
+    /// Tables of a PostgreSQL database.
+    Postgres(PostgresSourceConfig),
+    /// Records of a web service.
+    Http(HttpSourceConfig),
+    /// Records that others send.
+    Push(PushSourceConfig),
 }
 
 impl SourceConfig {
@@ -22,6 +31,18 @@ impl SourceConfig {
         match self {
             Self::Generator(config) => &config.name,
             Self::Files(config) => &config.name,
+            Self::Postgres(config) => &config.name,
+            Self::Http(config) => &config.name,
+            Self::Push(config) => &config.name,
+        }
+    }
+
+    /// Name of the connection it reads through.
+    pub(crate) fn connection(&self) -> Option<&String> {
+        match self {
+            Self::Generator(_) | Self::Files(_) | Self::Push(_) => None,
+            Self::Postgres(config) => Some(&config.from.connection),
+            Self::Http(config) => Some(&config.from.connection),
         }
     }
 }
@@ -48,6 +69,71 @@ impl FilesSourceConfig {
     pub(crate) fn table(&self) -> &str {
         self.table.as_deref().unwrap_or(&self.name)
     }
+}
+
+/// Records that others send.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PushSourceConfig {
+    /// Name of the source, of its topic, and of its path: `/ingest/<name>`.
+    pub(crate) name: String,
+    /// What the source holds.
+    #[expect(dead_code, reason = "for readers of the file; a page that shows sources will show it")]
+    pub(crate) description: Option<String>,
+    /// Its table is `<name>.<table>`; `<name>.<name>` when absent.
+    pub(crate) table: Option<String>,
+    /// Who may send, and how much.
+    #[serde(default)]
+    pub(crate) from: PushConfig,
+    /// When what was taken is committed.
+    #[serde(default)]
+    pub(crate) rotate: RotateConfig,
+}
+
+impl PushSourceConfig {
+    pub(crate) fn table(&self) -> &str {
+        self.table.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// Records of a web service.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HttpSourceConfig {
+    /// Name of the source.
+    pub(crate) name: String,
+    /// What the source holds.
+    #[expect(dead_code, reason = "for readers of the file; a page that shows sources will show it")]
+    pub(crate) description: Option<String>,
+    /// Its table is `<name>.<table>`; `<name>.<name>` when absent.
+    pub(crate) table: Option<String>,
+    /// What to ask for, and how.
+    pub(crate) from: HttpConfig,
+    /// When what was taken is committed.
+    #[serde(default)]
+    pub(crate) rotate: RotateConfig,
+}
+
+impl HttpSourceConfig {
+    pub(crate) fn table(&self) -> &str {
+        self.table.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// Tables of a PostgreSQL database.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PostgresSourceConfig {
+    /// Name of the source: its tables are `<name>.<table>`.
+    pub(crate) name: String,
+    /// What the source holds.
+    #[expect(dead_code, reason = "for readers of the file; a page that shows sources will show it")]
+    pub(crate) description: Option<String>,
+    /// Which tables, and how they are followed.
+    pub(crate) from: PostgresConfig,
+    /// When what was taken is committed.
+    #[serde(default)]
+    pub(crate) rotate: RotateConfig,
 }
 
 /// Simulated events.

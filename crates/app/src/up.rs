@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::generators::{self, Driver, DriverStatus, Pin, Settings, Until, parse_speed};
-use crate::ingest::{self, Mode, PipelineHandle, Planned};
+use crate::ingest::{self, Mode, PipelineHandle};
 use crate::instance::Instance;
 use crate::source_file::{GeneratorConfig, GeneratorKind};
 use crate::view::{GeneratorStatus, Observer, Status};
@@ -112,7 +112,7 @@ impl Instance {
         let shared = Arc::new(Shared {
             instance: self.clone(),
             generators,
-            pipelines: planned.iter().map(|planned| planned.handle.clone()).collect(),
+            pipelines: planned.iter().flat_map(|planned| planned.handles.clone()).collect(),
             schedules: scheduler::Schedules::new(self, options.build_every)?,
             failure: Mutex::new(None),
             failed: Notify::new(),
@@ -121,9 +121,9 @@ impl Instance {
             let (shared, stop) = (Arc::clone(&shared), stop.clone());
             tasks.spawn_blocking(move || shared.note(driver.run(&stop)));
         }
-        for Planned { pipeline, handle } in planned {
+        for planned in planned {
             let (shared, stop) = (Arc::clone(&shared), stop.clone());
-            tasks.spawn(async move { shared.note(ingest::run(pipeline, handle, stop).await) });
+            tasks.spawn(async move { shared.note(ingest::run(planned, stop).await) });
         }
         let (scheduling, token) = (Arc::clone(&shared), stop.clone());
         tasks.spawn(async move { scheduling.note(scheduler::run(&scheduling, token).await) });

@@ -83,8 +83,11 @@ pub(crate) enum Command {
     /// Take what sources hold now into the lake, then stop.
     Ingest {
         /// Sources to read; all when none is named.
-        #[arg(value_name = "SOURCE")]
+        #[arg(value_name = "SOURCE", required_if_eq("restart", "true"))]
         sources: Vec<String>,
+        /// Begin the stream of a captured database anew, with a new slot and new copies of its tables.
+        #[arg(long)]
+        restart: bool,
     },
     /// Look into the topics of the local log.
     Topics {
@@ -159,6 +162,11 @@ pub(crate) enum Command {
     Up(Up),
     /// See a whole project at work: backlog, lake, models, dashboards, then live.
     Demo(Demo),
+    /// List the project's connections, or see whether they answer.
+    Connections {
+        #[command(subcommand)]
+        action: Option<ConnectionsAction>,
+    },
     /// Say who may log in to the HTTP API; nobody needs to while there is no user.
     Users {
         #[command(subcommand)]
@@ -394,6 +402,18 @@ pub(crate) enum UsersAction {
     },
     /// Remove a user or token; its sessions end at once.
     Remove { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConnectionsAction {
+    /// List connections.
+    List,
+    /// Connect and say what is there.
+    Test {
+        /// Connections to test; all when none is named.
+        #[arg(value_name = "CONNECTION")]
+        names: Vec<String>,
+    },
 }
 
 /// What somebody may do: look, also start runs, everything.

@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod completions;
+mod connections;
 mod dashboards;
 mod dbt;
 mod demo;
@@ -130,7 +131,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<(), Stop> 
         Command::Check => check::check(&context),
         Command::Schema { kind } => check::schema(&context, kind.as_deref()),
         Command::Generate(generate) => Box::pin(generate::generate(&context, generate)).await,
-        Command::Ingest { sources } => Box::pin(ingest::ingest(&context, &sources)).await,
+        Command::Ingest { sources, restart } => Box::pin(ingest::ingest(&context, &sources, restart)).await,
         Command::Topics { action } => Box::pin(topics::topics(&context, action)).await,
         Command::Build(build) => Box::pin(build::build(&context, BuildCommand::Build, build)).await,
         Command::Run(build) => Box::pin(build::build(&context, BuildCommand::Run, build)).await,
@@ -154,6 +155,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<(), Stop> 
         Command::Tables { name } => Box::pin(tables::tables(&context, name)).await,
         Command::Up(up) => Box::pin(up::up(&context, up)).await,
         Command::Demo(demo) => Box::pin(demo::demo(&context, demo)).await,
+        Command::Connections { action } => connections::connections(&context, action),
         Command::Users { action } => users::users(&context, action),
         Command::Doctor => Box::pin(doctor::doctor(&context)).await,
         Command::Maintain => Box::pin(doctor::maintain(&context)).await,

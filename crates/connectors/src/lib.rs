@@ -4,3 +4,7 @@
 //! `headwater_ingest::source::Source` and brings the configuration a user writes for it; `app` opens it.
 
 pub mod files;
+pub mod http;
+mod keyed_hash;
+pub mod postgres;
+pub mod push;

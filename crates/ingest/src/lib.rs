@@ -4,6 +4,7 @@
 //! Must not know: Delta, DataFusion, dbt, schedules, or any concrete service. A table is a [`sink::TableSink`], a topic is a
 //! [`log::EventLog`], anything that yields records is a [`source::Source`]; `app` and `connectors` supply them.
 
+pub mod capture;
 pub mod codec;
 pub mod error;
 pub mod limits;

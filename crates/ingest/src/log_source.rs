@@ -83,14 +83,15 @@ impl LogSource {
             rejected: Vec::new(),
             positions,
             boundary: true,
+            replaces: false,
             info: None,
         }
     }
 }
 
 impl Source for LogSource {
-    fn codec(&self) -> Codec {
-        self.codec
+    fn codec(&self) -> Option<Codec> {
+        Some(self.codec)
     }
 
     fn provenance(&self) -> Provenance {

@@ -20,7 +20,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::codec::Decoder;
-use crate::pipeline::reader::Reader;
+use crate::error::Result;
+use crate::pipeline::reader::{Reader, Shape};
 use crate::raw_files::RawStore;
 use crate::schema::{DriftPolicy, without_provenance};
 use crate::sink::TableSink;
@@ -153,10 +154,8 @@ impl Pipeline {
         let Some(source) = self.source.take() else {
             return Err(Failure::internal("the source of a pipeline is gone"));
         };
-        let records = table.as_ref().map(|table| without_provenance(table)).or_else(|| self.options.declared.clone());
-        let decoder = Decoder::new(source.codec(), self.options.drift, source.provenance(), records);
-        let decoder = match decoder {
-            Ok(decoder) => decoder,
+        let shape = match self.shape(&*source, table.as_ref()) {
+            Ok(shape) => shape,
             Err(error) => {
                 self.source = Some(source);
                 return Err(error.failure());
@@ -165,7 +164,7 @@ impl Pipeline {
         let (steps, arriving) = mpsc::channel(2);
         let (acknowledge, acknowledged) = std::sync::mpsc::channel();
         let (clock, metrics) = (Arc::clone(&self.clock), self.metrics.clone());
-        let reader = Reader::new(source, decoder, self.options.clone(), clock, metrics, self.raw_store.is_some());
+        let reader = Reader::new(source, shape, self.options.clone(), clock, metrics, self.raw_store.is_some());
         let mut threads = JoinSet::new();
         let (stop, runtime) = (stop.clone(), tokio::runtime::Handle::current());
         threads.spawn_blocking(move || reader.run(&positions, steps, &acknowledged, &stop, &runtime));
@@ -177,5 +176,11 @@ impl Pipeline {
         self.source = Some(source);
         written?;
         read.map_err(|error| error.failure())
+    }
+
+    fn shape(&self, source: &dyn Source, table: Option<&SchemaRef>) -> Result<Shape> {
+        let Some(codec) = source.codec() else { return Ok(Shape::Typed(table.cloned())) };
+        let records = table.map(|table| without_provenance(table)).or_else(|| self.options.declared.clone());
+        Ok(Shape::Decoded(Decoder::new(codec, self.options.drift, source.provenance(), records)?))
     }
 }

@@ -30,6 +30,8 @@ pub fn is_reserved(name: &str) -> bool {
 pub enum Provenance {
     Log,
     File,
+    /// Rows say themselves where they came from.
+    None,
 }
 
 impl Provenance {
@@ -44,6 +46,7 @@ impl Provenance {
                 Field::new(SOURCE_FILE_COLUMN, DataType::Utf8, true),
                 Field::new(LINE_COLUMN, DataType::Int64, true),
             ],
+            Self::None => Vec::new(),
         }
     }
 }

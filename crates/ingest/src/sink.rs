@@ -32,6 +32,30 @@ pub struct Rejected {
     pub timestamp: i64,
 }
 
+/// What becomes of rows, by key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyedChanges {
+    /// Names of the key's columns.
+    pub key: Arc<[String]>,
+    /// New images of rows, no two of one key; each replaces the row of its key, if there is one.
+    pub rows: RecordBatch,
+    /// Keys, with the key's columns only, whose rows go.
+    pub removed: RecordBatch,
+    /// Cells of `rows` whose value is that of the row before.
+    pub unchanged: Vec<Unchanged>,
+}
+
+/// Cells of a row that keep the value the table has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unchanged {
+    /// Row of [`KeyedChanges::rows`].
+    pub row: usize,
+    /// Columns of [`KeyedChanges::rows`].
+    pub columns: Vec<usize>,
+    /// Row of [`KeyedChanges::removed`] with the key the row had before, when it changed.
+    pub before: Option<usize>,
+}
+
 /// What a commit covers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Commit {
@@ -81,6 +105,16 @@ pub trait TableSink: Send {
 
     /// Stages rows. Returns once they no longer count against the pipeline's memory.
     async fn write(&mut self, rows: RecordBatch) -> Result<(), Failure>;
+
+    /// Every row there is, of the table and of what is staged, goes with the next commit.
+    async fn truncate(&mut self) -> Result<(), Failure> {
+        Err(Failure::internal("this table only takes new rows"))
+    }
+
+    /// Changes rows by key with the next commit. Later changes of the same commit see what earlier ones did.
+    async fn merge(&mut self, _changes: KeyedChanges) -> Result<(), Failure> {
+        Err(Failure::internal("this table only takes new rows"))
+    }
 
     /// Stages records for the quarantine table.
     async fn reject(&mut self, records: Vec<Rejected>) -> Result<(), Failure>;

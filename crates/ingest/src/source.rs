@@ -4,6 +4,8 @@ pub mod conformance;
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+
 use crate::codec::Codec;
 use crate::error::Result;
 use crate::position::Positions;
@@ -31,13 +33,41 @@ pub struct RawBatch {
     pub positions: Positions,
     /// Whether a commit may end after this batch. If not, the positions mean nothing yet.
     pub boundary: bool,
+    /// Whether what the table held goes before these records come.
+    pub replaces: bool,
     /// What to remember with the commit (JSON) that covers this batch.
     pub info: Option<String>,
+}
+
+/// Rows that come typed from their source, of one part of it.
+#[derive(Debug)]
+pub struct RowBatch {
+    /// Without rows it still says which columns the table has.
+    pub rows: RecordBatch,
+    pub effect: Effect,
+    /// As the source sent them.
+    pub bytes: u64,
+    /// As in [`RawBatch`].
+    pub positions: Positions,
+    pub boundary: bool,
+    pub info: Option<String>,
+}
+
+/// What rows do to a table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// They are added.
+    Append,
+    /// What the table held goes, then they are added.
+    Replace,
+    /// Each replaces the row of its key, no two have the same; and the rows of the keys named here go.
+    Merge { key: Arc<[String]>, removed: RecordBatch },
 }
 
 #[derive(Debug)]
 pub enum Next {
     Batch(Box<RawBatch>),
+    Rows(Box<RowBatch>),
     /// Nothing now; ask again later.
     Idle,
     /// Nothing any more.
@@ -60,7 +90,8 @@ pub enum Next {
 ///
 /// [`conformance::check`] tests this for any source that ends.
 pub trait Source: Send {
-    fn codec(&self) -> Codec;
+    /// How raw records are decoded; nothing for a source that yields typed rows.
+    fn codec(&self) -> Option<Codec>;
 
     fn provenance(&self) -> Provenance;
 

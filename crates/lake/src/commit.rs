@@ -22,6 +22,10 @@ use crate::table::{Lake, TableVersion};
 /// Attempts delta-rs makes when other commits got in between and do not conflict.
 const COMMIT_ATTEMPTS: usize = 15;
 
+/// Carried by every commit that takes files away, so that two of them conflict. delta-rs alone lets a commit pass that removes
+/// a file which a compaction removed before: the compacted rows would stay beside their replacement.
+const LAYOUT: &str = "layout";
+
 /// What kind of change a commit is; decides which concurrent commits it conflicts with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -102,7 +106,12 @@ impl Lake {
         }
         actions.extend(change.remove.iter().map(|file| Action::Remove(file.remove(data_change, now))));
         actions.extend(change.add.iter().map(|file| Action::Add(file.add(data_change))));
-        let transactions = change.transactions.iter().map(|(id, version)| Transaction::new(id, *version)).collect();
+        let mut transactions: Vec<Transaction> =
+            change.transactions.iter().map(|(id, version)| Transaction::new(id, *version)).collect();
+        if !change.remove.is_empty() {
+            let next = base.version().saturating_add(1);
+            transactions.push(Transaction::new(LAYOUT, i64::try_from(next).unwrap_or(i64::MAX)));
+        }
         let properties = CommitProperties::default()
             .with_application_transactions(transactions)
             .with_metadata(change.info.into_iter().collect::<HashMap<_, _>>())

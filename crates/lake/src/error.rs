@@ -19,6 +19,10 @@ pub enum LakeError {
     Fenced { pipeline: String, ours: i64, current: i64 },
     #[error("positions of pipeline {pipeline} moved under us")]
     PositionMoved { pipeline: String },
+    #[error("another change of table {0} came first")]
+    Overtaken(String),
+    #[error("table {table} has no row to keep the values of {columns} from")]
+    NothingToKeep { table: String, columns: String },
     #[error("column `{column}` has type {data_type}, which a table cannot hold")]
     UnsupportedType { column: String, data_type: String },
     #[error("values of column `{column}` do not fit into {data_type}")]
@@ -82,6 +86,7 @@ impl Classify for LakeError {
             | Self::Cast { .. }
             | Self::UnsupportedFeature { .. }
             | Self::NoConditionalPut
+            | Self::NothingToKeep { .. }
             | Self::BadLocation(_) => Kind::User,
             Self::Conflict(_) | Self::Fenced { .. } | Self::PositionMoved { .. } => Kind::Conflict,
             Self::Query(error) if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => {
@@ -103,6 +108,9 @@ impl Classify for LakeError {
             Self::Cast { .. } => "Cast the column in SQL to a type that holds all its values.",
             Self::UnsupportedFeature { .. } => "Rewrite the table without that feature with the engine that made it.",
             Self::Fenced { .. } => "Another Headwater process runs this project; stop one of them.",
+            Self::NothingToKeep { .. } => {
+                "The source sends long values only when they change, and the table lacks the row: copy the table again, or set REPLICA IDENTITY FULL."
+            }
             Self::NoConditionalPut => {
                 "The store ignores conditional writes (`If-None-Match`), so two writers could overwrite each other; use one that honours them."
             }

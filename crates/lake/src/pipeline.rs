@@ -23,6 +23,7 @@ use headwater_project::fault;
 use crate::commit::{Change, Operation};
 use crate::error::{LakeError, Result};
 use crate::file::DataFile;
+use crate::merge::Working;
 use crate::name::TableName;
 use crate::schema::{merged_schema, storable_schema, utc_micros};
 use crate::stage::{Stage, StageOptions};
@@ -78,16 +79,18 @@ pub struct CommitReceipt {
 
 /// Writes one table for one pipeline. One caller at a time; after an error the writer must be opened anew.
 pub struct PipelineWriter {
-    lake: Lake,
+    pub(crate) lake: Lake,
     pipeline: String,
     epoch: i64,
-    table: TableVersion,
+    pub(crate) table: TableVersion,
     positions: Progress,
     clock: i64,
     options: StageOptions,
-    stage: Option<Stage>,
+    pub(crate) stage: Option<Stage>,
     /// Files of the next commit that were finished before the table gained columns.
-    finished: Vec<DataFile>,
+    pub(crate) finished: Vec<DataFile>,
+    /// What the table shall be, when the next commit does more than add rows.
+    pub(crate) working: Option<Working>,
     staged_rows: u64,
     /// The next commit's [`INGESTED_AT`], once something was staged for it.
     ingested_at: Option<i64>,
@@ -131,6 +134,7 @@ impl PipelineWriter {
             options,
             stage: None,
             finished: Vec::new(),
+            working: None,
             staged_rows: 0,
             ingested_at: None,
             commits: 0,
@@ -197,23 +201,27 @@ impl PipelineWriter {
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let next = self.lake.now().as_micros().max(self.clock.saturating_add(1));
         let ingested_at = *self.ingested_at.get_or_insert(next);
-        let stage = match &mut self.stage {
+        self.stage()?.write(&stamped(batch, ingested_at)?).await?;
+        self.staged_rows += batch.num_rows() as u64;
+        Ok(())
+    }
+
+    pub(crate) fn stage(&mut self) -> Result<&mut Stage> {
+        let stage = match self.stage.take() {
             Some(stage) => stage,
             None => {
                 let schema = Arc::clone(self.table.schema());
-                let stage = self.lake.stage(self.table.name(), schema, self.table.partition_columns(), self.options)?;
-                self.stage.insert(stage)
+                self.lake.stage(self.table.name(), schema, self.table.partition_columns(), self.options)?
             }
         };
-        stage.write(&stamped(batch, ingested_at)?).await?;
-        self.staged_rows += batch.num_rows() as u64;
-        Ok(())
+        Ok(self.stage.insert(stage))
     }
 
     /// Forgets what is staged; its files become orphans.
     pub fn abandon(&mut self) {
         self.stage = None;
         self.finished.clear();
+        self.working = None;
         self.staged_rows = 0;
         self.ingested_at = None;
     }
@@ -225,6 +233,7 @@ impl PipelineWriter {
         if let Some(stage) = self.stage.take() {
             files.extend(stage.finish().await?);
         }
+        let working = self.working.take();
         let rows = std::mem::take(&mut self.staged_rows);
         let clock = self.ingested_at.take().unwrap_or(self.clock);
         let receipt =
@@ -232,7 +241,8 @@ impl PipelineWriter {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.lake.commit(&self.table, self.change(&files, positions, clock, info)).await {
+            let change = self.change(working.as_ref(), &files, positions, clock, info)?;
+            match self.lake.commit(&self.table, change).await {
                 Ok(table) => self.table = table,
                 Err(error) => {
                     tracing::warn!(pipeline = self.pipeline, %error, tries, "commit outcome unknown, reading it back");
@@ -253,16 +263,26 @@ impl PipelineWriter {
         Ok(CommitReceipt { version: self.table.version(), ..receipt })
     }
 
-    fn change(&self, files: &[DataFile], positions: &Progress, clock: i64, info: &serde_json::Value) -> Change {
-        let mut change = Change::new(if files.is_empty() { Operation::Positions } else { Operation::Append });
-        change.add = files.to_vec();
+    fn change(
+        &self,
+        working: Option<&Working>,
+        files: &[DataFile],
+        positions: &Progress,
+        clock: i64,
+        info: &serde_json::Value,
+    ) -> Result<Change> {
+        let mut change = match working {
+            Some(working) => working.change(&self.table, files)?,
+            None if files.is_empty() => Change::new(Operation::Positions),
+            None => Change { add: files.to_vec(), ..Change::new(Operation::Append) },
+        };
         change.transactions = self.fence_transactions();
         change.transactions.extend(positions.iter().map(|(key, position)| (key.clone(), *position)));
         if clock > i64::MIN {
             change.transactions.push((clock_id(&self.pipeline), clock));
         }
         change.info.insert(String::from("headwater"), info.clone());
-        change
+        Ok(change)
     }
 
     fn fence_transactions(&self) -> Vec<(String, i64)> {

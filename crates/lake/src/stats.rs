@@ -104,7 +104,11 @@ fn to_json(value: &ScalarValue, least: bool) -> Option<Value> {
         ScalarValue::Float32(Some(value)) if value.is_finite() => json!(value),
         ScalarValue::Float64(Some(value)) if value.is_finite() => json!(value),
         ScalarValue::Utf8(Some(text)) => return text_bound(text, least),
-        ScalarValue::Date32(_) | ScalarValue::TimestampMicrosecond(_, _) => json!(formatted(value)?),
+        // Readers of the log know years of four digits only; a bound they cannot read would close the table to them.
+        ScalarValue::Date32(_) | ScalarValue::TimestampMicrosecond(_, _) => {
+            let text = formatted(value)?;
+            return (!text.starts_with(['-', '+'])).then(|| json!(text));
+        }
         // JSON numbers are doubles to most readers: beyond 15 digits a bound would no longer be one.
         ScalarValue::Decimal128(Some(_), _, _) => {
             let text = formatted(value)?;

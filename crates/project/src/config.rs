@@ -4,6 +4,7 @@
 //! is at once what `headwater schema` prints, what editors complete from, and what [`decode`] checks a file against, so
 //! the three can never disagree. Doc comments on the fields are the reference manual.
 
+mod connection;
 mod duration;
 mod interpolate;
 mod project_file;
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::tree::Tree;
 
+pub use connection::{ConnectionConfig, HttpAuth, HttpConnection, PostgresConnection, Secret, TlsMode};
 pub use duration::DurationText;
 pub use interpolate::{Variables, interpolate};
 pub use project_file::{

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Every point in the product, by plane. `dl`: lake commits, `log`: the local log, `gen`: generators, `mt`: maintenance,
+/// Every point in the product, by plane. `dl`: lake commits, `log`: the local log, `cdc`: change capture, `gen`: generators, `mt`: maintenance,
 /// `m`/`p`: models and publishing.
 pub const POINTS: &[&str] = &[
     "dl.before_stage",
@@ -34,6 +34,11 @@ pub const POINTS: &[&str] = &[
     "log.mid_record",
     "log.segment_rotate_before_dirsync",
     "log.after_lake_commit_before_trim",
+    "cdc.slot_created_before_state",
+    "cdc.mid_copy",
+    "cdc.log_committed_before_current",
+    "cdc.table_a_committed_before_table_b",
+    "cdc.all_committed_before_ack",
     "gen.before_snapshot_rename",
     "gen.after_snapshot",
     "m.pinned",

@@ -173,7 +173,7 @@ fn anonymous_role(no_accounts: bool, is_local: bool, read_only: bool) -> Option<
 /// Whether a caller may use a route.
 pub(crate) fn authorize(policy: Policy, caller: &Caller, read_only: bool) -> Result<(), ApiError> {
     let needed = match policy {
-        Policy::Open => return Ok(()),
+        Policy::Open | Policy::Push => return Ok(()),
         Policy::Read | Policy::UntrustedSql => Role::Viewer,
         Policy::Act => Role::Editor,
     };

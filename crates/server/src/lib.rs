@@ -16,6 +16,7 @@ mod events_api;
 mod guard;
 mod listen;
 mod overview_api;
+mod push_api;
 mod query_api;
 mod routes;
 pub mod rows;

@@ -11,7 +11,8 @@ use headwater_project::Failure;
 
 use crate::api::{Api, ApiError};
 use crate::{
-    assets_api, dash_api, events_api, guard, overview_api, query_api, runs_api, session_api, status_api, topics_api, ui,
+    assets_api, dash_api, events_api, guard, overview_api, push_api, query_api, runs_api, session_api, status_api,
+    topics_api, ui,
 };
 
 /// Bytes of a request body.
@@ -28,6 +29,8 @@ pub(crate) enum Policy {
     UntrustedSql,
     /// An editor: starts work. Nobody in read-only mode.
     Act,
+    /// Whoever proves to a source what it asks for; of a source that asks for nothing, as [`Policy::Act`]. The handler checks.
+    Push,
 }
 
 pub(crate) struct Route {
@@ -63,6 +66,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", "/api/topics", Policy::Read, get(topics_api::list)),
         route("GET", "/api/topics/{name}", Policy::Read, get(topics_api::one)),
         route("GET", "/api/topics/{name}/tail", Policy::Read, get(topics_api::tail)),
+        route("POST", "/ingest/{name}", Policy::Push, post(push_api::push)),
         route("GET", "/api/quarantine", Policy::Read, get(overview_api::quarantine)),
         route("POST", "/api/sql", Policy::UntrustedSql, post(query_api::query)),
         route("DELETE", "/api/sql/{id}", Policy::UntrustedSql, delete(query_api::cancel)),
@@ -119,11 +123,12 @@ mod tests {
         check("POST", "/api/sql", Policy::UntrustedSql);
         check("DELETE", "/api/sql/{id}", Policy::UntrustedSql);
         check("POST", "/api/sql/explain", Policy::UntrustedSql);
+        check("POST", "/ingest/{name}", Policy::Push);
         // They ask with a body; nothing changes.
         check("POST", "/api/dashboards/{name}/tiles/{tile}", Policy::Read);
         check("POST", "/api/dashboards/{name}/tiles/{tile}/detail", Policy::Read);
         let unsafe_routes = routes().iter().filter(|route| route.method != "GET").count();
-        assert_eq!(unsafe_routes, 9, "a new unsafe route needs a line above");
+        assert_eq!(unsafe_routes, 10, "a new unsafe route needs a line above");
     }
 
     #[test]

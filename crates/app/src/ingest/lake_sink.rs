@@ -14,8 +14,10 @@ use async_trait::async_trait;
 use headwater_ingest::Positions;
 use headwater_ingest::position::log_key;
 use headwater_ingest::raw_files::RawStore;
-use headwater_ingest::sink::{Commit, CommitReceipt, Origin, Rejected, TableSink};
-use headwater_lake::{INGESTED_AT, Lake, LakeError, Owner, PipelineWriter, Progress, StageOptions, TableName};
+use headwater_ingest::sink::{Commit, CommitReceipt, KeyedChanges, Origin, Rejected, TableSink};
+use headwater_lake::{
+    INGESTED_AT, KeyedRows, Lake, LakeError, Owner, PipelineWriter, Progress, StageOptions, TableName, Unchanged,
+};
 use headwater_project::{Classify, Failure};
 
 /// Name of the quarantine table of a table.
@@ -123,6 +125,13 @@ impl LakeSink {
     }
 }
 
+pub(crate) fn keyed_rows(changes: KeyedChanges) -> KeyedRows {
+    let KeyedChanges { key, rows, removed, unchanged } = changes;
+    let kept =
+        unchanged.into_iter().map(|cells| Unchanged { row: cells.row, columns: cells.columns, before: cells.before });
+    KeyedRows { key, rows, removed, unchanged: kept.collect() }
+}
+
 fn progress(positions: &Positions) -> Progress {
     positions.0.clone()
 }
@@ -220,6 +229,21 @@ impl TableSink for LakeSink {
             return Err(Failure::internal("rows were written before their table was there"));
         };
         writer.write(&rows).await.map_err(|error| error.failure())
+    }
+
+    async fn truncate(&mut self) -> Result<(), Failure> {
+        let Some(writer) = &mut self.writer else {
+            return Err(Failure::internal("a table was emptied before it was there"));
+        };
+        writer.truncate();
+        Ok(())
+    }
+
+    async fn merge(&mut self, changes: KeyedChanges) -> Result<(), Failure> {
+        let Some(writer) = &mut self.writer else {
+            return Err(Failure::internal("rows were changed before their table was there"));
+        };
+        writer.merge(&keyed_rows(changes)).await.map_err(|error| error.failure())
     }
 
     async fn reject(&mut self, mut records: Vec<Rejected>) -> Result<(), Failure> {

@@ -7,10 +7,11 @@ use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use headwater_connectors::files::{FilesSource, TakenFile};
+use headwater_ingest::capture::CapturePipeline;
 use headwater_ingest::codec::Codec;
 use headwater_ingest::log::EventLog;
 use headwater_ingest::log_source::LogSource;
-use headwater_ingest::pipeline::{Pipeline, PipelineOptions, Rotation};
+use headwater_ingest::pipeline::{MetricsHandle, Pipeline, PipelineOptions, Rotation};
 use headwater_ingest::position::{files_key, log_key};
 use headwater_ingest::schema::{SOURCE_FILE_COLUMN, with_provenance};
 use headwater_ingest::source::Source;
@@ -18,8 +19,8 @@ use headwater_lake::{Owner, PipelineWriter, Progress, StageOptions, TableName};
 use headwater_project::{Classify, Failure};
 use headwater_sim::Generator;
 
-use super::PipelineHandle;
 use super::lake_sink::{LakeRawStore, LakeSink};
+use super::{PipelineHandle, connected};
 use crate::generators::{Pin, Settings};
 use crate::instance::Instance;
 use crate::source_file::{FilesSourceConfig, GeneratorConfig, RotateConfig, SourceConfig};
@@ -31,9 +32,16 @@ pub(crate) enum Mode {
     Forever,
 }
 
+/// Something to run, and the tables it fills as others see them.
 pub(crate) struct Planned {
-    pub(crate) pipeline: Pipeline,
-    pub(crate) handle: PipelineHandle,
+    pub(crate) work: Work,
+    pub(crate) handles: Vec<PipelineHandle>,
+}
+
+/// Large, and kept in one place.
+pub(crate) enum Work {
+    Table(Box<Pipeline>),
+    Capture(Box<CapturePipeline>),
 }
 
 /// The pipelines of the named sources; of all when none is named.
@@ -46,26 +54,28 @@ pub(crate) async fn plan(instance: &Instance, sources: &[String], mode: Mode) ->
         match &source.config {
             SourceConfig::Generator(config) => planned.extend(topics(instance, config, mode)?),
             SourceConfig::Files(config) => planned.push(files(instance, config, mode).await?),
+            SourceConfig::Push(config) => planned.push(connected::push(instance, config, mode)?),
+            SourceConfig::Http(config) => planned.push(connected::http(instance, config, mode)?),
+            SourceConfig::Postgres(config) => planned.extend(connected::postgres(instance, config, mode)?),
         }
     }
     Ok(planned)
 }
 
-fn options(rotate: RotateConfig) -> PipelineOptions {
+pub(super) fn options(rotate: RotateConfig) -> PipelineOptions {
     PipelineOptions {
         rotation: Rotation { rows: rotate.rows, bytes: rotate.bytes.0, interval: rotate.every.0 },
         ..PipelineOptions::default()
     }
 }
 
-fn planned(pipeline: Pipeline, source: &str, table: &TableName) -> Planned {
-    let handle = PipelineHandle {
-        source: source.to_owned(),
-        table: table.to_string(),
-        metrics: pipeline.metrics(),
-        ended: Arc::new(Mutex::new(None)),
-    };
-    Planned { pipeline, handle }
+pub(super) fn planned(pipeline: Pipeline, source: &str, table: &TableName) -> Planned {
+    let handle = handle(source, table, pipeline.metrics());
+    Planned { work: Work::Table(Box::new(pipeline)), handles: vec![handle] }
+}
+
+pub(super) fn handle(source: &str, table: &TableName, metrics: MetricsHandle) -> PipelineHandle {
+    PipelineHandle { source: source.to_owned(), table: table.to_string(), metrics, ended: Arc::new(Mutex::new(None)) }
 }
 
 /// One pipeline per topic of a generator.

@@ -11,8 +11,11 @@ use crate::print::{Align, Table, bytes, grouped, seconds};
 use crate::progress::Spinner;
 use crate::signals::Interrupt;
 
-pub(super) async fn ingest(context: &Context, sources: &[String]) -> Result<(), Stop> {
+pub(super) async fn ingest(context: &Context, sources: &[String], restart: bool) -> Result<(), Stop> {
     let instance = context.writer().await?;
+    if restart {
+        instance.restart_sources(sources).await?;
+    }
     let interrupt = Interrupt::listen(&context.printer)?;
     let statuses = run(context, &instance, sources, &interrupt).await?;
     let mut failed = false;

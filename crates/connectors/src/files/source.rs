@@ -227,7 +227,16 @@ impl FilesSource {
 
     fn batch(&self, found: &Found, header: Arc<[String]>, records: RecordBuffer, rejected: Vec<Rejected>) -> RawBatch {
         let origin = Origin::File { path: found.path.as_str().into() };
-        RawBatch { records, header, origin, rejected, positions: Positions::default(), boundary: false, info: None }
+        RawBatch {
+            records,
+            header,
+            origin,
+            rejected,
+            positions: Positions::default(),
+            boundary: false,
+            replaces: false,
+            info: None,
+        }
     }
 }
 
@@ -276,8 +285,8 @@ impl Reading {
 }
 
 impl Source for FilesSource {
-    fn codec(&self) -> Codec {
-        self.config.codec()
+    fn codec(&self) -> Option<Codec> {
+        Some(self.config.codec())
     }
 
     fn provenance(&self) -> Provenance {

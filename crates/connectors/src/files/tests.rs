@@ -76,6 +76,7 @@ fn read(source: &mut FilesSource, committed: Option<i64>) -> (Vec<String>, Vec<S
         match source.next_batch(&ReadLimits { max_bytes: 1 << 20 }, RecordBuffer::default()).unwrap() {
             Next::End => return (found, info),
             Next::Idle => panic!("idle although it is to stop at the end"),
+            Next::Rows(_) => panic!("files are read as records"),
             Next::Batch(batch) => {
                 let headwater_ingest::sink::Origin::File { path } = &batch.origin else { panic!("not a file") };
                 let text = |record: headwater_ingest::Record<'_>| {

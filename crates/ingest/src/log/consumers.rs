@@ -19,6 +19,11 @@ impl Consumers {
         offsets.values().copied().min().unwrap_or(0)
     }
 
+    /// The offset before which nobody needs records, as far as it was said.
+    pub fn position(&self, topic: &str, partition: i32) -> Option<i64> {
+        self.next_offsets.lock().ok()?.get(&(topic.to_owned(), partition))?.values().copied().min()
+    }
+
     /// Forgets a consumer that is gone for good.
     pub fn remove(&self, consumer: &str) {
         let Ok(mut known) = self.next_offsets.lock() else { return };

@@ -18,14 +18,16 @@ use crate::pipeline::{Ended, PipelineOptions};
 use crate::position::Positions;
 use crate::raw_files::{RawFile, RawFiles};
 use crate::record::RecordBuffer;
+use crate::schema::drift;
 use crate::sink::Rejected;
-use crate::source::{Next, RawBatch, ReadLimits, Source};
+use crate::source::{Effect, Next, RawBatch, ReadLimits, RowBatch, Source};
 
 /// What the writing half is to do, in order.
 pub(super) enum Step {
     Rows {
         schema: SchemaRef,
         rows: RecordBatch,
+        effect: Effect,
         rejected: Vec<Rejected>,
     },
     Commit {
@@ -38,9 +40,25 @@ pub(super) enum Step {
     },
 }
 
+/// How the table's columns are known.
+pub(super) enum Shape {
+    Decoded(Decoder),
+    /// From the rows themselves, once there are any.
+    Typed(Option<SchemaRef>),
+}
+
+impl Shape {
+    fn table_schema(&self) -> Option<SchemaRef> {
+        match self {
+            Self::Decoded(decoder) => decoder.table_schema(),
+            Self::Typed(schema) => schema.clone(),
+        }
+    }
+}
+
 pub(super) struct Reader {
     source: Box<dyn Source>,
-    decoder: Decoder,
+    shape: Shape,
     options: PipelineOptions,
     clock: Arc<dyn Clock>,
     metrics: MetricsHandle,
@@ -83,14 +101,14 @@ impl From<Disconnected> for Halt {
 impl Reader {
     pub(super) fn new(
         source: Box<dyn Source>,
-        decoder: Decoder,
+        shape: Shape,
         options: PipelineOptions,
         clock: Arc<dyn Clock>,
         metrics: MetricsHandle,
         raw_files: bool,
     ) -> Self {
         let raw_files = raw_files.then(RawFiles::default);
-        Self { source, decoder, options, clock, metrics, raw_files, pending: Pending::default() }
+        Self { source, shape, options, clock, metrics, raw_files, pending: Pending::default() }
     }
 
     /// Reads until the end and then passes on acknowledgements until the writing half is done. Gives the source back.
@@ -146,6 +164,10 @@ impl Reader {
             }
             match self.source.next_batch(&limits, buffer)? {
                 Next::Batch(batch) => buffer = self.take(*batch, steps)?,
+                Next::Rows(batch) => {
+                    buffer = RecordBuffer::default();
+                    self.take_rows(*batch, steps)?;
+                }
                 Next::Idle => {
                     buffer = RecordBuffer::default();
                     if !self.pending.dirty {
@@ -180,41 +202,65 @@ impl Reader {
 
     /// Decodes a batch, hands it on, and returns its buffer to read into again.
     fn take(&mut self, batch: RawBatch, steps: &Sender<Step>) -> Result<RecordBuffer, Halt> {
-        let RawBatch { mut records, header, origin, mut rejected, positions, boundary, info } = batch;
+        let RawBatch { mut records, header, origin, mut rejected, positions, boundary, replaces, info } = batch;
         let empty = records.is_empty() && rejected.is_empty();
-        if empty && self.decoder.table_schema().is_none() {
+        if empty && self.shape.table_schema().is_none() {
             // There is no table yet to commit a position to, and nothing is lost by reading nothing again.
             return Ok(records);
         }
+        self.note(&positions, boundary, info);
+        if let Some(files) = &mut self.raw_files {
+            files.add(&origin, &records)?;
+        }
+        self.pending.counts.bytes += records.bytes() as u64;
+        if empty && !replaces {
+            return Ok(records);
+        }
+        let Shape::Decoded(decoder) = &mut self.shape else {
+            return Err(Error::Internal("a source of typed rows gave records to decode").into());
+        };
+        let mut decoded = decoder.decode(&records, &header, &origin)?;
+        rejected.append(&mut decoded.rejected);
+        self.pending.counts.rows += decoded.rows.num_rows() as u64;
+        self.pending.counts.rejected += rejected.len() as u64;
+        let schema = self.shape.table_schema().ok_or(Error::Internal("a decoder has no schema after a batch"))?;
+        let effect = if replaces { Effect::Replace } else { Effect::Append };
+        send(steps, Step::Rows { schema, rows: decoded.rows, effect, rejected })?;
+        records.clear();
+        Ok(records)
+    }
+
+    /// Hands on rows that came typed.
+    fn take_rows(&mut self, batch: RowBatch, steps: &Sender<Step>) -> Result<(), Halt> {
+        let RowBatch { rows, effect, bytes, positions, boundary, info } = batch;
+        self.note(&positions, boundary, info);
+        self.pending.counts.bytes += bytes;
+        self.pending.counts.rows += rows.num_rows() as u64;
+        let Shape::Typed(known) = &mut self.shape else {
+            return Err(Error::Internal("a source of records gave typed rows").into());
+        };
+        let schema = drift::adopt(known.as_ref(), &rows.schema());
+        *known = Some(Arc::clone(&schema));
+        send(steps, Step::Rows { schema, rows, effect, rejected: Vec::new() })?;
+        Ok(())
+    }
+
+    /// What the commit to come covers besides rows.
+    fn note(&mut self, positions: &Positions, boundary: bool, info: Option<String>) {
         if !self.pending.dirty {
             self.pending.since = self.clock.monotonic();
             self.pending.dirty = true;
         }
         self.pending.boundary = boundary;
-        self.pending.positions.advance(&positions);
+        self.pending.positions.advance(positions);
         self.pending.info.extend(info);
-        if let Some(files) = &mut self.raw_files {
-            files.add(&origin, &records)?;
-        }
-        self.pending.counts.bytes += records.bytes() as u64;
-        if empty {
-            return Ok(records);
-        }
-        let mut decoded = self.decoder.decode(&records, &header, &origin)?;
-        rejected.append(&mut decoded.rejected);
-        self.pending.counts.rows += decoded.rows.num_rows() as u64;
-        self.pending.counts.rejected += rejected.len() as u64;
-        let schema = self.decoder.table_schema().ok_or(Error::Internal("a decoder has no schema after a batch"))?;
-        send(steps, Step::Rows { schema, rows: decoded.rows, rejected })?;
-        records.clear();
-        Ok(records)
     }
 
     fn commit(&mut self, steps: &Sender<Step>) -> Result<(), Halt> {
         let raw_files = self.raw_files.as_mut().map(RawFiles::finish).transpose()?.unwrap_or_default();
         let Pending { positions, info, counts, .. } = std::mem::take(&mut self.pending);
         let lag = self.source.lag();
-        let schema = self.decoder.table_schema().ok_or(Error::Internal("a commit is due before there is a table"))?;
+        let schema = self.shape.table_schema().ok_or(Error::Internal("a commit is due before there is a table"))?;
         send(steps, Step::Commit { schema, positions, info, counts, raw_files, lag })?;
         Ok(())
     }

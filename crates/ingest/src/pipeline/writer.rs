@@ -10,7 +10,8 @@ use crate::error::Error;
 use crate::pipeline::Pipeline;
 use crate::pipeline::reader::Step;
 use crate::position::Positions;
-use crate::sink::Commit;
+use crate::sink::{Commit, KeyedChanges};
+use crate::source::Effect;
 
 impl Pipeline {
     /// Does what the reader says until it is done or something fails; dropping the channels tells the reader.
@@ -22,10 +23,19 @@ impl Pipeline {
     ) -> Result<(), Failure> {
         while let Some(step) = steps.recv().await {
             match step {
-                Step::Rows { schema, rows, rejected } => {
+                Step::Rows { schema, rows, effect, rejected } => {
                     self.follow(&schema, &mut table).await?;
-                    if rows.num_rows() > 0 {
-                        self.sink.write(rows).await?;
+                    match effect {
+                        Effect::Append if rows.num_rows() == 0 => {}
+                        Effect::Append => self.sink.write(rows).await?,
+                        Effect::Replace => {
+                            self.sink.truncate().await?;
+                            self.sink.write(rows).await?;
+                        }
+                        Effect::Merge { key, removed } => {
+                            let unchanged = Vec::new();
+                            self.sink.merge(KeyedChanges { key, rows, removed, unchanged }).await?;
+                        }
                     }
                     if !rejected.is_empty() {
                         self.sink.reject(rejected).await?;

@@ -33,6 +33,25 @@ pub fn evolve(current: &SchemaRef, inferred: &Schema, policy: &DriftPolicy) -> S
     Arc::new(Schema::new_with_metadata(fields, current.metadata().clone()))
 }
 
+/// The columns of a table that also gets rows of this shape: what it lacks is added, and where the types differ the rows'
+/// stands, for the sink to refuse what the table cannot become. The same pointer if nothing changes.
+pub fn adopt(current: Option<&SchemaRef>, rows: &SchemaRef) -> SchemaRef {
+    let Some(current) = current else { return Arc::clone(rows) };
+    let mut fields: Vec<FieldRef> = current.fields().iter().cloned().collect();
+    let mut changed = false;
+    for field in rows.fields() {
+        match fields.iter_mut().find(|known| known.name() == field.name()) {
+            Some(known) if known.data_type().equals_datatype(field.data_type()) => {}
+            Some(known) => (*known, changed) = (Arc::clone(field), true),
+            None => {
+                fields.push(Arc::clone(field));
+                changed = true;
+            }
+        }
+    }
+    if changed { Arc::new(Schema::new(fields)) } else { Arc::clone(current) }
+}
+
 fn count(fields: &Fields) -> usize {
     fields.iter().map(|field| count_type(field.data_type())).sum()
 }

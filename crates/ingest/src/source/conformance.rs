@@ -59,6 +59,7 @@ fn read(
             Next::End => return Ok(found),
             Next::Idle if idle > 1_000 => return Err("the source neither yields records nor ends".to_owned()),
             Next::Idle => idle += 1,
+            Next::Rows(_) => return Err("the source yields rows, which have no payloads to compare".to_owned()),
             Next::Batch(batch) => {
                 let payloads = batch.records.iter().map(|record| record.payload.to_vec());
                 found.entry(name(&batch.origin)).or_default().extend(payloads);

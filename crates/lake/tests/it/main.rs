@@ -4,5 +4,6 @@
 mod commit;
 mod faulty;
 mod maintenance;
+mod merge;
 mod recovery;
 mod world;

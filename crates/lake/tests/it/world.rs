@@ -86,14 +86,18 @@ impl World {
     }
 
     pub(crate) async fn numbers(&self, sql: &str) -> Vec<i64> {
+        let column = |batch: &RecordBatch| batch.column(0).as_primitive::<Int64Type>().values().to_vec();
+        self.batches(sql).await.iter().flat_map(column).collect()
+    }
+
+    /// What a query over the table, as `t`, gives.
+    pub(crate) async fn batches(&self, sql: &str) -> Vec<RecordBatch> {
         let table = self.lake.require(&name()).await.unwrap();
         let context = SessionContext::new();
         let url = url::Url::parse(STORE_URL).unwrap();
         context.runtime_env().register_object_store(&url, self.lake.object_store());
         context.register_table("t", Arc::new(LakeTable::new(table))).unwrap();
-        let batches = context.sql(sql).await.unwrap().collect().await.unwrap();
-        let column = |batch: &RecordBatch| batch.column(0).as_primitive::<Int64Type>().values().to_vec();
-        batches.iter().flat_map(column).collect()
+        context.sql(sql).await.unwrap().collect().await.unwrap()
     }
 }
 

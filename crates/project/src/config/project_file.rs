@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ByteSize, DurationText};
+use super::{ByteSize, ConnectionConfig, DurationText};
 
 /// Name of the project file in the project folder.
 pub const PROJECT_FILE: &str = "headwater.yml";
@@ -21,6 +21,9 @@ pub struct ProjectConfig {
     /// Where tables are kept.
     #[serde(default)]
     pub lake: LakeConfig,
+    /// The systems the project reads from and writes to, by name.
+    #[serde(default)]
+    pub connections: BTreeMap<String, ConnectionConfig>,
     /// Defaults of `headwater build`.
     #[serde(default)]
     pub build: BuildConfig,

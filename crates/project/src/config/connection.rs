@@ -1,0 +1,176 @@
+//! `connections` of `headwater.yml`: the systems a project reads from and writes to.
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+
+/// Text that is never shown: not in errors, not by `Debug`, not over HTTP.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one call that has to send it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("***")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self)
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "Never written out: \"${NAME}\" takes it from the environment."
+        })
+    }
+}
+
+/// A system the project reads from or writes to.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ConnectionConfig {
+    /// A PostgreSQL database.
+    Postgres(PostgresConnection),
+    /// A web service.
+    Http(HttpConnection),
+}
+
+impl ConnectionConfig {
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "postgres",
+            Self::Http(_) => "http",
+        }
+    }
+}
+
+/// A PostgreSQL database, 10 or newer.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresConnection {
+    /// Name or address of the server, or the folder of its socket.
+    #[serde(default = "localhost")]
+    pub host: String,
+    /// Port of the server.
+    #[serde(default = "postgres_port")]
+    pub port: u16,
+    /// Database to connect to.
+    pub database: String,
+    /// Role to connect as.
+    pub user: String,
+    /// Password of the role; write "${NAME}" and set NAME in the environment.
+    pub password: Option<Secret>,
+    /// Whether the connection is encrypted. Default: `verify`, but `off` for this machine and for sockets.
+    pub tls: Option<TlsMode>,
+    /// File with the certificates to trust (PEM), relative to the project; the system's when not given.
+    pub ca_file: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TlsMode {
+    /// Not encrypted.
+    Off,
+    /// Encrypted, and the server's certificate and name are checked.
+    Verify,
+}
+
+/// A web service.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConnection {
+    /// Start of every address, such as `https://api.example.com/v1`.
+    pub url: String,
+    /// How to say who asks.
+    pub auth: Option<HttpAuth>,
+    /// Headers sent with every request.
+    #[serde(default)]
+    pub headers: std::collections::BTreeMap<String, Secret>,
+    /// Most requests a second.
+    pub requests_per_second: Option<f64>,
+}
+
+/// How to say who asks.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum HttpAuth {
+    /// User and password.
+    Basic {
+        /// Name of the user.
+        user: String,
+        /// Password of the user.
+        password: Secret,
+    },
+    /// A token in the Authorization header.
+    Bearer {
+        /// The token.
+        token: Secret,
+    },
+    /// A key in a header or in the query.
+    ApiKey {
+        /// The key.
+        key: Secret,
+        /// Header to send it in. Default: `X-API-Key`, unless `query` is given.
+        header: Option<String>,
+        /// Parameter of the query to send it in.
+        query: Option<String>,
+    },
+    /// OAuth 2 with client credentials: a token is fetched, and fetched again before it expires.
+    ClientCredentials {
+        /// Address that gives tokens.
+        token_url: String,
+        /// Name of the client.
+        client_id: String,
+        /// Secret of the client.
+        client_secret: Secret,
+        /// Scope to ask for.
+        scope: Option<String>,
+    },
+}
+
+fn localhost() -> String {
+    String::from("localhost")
+}
+
+fn postgres_port() -> u16 {
+    5432
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_not_in_what_debug_prints() {
+        let json = serde_json::json!({
+            "kind": "postgres", "database": "shop", "user": "app", "password": "canary-71",
+        });
+        let config: ConnectionConfig = serde_json::from_value(json).unwrap();
+        let printed = format!("{config:?}");
+        assert!(printed.contains("shop") && !printed.contains("canary-71"), "{printed}");
+    }
+}
