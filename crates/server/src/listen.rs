@@ -23,8 +23,9 @@ use crate::routes;
 /// Connections served at once; more wait in the operating system's queue. A browser holds up to six: one of events, which
 /// stays, and those of its last requests, which rest for a while. This many serve 600 viewers without a wait.
 const MAX_CONNECTIONS: usize = 4_096;
-/// A client that has not sent its headers by then is cut off, so that idle connections cannot use up the limit.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that has not sent its headers by then is cut off, so that idle connections cannot use up the limit. It is also how
+/// long a connection rests between requests: longer than pages usually wait, as a request that meets the end of a rest fails.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
 /// Requests under way may take this long to finish once the server is told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept: out of file descriptors, trying again at once would only spin.
