@@ -100,7 +100,7 @@ pub(super) fn clean(context: &Context) -> Result<(), Stop> {
     for target in project.clean_targets() {
         let path = Path::new(&target);
         let leaves = path.is_absolute() || path.components().any(|part| matches!(part, Component::ParentDir));
-        if leaves || matches!(target.as_str(), "" | "." | "models" | "seeds" | "macros" | "tests" | "snapshots") {
+        if leaves || matches!(target.as_str(), "" | "." | ".headwater" | "models" | "seeds" | "macros" | "tests" | "snapshots") {
             return Err(Failure::user(format!("`{target}` is not removed: it is the project, or outside of it"))
                 .with_hint("Name folders of what is made again, such as `target`, under clean-targets.")
                 .into());
