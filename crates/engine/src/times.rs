@@ -3,6 +3,7 @@
 //! `TIMESTAMP` without a precision means nanoseconds to the engine, which end in the year 2262: `9999-12-31`, the usual end of
 //! what is still valid, would not be a time.
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
@@ -13,7 +14,7 @@ const MICROSECONDS: u64 = 6;
 /// Gives every `TIMESTAMP` of a statement the precision of microseconds.
 pub(crate) fn in_microseconds(statement: &mut Statement) {
     let Statement::Statement(statement) = statement else { return };
-    let _: ControlFlow<()> = visit_expressions_mut(statement.as_mut(), |expression| {
+    let ControlFlow::Continue(()): ControlFlow<Infallible> = visit_expressions_mut(statement.as_mut(), |expression| {
         match expression {
             Expr::Cast { data_type, .. } => precise(data_type),
             Expr::TypedString(text) => precise(&mut text.data_type),

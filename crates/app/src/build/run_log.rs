@@ -33,7 +33,7 @@ impl RunLog {
             tracing::warn!(run, %error, "the log of this run is not kept");
         }
         // Already gone, or never there: both are fine.
-        let _ = std::fs::remove_file(path(&folder, run - KEPT));
+        std::fs::remove_file(path(&folder, run - KEPT)).unwrap_or(());
         Self { clock: Arc::clone(&instance.clock), file: Mutex::new(created.ok()), next }
     }
 

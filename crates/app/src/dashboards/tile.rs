@@ -234,7 +234,10 @@ impl Moments {
 
 /// Prepared queries of the newest set of publications, by their templates.
 #[derive(Debug, Default)]
-pub(crate) struct PreparedQueries(Mutex<(String, BTreeMap<String, Arc<OnceCell<Prepared>>>)>);
+pub(crate) struct PreparedQueries(Mutex<(String, PreparedByTile)>);
+
+/// Whoever asks a tile first prepares it; the others wait.
+type PreparedByTile = BTreeMap<String, Arc<OnceCell<Prepared>>>;
 
 impl PreparedQueries {
     fn cell(&self, stamp: &str, template: &str) -> Arc<OnceCell<Prepared>> {

@@ -21,7 +21,7 @@ fn list(context: &Context, project: &Project) -> Result<(), Stop> {
         let listed = connections
             .iter()
             .map(|one| json!({"name": one.name, "kind": one.kind, "address": one.address, "used_by": one.used_by}));
-        return Ok(context.printer.json(&listed.collect::<Vec<_>>())?);
+        return context.printer.json(&listed.collect::<Vec<_>>());
     }
     let mut table = Table::new(&[
         ("connection", Align::Left),
@@ -32,7 +32,7 @@ fn list(context: &Context, project: &Project) -> Result<(), Stop> {
     for one in connections {
         table.row(&[one.name, one.kind.to_owned(), one.address, one.used_by.join(", ")]);
     }
-    Ok(context.printer.table(&table)?)
+    context.printer.table(&table)
 }
 
 fn test(context: &Context, project: &Project, names: &[String]) -> Result<(), Stop> {

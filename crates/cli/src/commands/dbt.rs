@@ -49,7 +49,7 @@ pub(super) async fn source(context: &Context, action: SourceAction) -> Result<()
     let mut bad = false;
     for source in &found {
         bad |= !matches!(source.status, "pass" | "warn");
-        let age = source.age_seconds.map_or_else(String::new, |age| format!(", {:.0} s old", age));
+        let age = source.age_seconds.map_or_else(String::new, |age| format!(", {age:.0} s old"));
         context.printer.line(&format!("{} freshness of {}{age}", source.status.to_uppercase(), source.name))?;
         if let Some(failure) = &source.failure {
             context.printer.step_failure("source", &source.name, failure);
@@ -100,7 +100,12 @@ pub(super) fn clean(context: &Context) -> Result<(), Stop> {
     for target in project.clean_targets() {
         let path = Path::new(&target);
         let leaves = path.is_absolute() || path.components().any(|part| matches!(part, Component::ParentDir));
-        if leaves || matches!(target.as_str(), "" | "." | ".headwater" | "models" | "seeds" | "macros" | "tests" | "snapshots") {
+        if leaves
+            || matches!(
+                target.as_str(),
+                "" | "." | ".headwater" | "models" | "seeds" | "macros" | "tests" | "snapshots"
+            )
+        {
             return Err(Failure::user(format!("`{target}` is not removed: it is the project, or outside of it"))
                 .with_hint("Name folders of what is made again, such as `target`, under clean-targets.")
                 .into());
