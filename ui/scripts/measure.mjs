@@ -5,7 +5,7 @@
 
 import { gzipSync } from 'node:zlib'
 import { loadavg } from 'node:os'
-import { chromium } from 'playwright-core'
+import { launch } from './browser.mjs'
 
 const server = process.env.HEADWATER_URL ?? 'http://127.0.0.1:8080'
 const TIMES = Number(process.env.TIMES ?? 5)
@@ -60,17 +60,7 @@ const INTERACTIONS = [
   },
 ]
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-  ],
-})
+const browser = await launch()
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 
 async function settled(page) {

@@ -4,7 +4,7 @@
 
 import { mkdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { chromium } from 'playwright-core'
+import { launch } from './browser.mjs'
 
 const server = process.env.HEADWATER_URL ?? 'http://127.0.0.1:8080'
 const everything = process.argv[2]
@@ -86,19 +86,7 @@ async function chart(page) {
 }
 
 await mkdir(folder, { recursive: true })
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-})
+const browser = await launch()
 for (const { name, path, size, theme, act } of everything ? everyPage : SHOTS) {
   const context = await browser.newContext({ viewport: size, colorScheme: theme })
   const page = await context.newPage()
