@@ -210,8 +210,13 @@ mod tests {
         let location = Location::parse("memory://", std::path::Path::new("/")).unwrap();
         let storage = Storage::open(&location, &Credentials::default()).unwrap();
         let lake = Lake::new(storage, Arc::new(SystemClock::start()), Arc::new(SystemEntropy));
-        let options =
-            EngineOptions { memory_bytes: 1 << 20, spill_folder: None, partitions: 1, default_schema: "main".into() };
+        let options = EngineOptions {
+            memory_bytes: 1 << 20,
+            column_cache_bytes: 0,
+            spill_folder: None,
+            partitions: 1,
+            default_schema: "main".into(),
+        };
         Engine::new(lake, &options).unwrap().session(BTreeMap::new(), BTreeSet::new())
     }
 }

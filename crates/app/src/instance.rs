@@ -231,6 +231,9 @@ fn threads(project: &Project) -> usize {
     project.options.threads.or(project.config.build.threads.map(usize::from)).unwrap_or(cores).max(1)
 }
 
+/// Decoded columns kept for dashboards, on machines that have the memory.
+const COLUMN_CACHE_BYTES: usize = 256 << 20;
+
 fn open_engine(
     project: &Project,
     paths: &Paths,
@@ -241,13 +244,15 @@ fn open_engine(
     let memory = project.options.memory_bytes.or(project.config.memory.map(|size| size.0));
     let memory = memory.unwrap_or_else(|| machine_memory() / 2);
     // Half of the budget belongs to queries; staging, ingestion and the log share the rest.
-    let memory_bytes = usize::try_from(memory / 2).unwrap_or(usize::MAX);
+    let query_bytes = usize::try_from(memory / 2).unwrap_or(usize::MAX);
+    let column_cache_bytes = (query_bytes / 8).min(COLUMN_CACHE_BYTES);
     let spill = paths.spill();
     if access == Access::Writer {
         clear(&spill)?;
     }
     let options = EngineOptions {
-        memory_bytes,
+        memory_bytes: query_bytes - column_cache_bytes,
+        column_cache_bytes,
         spill_folder: (access == Access::Writer).then_some(spill),
         partitions: threads,
         default_schema: project.default_schema.clone(),

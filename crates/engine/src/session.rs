@@ -22,7 +22,7 @@ use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
-use headwater_lake::{Lake, STORE_URL, TableName};
+use headwater_lake::{ColumnCache, Lake, STORE_URL, TableName};
 use url::Url;
 
 use crate::catalog::{Catalog, PublishedRelation, Relation, TableCache};
@@ -51,6 +51,8 @@ const NAMED_CONSUMERS: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN;
 pub struct EngineOptions {
     /// Bytes that sorts, joins and aggregates may hold together; above it they spill or fail.
     pub memory_bytes: usize,
+    /// Bytes of decoded columns kept for [`Session::keeping_columns`], beside `memory_bytes`.
+    pub column_cache_bytes: usize,
     /// Where spilled data goes; the system's temporary folder when not given.
     pub spill_folder: Option<PathBuf>,
     /// Parallel partitions of one query.
@@ -65,6 +67,7 @@ pub struct Engine {
     lake: Lake,
     base: SessionState,
     cache: Arc<TableCache>,
+    columns: Arc<ColumnCache>,
     default_schema: String,
 }
 
@@ -89,7 +92,8 @@ impl Engine {
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
         functions::register(&mut base);
         let default_schema = options.default_schema.clone();
-        Ok(Self { lake, base, cache: Arc::new(TableCache::default()), default_schema })
+        let columns = Arc::new(ColumnCache::new(options.column_cache_bytes));
+        Ok(Self { lake, base, cache: Arc::default(), columns, default_schema })
     }
 
     pub fn lake(&self) -> &Lake {
@@ -188,6 +192,15 @@ impl Planned {
 }
 
 impl Session {
+    /// The same session for those who ask the same small tables again and again: their columns stay in memory, decoded, as
+    /// far as [`EngineOptions::column_cache_bytes`] goes.
+    #[must_use]
+    pub fn keeping_columns(mut self) -> Self {
+        let config = self.engine.base.config().clone().with_extension(Arc::clone(&self.engine.columns));
+        self.engine.base = SessionStateBuilder::new_from_existing(self.engine.base).with_config(config).build();
+        self
+    }
+
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
     }
@@ -202,7 +215,16 @@ impl Session {
 
     /// Columns of a statement's result, and the versions it would read.
     pub async fn describe(&self, sql: &str) -> Result<(SchemaRef, BTreeMap<TableName, u64>)> {
-        let planned = self.plan(sql, &[]).await?;
+        self.describe_with(sql, &[]).await
+    }
+
+    /// The same for a statement with parameters, bound as [`Session::query`] binds them.
+    pub async fn describe_with(
+        &self,
+        sql: &str,
+        parameters: &[(String, Parameter)],
+    ) -> Result<(SchemaRef, BTreeMap<TableName, u64>)> {
+        let planned = self.plan(sql, parameters).await?;
         Ok((Arc::clone(planned.plan.schema().inner()), planned.inputs))
     }
 

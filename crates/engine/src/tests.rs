@@ -15,6 +15,8 @@ use crate::{
     Update, Write,
 };
 
+mod columns;
+
 #[derive(Debug, Default)]
 struct Ticks(AtomicI64, AtomicU64);
 
@@ -34,17 +36,21 @@ impl Entropy for Ticks {
     }
 }
 
+fn options() -> EngineOptions {
+    EngineOptions {
+        memory_bytes: 64 << 20,
+        column_cache_bytes: 8 << 20,
+        spill_folder: None,
+        partitions: 2,
+        default_schema: String::from("main"),
+    }
+}
+
 fn engine() -> Engine {
     let ticks = Arc::new(Ticks::default());
     let storage = Storage::open(&Location::Memory, &Credentials::default()).unwrap();
     let lake = Lake::new(storage, Arc::clone(&ticks) as Arc<dyn Clock>, ticks);
-    let options = EngineOptions {
-        memory_bytes: 64 << 20,
-        spill_folder: None,
-        partitions: 2,
-        default_schema: String::from("main"),
-    };
-    Engine::new(lake, &options).unwrap()
+    Engine::new(lake, &options()).unwrap()
 }
 
 fn newest(engine: &Engine) -> Session {
