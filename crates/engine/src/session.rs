@@ -306,6 +306,10 @@ impl<'a> Scope<'a> {
         }
         let name = self.session.table_name(reference);
         let Some(relation) = self.session.catalog.relation(&name).await? else {
+            // `from generate_series(1, 3)` names a function as if it were a table.
+            if reference.schema().is_none() && self.context.state().table_functions().contains_key(reference.table()) {
+                return Ok(());
+            }
             return Err(self.missing(&name).await);
         };
         let provider: Arc<dyn TableProvider> = match relation {

@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::{ExecutionPlan, common};
+use datafusion::physical_plan::{ExecutionPlan, collect};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::recent::Recent;
@@ -86,27 +86,31 @@ impl ColumnCache {
         }
     }
 
-    /// Runs a plan whose partitions are the files named, and keeps what comes out. One batch a file, in the files' order.
+    /// Runs the plan of each file, and keeps what comes out. One batch a file, in the files' order.
+    ///
+    /// Each file has a plan of its own: partitions of one plan take files from each other.
     pub(crate) async fn load(
         &self,
-        files: &[&str],
-        plan: Arc<dyn ExecutionPlan>,
+        plans: Vec<(String, Arc<dyn ExecutionPlan>)>,
         context: Arc<TaskContext>,
     ) -> Result<Vec<RecordBatch>> {
-        let decode = |partition: usize| {
-            let (plan, context) = (Arc::clone(&plan), Arc::clone(&context));
-            async move {
-                let schema = plan.schema();
-                let batches = common::collect(plan.execute(partition, context)?).await?;
-                one_batch(&schema, &batches)
-            }
-        };
-        let decoded: Vec<RecordBatch> =
-            futures::stream::iter(0..files.len()).map(decode).buffered(AT_ONCE).try_collect().await?;
-        for (file, batch) in files.iter().zip(&decoded) {
-            self.put(file, batch);
+        let mut loads = Vec::with_capacity(plans.len());
+        for (file, plan) in plans {
+            loads.push(self.load_file(file, plan, Arc::clone(&context)));
         }
-        Ok(decoded)
+        futures::stream::iter(loads).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn load_file(
+        &self,
+        file: String,
+        plan: Arc<dyn ExecutionPlan>,
+        context: Arc<TaskContext>,
+    ) -> Result<RecordBatch> {
+        let schema = plan.schema();
+        let batch = one_batch(&schema, &collect(plan, context).await?)?;
+        self.put(&file, &batch);
+        Ok(batch)
     }
 }
 

@@ -185,14 +185,13 @@ impl LakeTable {
         projection: &Vec<usize>,
         files: &[usize],
     ) -> Result<Vec<RecordBatch>> {
-        let mut groups = Vec::with_capacity(files.len());
+        let mut plans = Vec::with_capacity(files.len());
         for index in files {
-            groups.push(FileGroup::new(vec![self.partitioned_file(*index)?]));
+            let group = FileGroup::new(vec![self.partitioned_file(*index)?]);
+            let statistics = self.total_statistics(&[*index])?;
+            plans.push((self.path_of(*index), self.file_scan(state, Some(projection), vec![group], statistics, None)?));
         }
-        let plan = self.file_scan(state, Some(projection), groups, self.total_statistics(files)?, None)?;
-        let paths: Vec<String> = files.iter().map(|index| self.path_of(*index)).collect();
-        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-        cache.load(&paths, plan, state.task_ctx()).await
+        cache.load(plans, state.task_ctx()).await
     }
 }
 

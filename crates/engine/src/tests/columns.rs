@@ -31,6 +31,22 @@ async fn columns_kept_once_are_read_again_without_their_files() {
 }
 
 #[tokio::test]
+async fn columns_read_at_different_times_belong_to_the_same_file() {
+    let engine = engine();
+    let rows = "select n as id, concat('d', cast(floor(sqrt(n)) as varchar)) as day, n * 10 as amount \
+                from (select value as n from generate_series(1, 400)) as numbers";
+    write(&engine, rows, &target(Write::Replace { partition_by: columns(&["day"]) })).await.unwrap();
+    let keeping = newest(&engine).keeping_columns();
+    for sql in [
+        "select day, count(*) as rows, sum(amount) as amount from t group by day order by day",
+        "select day, count(*) as rows, sum(amount - id * 10) as nothing, sum(id) as ids from t group by day order by day",
+        "select id, amount, day from t where day in ('d7', 'd19') order by id",
+    ] {
+        assert_eq!(read(&keeping, sql).await, read(&newest(&engine), sql).await);
+    }
+}
+
+#[tokio::test]
 async fn kept_columns_follow_changes_of_the_table_and_its_columns() {
     let engine = engine();
     days(&engine).await;
