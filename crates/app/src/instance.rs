@@ -232,7 +232,7 @@ fn threads(project: &Project) -> usize {
 }
 
 /// Decoded columns kept for dashboards, on machines that have the memory.
-const COLUMN_CACHE_BYTES: usize = 256 << 20;
+const COLUMN_CACHE_BYTES: usize = 128 << 20;
 
 fn open_engine(
     project: &Project,

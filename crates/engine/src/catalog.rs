@@ -24,31 +24,41 @@ pub enum PublishedRelation {
     },
 }
 
-/// Versions kept in the cache.
-const CACHED_VERSIONS: usize = 512;
+/// Tables in the cache.
+const CACHED_TABLES: usize = 512;
+/// Versions of one table: the published one, the one a run is about to publish, and one that a page still asks for.
+const CACHED_VERSIONS: usize = 3;
 
-/// Table versions read so far. A version never changes, so an entry is never wrong; the least recently used go first.
+/// Table versions read so far. A version never changes, so an entry is never wrong; tables least recently used go first, and
+/// of a table the versions read first.
 #[derive(Debug)]
-pub struct TableCache(Mutex<Recent<(TableName, u64), Arc<LakeTable>>>);
+pub struct TableCache(Mutex<Recent<TableName, Vec<Arc<LakeTable>>>>);
 
 impl Default for TableCache {
     fn default() -> Self {
-        Self(Mutex::new(Recent::new(CACHED_VERSIONS)))
+        Self(Mutex::new(Recent::new(CACHED_TABLES)))
     }
 }
 
 impl TableCache {
-    fn tables(&self) -> MutexGuard<'_, Recent<(TableName, u64), Arc<LakeTable>>> {
+    fn tables(&self) -> MutexGuard<'_, Recent<TableName, Vec<Arc<LakeTable>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get(&self, name: &TableName, version: u64) -> Option<Arc<LakeTable>> {
-        self.tables().get(&(name.clone(), version))
+        self.tables().get(name)?.into_iter().find(|known| known.table().version() == version)
     }
 
     fn put(&self, table: &Arc<LakeTable>) {
-        let key = (table.table().name().clone(), table.table().version());
-        self.tables().put(key, 1, Arc::clone(table));
+        let mut tables = self.tables();
+        let name = table.table().name();
+        let mut versions = tables.get(name).unwrap_or_default();
+        versions.retain(|known| known.table().version() != table.table().version());
+        if versions.len() == CACHED_VERSIONS {
+            versions.remove(0);
+        }
+        versions.push(Arc::clone(table));
+        tables.put(name.clone(), 1, versions);
     }
 }
 

@@ -42,7 +42,7 @@ pub const FILE_COLUMN: &str = "__headwater_file";
 /// A version of a table, or a subset of its files, as a relation.
 pub struct LakeTable {
     table: TableVersion,
-    files: Vec<DataFile>,
+    files: Arc<[DataFile]>,
     with_file_column: bool,
     table_schema: TableSchema,
     statistics: OnceLock<Vec<FileStatistics>>,
@@ -56,12 +56,16 @@ impl fmt::Debug for LakeTable {
 
 impl LakeTable {
     pub fn new(table: TableVersion) -> Self {
-        let files = table.files().to_vec();
-        Self::over(table, files, false)
+        let files = Arc::clone(table.files());
+        Self::of(table, files, false)
     }
 
     /// Only `files` (also ones not committed yet), with [`FILE_COLUMN`] when asked for.
     pub fn over(table: TableVersion, files: Vec<DataFile>, with_file_column: bool) -> Self {
+        Self::of(table, files.into(), with_file_column)
+    }
+
+    fn of(table: TableVersion, files: Arc<[DataFile]>, with_file_column: bool) -> Self {
         let table_schema = table_schema(&table, with_file_column);
         Self { table, files, with_file_column, table_schema, statistics: OnceLock::new() }
     }
