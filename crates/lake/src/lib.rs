@@ -26,6 +26,7 @@ mod stage;
 mod stats;
 mod store;
 mod table;
+mod transactions;
 
 pub use commit::{Change, Operation};
 pub use error::{LakeError, Result};
