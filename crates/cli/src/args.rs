@@ -85,12 +85,22 @@ pub(crate) enum Command {
         /// Sources to read; all when none is named.
         #[arg(value_name = "SOURCE", required_if_eq("restart", "true"))]
         sources: Vec<String>,
-        /// Begin the stream of a captured database anew, with a new slot and new copies of its tables.
+        /// Begin the stream of a captured database anew, with a new slot and new copies of its tables; let a Kafka source
+        /// go on whose topics are not what they were.
         #[arg(long)]
         restart: bool,
     },
-    /// Look into the topics of the local log.
+    /// Send what sinks have not sent yet, then stop.
+    Export {
+        /// Sinks to run; all when none is named.
+        #[arg(value_name = "SINK")]
+        sinks: Vec<String>,
+    },
+    /// Look into the topics of the project's log, or of a Kafka connection.
     Topics {
+        /// Look into the topics of this connection.
+        #[arg(long, value_name = "NAME", global = true)]
+        connection: Option<String>,
         #[command(subcommand)]
         action: Option<TopicsAction>,
     },

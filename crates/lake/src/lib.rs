@@ -28,6 +28,7 @@ mod stage;
 mod stats;
 mod store;
 mod table;
+mod transactions;
 
 pub use column_cache::ColumnCache;
 pub use commit::{Change, Operation};
