@@ -442,7 +442,7 @@ pub(crate) struct Demo {
     /// Folder for the project; ./headwater-demo-PROJECT when not given. One that is there goes on where it stopped.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
-    /// End by itself after this long once live; without a terminal, 15s.
+    /// End by itself after this long once live.
     #[arg(long = "for", value_name = "DURATION", value_parser = values::duration)]
     pub(crate) for_duration: Option<Duration>,
     /// Port on the loopback address; 0 takes any free one.

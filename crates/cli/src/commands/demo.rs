@@ -1,7 +1,6 @@
 //! `headwater demo`: a reference project from nothing to live, in one command.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use headwater_app::view::{Status, TileAnswer};
 use headwater_app::{BuildRequest, GenerateRequest, Instance, UpOptions, example_names, extract_example};
@@ -12,9 +11,6 @@ use crate::args::{AccessOptions, Demo};
 use crate::print::{Printer, batch_table, grouped};
 use crate::serving::{Serving, ServingOptions};
 use crate::signals::Interrupt;
-
-/// How long the demo stays live when nobody can press Ctrl-C.
-const UNATTENDED: Duration = Duration::from_secs(15);
 
 pub(super) async fn demo(context: &Context, demo: Demo) -> Result<(), Stop> {
     let interrupt = Interrupt::listen(&context.printer)?;
@@ -28,10 +24,9 @@ pub(super) async fn demo(context: &Context, demo: Demo) -> Result<(), Stop> {
     if interrupt.token.is_cancelled() {
         return Ok(());
     }
-    let unattended = (!context.printer.stdout_is_terminal).then_some(UNATTENDED);
     let options = ServingOptions {
         port: demo.port,
-        for_duration: demo.for_duration.or(unattended),
+        for_duration: demo.for_duration,
         access: AccessOptions::default(),
         up: UpOptions { build_every: Some(demo.build_every), speed: demo.speed },
     };

@@ -40,6 +40,9 @@ const TRANSACTION: Duration = Duration::from_secs(60);
 /// Readers kept, each with a place in one partition.
 const READERS: usize = 16;
 
+/// The reader of each partition, by topic and number.
+type Readers = HashMap<(String, i32), Arc<Mutex<Reader>>>;
+
 pub struct KafkaLog {
     target: Target,
     /// What names of topics begin with in the cluster.
@@ -50,7 +53,7 @@ pub struct KafkaLog {
     clock: Arc<dyn Clock>,
     later: Mutex<State>,
     at_once: Mutex<State>,
-    readers: Mutex<HashMap<(String, i32), Arc<Mutex<Reader>>>>,
+    readers: Mutex<Readers>,
     asking: Mutex<Option<Arc<Reading>>>,
 }
 

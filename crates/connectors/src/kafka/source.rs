@@ -336,15 +336,15 @@ impl KafkaSource {
         };
         let Some(cursor) = self.cursors.get_mut(place) else { return Ok(None) };
         cursor.at_end = false;
-        if let Some(expected) = cursor.expected.take() {
-            if message.offset() == expected.offset {
-                if fingerprint_of(message) == expected.fingerprint {
-                    return Ok(None);
-                }
-                let (topic, partition) = (cursor.topic.to_string(), cursor.number);
-                return Err(Error::Replaced { topic, partition, committed: expected.offset });
+        // Where it was compacted away there is nothing to compare with.
+        if let Some(expected) = cursor.expected.take()
+            && message.offset() == expected.offset
+        {
+            if fingerprint_of(message) == expected.fingerprint {
+                return Ok(None);
             }
-            // It was compacted away: nothing to compare with.
+            let (topic, partition) = (cursor.topic.to_string(), cursor.number);
+            return Err(Error::Replaced { topic, partition, committed: expected.offset });
         }
         if message.offset() < cursor.next {
             return Ok(None);
