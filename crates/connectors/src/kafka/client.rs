@@ -1,8 +1,7 @@
 //! Clients of a cluster: how they are set up, and what they hear of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -130,8 +129,29 @@ pub(super) type Writing = rdkafka::producer::BaseProducer<Context>;
 pub(super) struct Context {
     heard: Mutex<Option<(RDKafkaErrorCode, String)>>,
     undelivered: Mutex<Option<KafkaError>>,
+    delivered: Mutex<Delivered>,
+}
+
+/// Where records went since the last transaction began.
+#[derive(Debug, Default)]
+pub(super) struct Delivered {
     /// Least offset that a record got.
-    delivered: AtomicI64,
+    pub(super) first: Option<i64>,
+    /// Greatest offset by topic and partition.
+    pub(super) last: HashMap<String, BTreeMap<i32, i64>>,
+}
+
+impl Delivered {
+    fn note(&mut self, topic: &str, partition: i32, offset: i64) {
+        self.first = Some(self.first.map_or(offset, |first| first.min(offset)));
+        if !self.last.contains_key(topic) {
+            self.last.insert(topic.to_owned(), BTreeMap::new());
+        }
+        if let Some(partitions) = self.last.get_mut(topic) {
+            let last = partitions.entry(partition).or_insert(offset);
+            *last = offset.max(*last);
+        }
+    }
 }
 
 impl Context {
@@ -140,14 +160,9 @@ impl Context {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// What was delivered before is of no interest any more.
-    pub(super) fn forget(&self) {
-        self.delivered.store(i64::MAX, Ordering::Relaxed);
-    }
-
-    /// The least offset that a record got since.
-    pub(super) fn first_offset(&self) -> i64 {
-        self.delivered.load(Ordering::Relaxed)
+    /// Where records went since the last call.
+    pub(super) fn delivered(&self) -> Delivered {
+        std::mem::take(&mut *self.delivered.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Why the first record that was not delivered was not.
@@ -183,7 +198,10 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): Self::DeliveryOpaque) {
         match result {
-            Ok(message) => drop(self.delivered.fetch_min(message.offset(), Ordering::Relaxed)),
+            Ok(message) => {
+                let mut delivered = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+                delivered.note(message.topic(), message.partition(), message.offset());
+            }
             Err((error, _)) => {
                 let mut undelivered = self.undelivered.lock().unwrap_or_else(PoisonError::into_inner);
                 undelivered.get_or_insert_with(|| error.clone());

@@ -30,8 +30,8 @@ use rdkafka::config::FromClientConfig;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::{ANSWER, Reading, Target, metadata, ranges, watermarks};
-use super::failure::{failed, of_code};
+use super::client::{ANSWER, Delivered, Reading, Target, metadata, ranges, watermarks};
+use super::failure::{failed, of_code, passing};
 use reader::Reader;
 pub(super) use writer::Writer;
 
@@ -171,6 +171,23 @@ impl KafkaLog {
         reader.last_number(low, high)
     }
 
+    /// A transaction is decided before every partition it wrote to shows its records.
+    fn wait_until_visible(&self, delivered: &Delivered) -> Result<()> {
+        let (client, until) = (self.asking()?, self.clock.monotonic() + ANSWER);
+        let lasts = || delivered.last.iter().flat_map(|(topic, all)| all.iter().map(move |one| (topic.as_str(), one)));
+        let places: Vec<(&str, i32)> = lasts().map(|(topic, (partition, _))| (topic, *partition)).collect();
+        loop {
+            let found = ranges(&client, &places)?;
+            if lasts().zip(found).all(|((_, (_, last)), (_, end))| end > *last) {
+                return Ok(());
+            }
+            if self.clock.monotonic() > until {
+                return Err(passing("what was written is not shown yet").into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// How many records a partition ever got, as its last record says.
     fn numbered(&self, full_name: &str, partition: i32) -> Result<i64> {
         Ok(self.last_position(full_name, partition)?.unwrap_or(0))
@@ -259,7 +276,7 @@ impl EventLog for KafkaLog {
         let synced = match &mut *state {
             State::Closed => Ok(()),
             State::Broken => Err(Error::Unsynced),
-            State::Open(writer) => writer.sync(),
+            State::Open(writer) => writer.sync().and_then(|()| self.wait_until_visible(&writer.delivered())),
         };
         if synced.is_err() {
             *state = State::Broken;
@@ -272,12 +289,14 @@ impl EventLog for KafkaLog {
         let mut state = lock(&self.at_once);
         let writer = self.open(&mut state, "push")?;
         let appended = writer.append(&full_name, partition, records, 0).and_then(|_| writer.sync());
-        let first = writer.first_offset();
+        let delivered = writer.delivered();
         if let Err(error) = appended {
             // The next who comes begins with a new producer, and this one's records are not there.
             *state = State::Closed;
             return Err(error);
         }
+        self.wait_until_visible(&delivered)?;
+        let first = delivered.first.unwrap_or_default();
         Ok(first..first + i64::try_from(records.len()).unwrap_or(i64::MAX))
     }
 

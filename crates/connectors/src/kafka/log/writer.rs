@@ -13,7 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer};
 
-use super::super::client::{Target, Writing};
+use super::super::client::{Delivered, Target, Writing};
 use super::super::failure::failed;
 
 /// Header of the last record of an append: the number of the record after it, eight bytes, the lowest first.
@@ -61,9 +61,9 @@ impl Writer {
         self.numbers.get(&(topic.to_owned(), partition)).copied()
     }
 
-    /// The least offset that a record of the last transaction got.
-    pub(super) fn first_offset(&self) -> i64 {
-        self.producer.client().context().first_offset()
+    /// Where records went since the last call, or since the last transaction began.
+    pub(super) fn delivered(&self) -> Delivered {
+        self.producer.client().context().delivered()
     }
 
     /// Adds records to the transaction under way, the first with number `first`.
@@ -130,7 +130,7 @@ impl Writer {
 
     fn begin(&mut self) -> Result<()> {
         if !self.in_transaction {
-            self.producer.client().context().forget();
+            drop(self.delivered());
             self.producer.begin_transaction().map_err(|error| failed("begin a transaction", &error))?;
             self.in_transaction = true;
         }
