@@ -463,7 +463,14 @@ class Writing(threading.Thread):
         noted = lambda error, _: self.failed.append(str(error)) if error else None  # noqa: E731
         while not self.stopped.is_set():
             for _ in range(200):
-                producer.produce(self.topic, json.dumps({"n": self.count, "word": "w" * 50}), partition=self.count % self.partitions, on_delivery=noted)
+                message = json.dumps({"n": self.count, "word": "w" * 50})
+                # While the broker is away its client's memory fills; it goes on when there is room again.
+                while True:
+                    try:
+                        producer.produce(self.topic, message, partition=self.count % self.partitions, on_delivery=noted)
+                        break
+                    except BufferError:
+                        producer.poll(0.1)
                 self.count += 1
             producer.poll(0.05)
         if producer.flush(120):

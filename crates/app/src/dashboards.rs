@@ -160,7 +160,8 @@ impl Instance {
                 node.ok_or_else(missing)?.sql
             }
         };
-        self.query(&format!("SELECT * FROM (\n{sql}\n) AS shown LIMIT {limit}"), Vec::new()).await
+        let rows = self.session()?.first_rows(&sql, limit).await;
+        Ok(QueryStream::from_engine(rows.map_err(|error| error.failure())?))
     }
 }
 

@@ -213,6 +213,14 @@ impl Session {
         Ok(QueryStream { schema: stream.schema(), inputs, stream })
     }
 
+    /// Starts a query for its first rows, in its own order; a query around it would be free to give them in another.
+    pub async fn first_rows(&self, sql: &str, limit: usize) -> Result<QueryStream> {
+        let planned = self.plan(sql, &[]).await?;
+        let inputs = planned.inputs.clone();
+        let stream = Box::pin(planned.frame().limit(0, Some(limit))?.execute_stream()).await?;
+        Ok(QueryStream { schema: stream.schema(), inputs, stream })
+    }
+
     /// Columns of a statement's result, and the versions it would read.
     pub async fn describe(&self, sql: &str) -> Result<(SchemaRef, BTreeMap<TableName, u64>)> {
         self.describe_with(sql, &[]).await

@@ -380,3 +380,11 @@ async fn a_join_keeps_the_few_repeated_keys_and_not_the_wide_rows() {
     let join = plan.lines().find(|line| line.contains("HashJoinExec")).unwrap_or_default();
     assert!(join.contains("join_type=RightAnti") || join.contains("join_type=Right,"), "{plan}");
 }
+
+#[tokio::test]
+async fn the_first_rows_come_in_the_order_of_the_query() {
+    let engine = engine();
+    let sql = "select x from (values (2), (null), (3), (1)) as t(x) order by x desc nulls last";
+    let rows = newest(&engine).first_rows(sql, 3).await.unwrap().collect().await.unwrap();
+    assert_eq!(texts(&rows), ["3", "2", "1"]);
+}
