@@ -44,6 +44,10 @@ impl Instance {
         by_id.or_else(by_relation).or_else(|| nodes().find(|node| node.name == name))
     }
 
+    pub(crate) fn require_asset(&self, name: &str) -> Result<&Node, Failure> {
+        self.find_node(name).ok_or_else(|| self.no_such_asset(name))
+    }
+
     fn no_such_asset(&self, name: &str) -> Failure {
         let names: Vec<&str> = self.project().transform.ordered().map(|node| node.name.as_str()).collect();
         let hint = headwater_project::config::suggest(name, names)

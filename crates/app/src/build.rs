@@ -31,7 +31,7 @@ use crate::project::Selection;
 use crate::view::{Observer, RunReport, StepOutcome, StepReport};
 
 pub(crate) use artifacts::{compiled_path, write_json, write_manifest, write_results};
-pub(crate) use step::diagnostics_failure;
+pub(crate) use step::{diagnostics_failure, read_seed};
 pub(crate) use warehouse::{SessionWarehouse, Writes};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

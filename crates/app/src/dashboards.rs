@@ -101,7 +101,7 @@ impl Instance {
         rendered.await.map_err(|error| Failure::internal(error.to_string()))?
     }
 
-    fn run_context(&self, command: &str) -> RunContext {
+    pub(crate) fn run_context(&self, command: &str) -> RunContext {
         RunContext {
             started_at: self.now(),
             invocation_id: self.boot.0.clone(),

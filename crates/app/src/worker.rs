@@ -94,6 +94,8 @@ struct WireFailure {
     detail: Option<String>,
     hint: Option<String>,
     kind: String,
+    /// Line and column.
+    position: Option<(u64, u64)>,
 }
 
 impl WireFailure {
@@ -109,6 +111,7 @@ impl WireFailure {
             detail: failure.detail.clone(),
             hint: failure.hint.clone(),
             kind: kind.to_owned(),
+            position: failure.position.map(|position| (position.line, position.column)),
         }
     }
 
@@ -119,7 +122,8 @@ impl WireFailure {
             "external" => Kind::External { retry_after: None },
             _ => Kind::Internal,
         };
-        Failure { kind, message: self.message, detail: self.detail, hint: self.hint }
+        let position = self.position.map(|(line, column)| Position { line, column });
+        Failure { kind, message: self.message, detail: self.detail, hint: self.hint, position }
     }
 }
 

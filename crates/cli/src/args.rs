@@ -136,6 +136,14 @@ pub(crate) enum Command {
     Clean,
     /// Install the packages of packages.yml.
     Deps,
+    /// Show the columns of a node, with their types and where they come from.
+    ///
+    /// They are told from SQL: nothing needs to have been built.
+    Columns {
+        /// A node, for all its columns; or NODE.COLUMN, for the way of one from its source and to whatever is made of it.
+        #[arg(value_name = "NODE[.COLUMN]")]
+        name: String,
+    },
     /// Print the SQL that nodes come to.
     Compile(Select),
     /// List nodes of the project.
@@ -442,9 +450,12 @@ pub(crate) struct Demo {
     /// Folder for the project; ./headwater-demo-PROJECT when not given. One that is there goes on where it stopped.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
-    /// End by itself after this long once live.
+    /// End by itself after this long once live; after 60s where there is no terminal to stop it from.
     #[arg(long = "for", value_name = "DURATION", value_parser = values::duration)]
     pub(crate) for_duration: Option<Duration>,
+    /// Stay until it is stopped, without a terminal too; --for goes before it.
+    #[arg(long)]
+    pub(crate) stay: bool,
     /// Port on the loopback address; 0 takes any free one.
     #[arg(long)]
     pub(crate) port: Option<u16>,

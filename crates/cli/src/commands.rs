@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod columns;
 mod completions;
 mod connections;
 mod dashboards;
@@ -150,6 +151,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<(), Stop> 
         Command::Debug => Box::pin(dbt::debug(&context)).await,
         Command::Clean => dbt::clean(&context),
         Command::Deps => dbt::deps(&context),
+        Command::Columns { name } => Box::pin(columns::columns(&context, &name)).await,
         Command::Compile(select) => Box::pin(nodes::compile(&context, select)).await,
         Command::Ls(list) => nodes::list(&context, list),
         Command::Show(show) => Box::pin(query::show(&context, show)).await,

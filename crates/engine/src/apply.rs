@@ -123,14 +123,18 @@ impl Session {
     ) -> Result<Applied> {
         let result = storable_schema(frame.schema().as_arrow())?;
         require_columns(&result, target.write.partition_by())?;
-        let newest = self.open_target(&result, target).await?;
+        let replaces = matches!(target.write, Write::Replace { .. });
+        let newest = match self.engine.lake().load(&target.name).await? {
+            Some(table) => table,
+            None if replaces => return self.create(frame, result, target, inputs).await,
+            None => self.engine.lake().create(&target.name, &result, target.write.partition_by()).await?,
+        };
         let base = match target.base {
             Some(version) if version != newest.version() => {
                 self.catalog().at(&target.name, version).await?.table().clone()
             }
             _ => newest.clone(),
         };
-        let replaces = matches!(target.write, Write::Replace { .. });
         let schema = if replaces { Arc::clone(&result) } else { evolved(&base, &result, target)? };
         let partition_by =
             if replaces { target.write.partition_by().to_vec() } else { base.partition_columns().to_vec() };
@@ -142,12 +146,42 @@ impl Session {
         Ok(Applied { version, rows, inputs })
     }
 
-    async fn open_target(&self, result: &Schema, target: &Target) -> Result<TableVersion> {
+    /// A table that was not there: its schema and its rows in one commit.
+    async fn create(
+        &self,
+        frame: DataFrame,
+        schema: SchemaRef,
+        target: &Target,
+        inputs: BTreeMap<TableName, u64>,
+    ) -> Result<Applied> {
+        let partition_by = target.write.partition_by();
+        let staged = staging::stage(self, frame, &target.name, &schema, partition_by).await?;
+        fault::point("m.staged").map_err(headwater_lake::LakeError::from)?;
+        let rows = staged.iter().filter_map(|file| file.rows).sum();
+        let mut first = Change::new(Operation::Append);
+        first.add.clone_from(&staged);
+        first.info.insert(String::from("headwater"), target.info.clone());
         let lake = self.engine.lake();
-        match lake.load(&target.name).await? {
-            Some(table) => Ok(table),
-            None => Ok(lake.create(&target.name, result, target.write.partition_by()).await?),
-        }
+        let version = match lake.create_filled(&target.name, &schema, partition_by, first).await {
+            Ok(table) => self.committed(table)?,
+            // The outcome is unknown: what is there now decides, as after any other commit.
+            Err(error) => {
+                tracing::warn!(table = %target.name, %error, "creation of unknown outcome, reading it back");
+                let newest = lake.create(&target.name, &schema, partition_by).await?;
+                if paths(&newest) == staged.iter().map(|file| file.path.as_str()).collect() {
+                    self.committed(newest)?
+                } else {
+                    self.commit(&newest, &schema, partition_by.to_vec(), staged, target).await?
+                }
+            }
+        };
+        Ok(Applied { version, rows, inputs })
+    }
+
+    /// Notes what a commit made, so that who reads it next need not open it.
+    fn committed(&self, table: TableVersion) -> Result<u64> {
+        fault::point("m.committed_before_result_row").map_err(headwater_lake::LakeError::from)?;
+        Ok(self.catalog().remember(table).table().version())
     }
 
     /// The files the table shall have, given those of its base and the staged ones.
@@ -200,8 +234,7 @@ impl Session {
         }
         change.info.insert(String::from("headwater"), target.info.clone());
         let committed = self.commit_resolved(newest, change, &wants, schema).await?;
-        fault::point("m.committed_before_result_row").map_err(headwater_lake::LakeError::from)?;
-        Ok(committed.version())
+        self.committed(committed)
     }
 }
 

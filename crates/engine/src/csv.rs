@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::prelude::DataFrame;
+use headwater_lake::storable_schema;
 
 use crate::apply::{Applied, Target};
 use crate::error::{EngineError, Result};
@@ -22,6 +24,17 @@ pub struct CsvOptions {
 impl Session {
     /// Loads a CSV text with a header into a table.
     pub async fn load_csv(&self, text: &str, options: &CsvOptions, target: &Target) -> Result<Applied> {
+        let frame = self.csv_frame(text, options).await?;
+        self.apply_frame(frame, target, std::collections::BTreeMap::new()).await
+    }
+
+    /// The columns a table of this text would have.
+    pub async fn csv_columns(&self, text: &str, options: &CsvOptions) -> Result<SchemaRef> {
+        let frame = self.csv_frame(text, options).await?;
+        Ok(storable_schema(frame.schema().as_arrow())?)
+    }
+
+    async fn csv_frame(&self, text: &str, options: &CsvOptions) -> Result<DataFrame> {
         let format = Format::default().with_header(true).with_delimiter(options.delimiter);
         let (inferred, _) = format.infer_schema(Cursor::new(text), None).map_err(EngineError::Csv)?;
         let typed = |field: &Field| options.column_types.iter().any(|(name, _)| name == field.name());
@@ -45,8 +58,7 @@ impl Session {
             datafusion::datasource::MemTable::try_new(Arc::clone(&schema), vec![batches.map_err(EngineError::Csv)?])?;
         context.register_table("seed", Arc::new(table))?;
         let columns: Vec<String> = schema.fields().iter().map(|field| cast_column(field.name(), options)).collect();
-        let frame = context.sql(&format!("SELECT {} FROM seed", columns.join(", "))).await?;
-        self.apply_frame(frame, target, std::collections::BTreeMap::new()).await
+        Ok(context.sql(&format!("SELECT {} FROM seed", columns.join(", "))).await?)
     }
 }
 

@@ -1,9 +1,10 @@
 //! What can go wrong when SQL runs, whose fault it is, and whether trying again helps.
 
-use datafusion::common::SchemaError;
+use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 use headwater_lake::LakeError;
-use headwater_project::{Classify, Kind};
+use headwater_project::config::suggest;
+use headwater_project::{Classify, Kind, Position};
 
 pub type Result<T> = std::result::Result<T, EngineError>;
 
@@ -11,6 +12,13 @@ pub type Result<T> = std::result::Result<T, EngineError>;
 pub enum EngineError {
     #[error("the query could not be planned or run")]
     Query(#[source] Box<DataFusionError>),
+    #[error("there is no column `{column}`")]
+    UnknownColumn {
+        column: String,
+        /// What could have been meant, as it can be written in its place.
+        known: Vec<String>,
+        position: Option<Position>,
+    },
     #[error("table `{0}` does not exist")]
     NoSuchTable(String, Option<String>),
     #[error("{0}")]
@@ -37,7 +45,10 @@ pub enum EngineError {
 
 impl From<DataFusionError> for EngineError {
     fn from(error: DataFusionError) -> Self {
-        Self::Query(Box::new(error))
+        match unknown_column(&error) {
+            Some(unknown) => unknown,
+            None => Self::Query(Box::new(error)),
+        }
     }
 }
 
@@ -62,9 +73,17 @@ impl Classify for EngineError {
         }
     }
 
+    fn position(&self) -> Option<Position> {
+        match self {
+            Self::UnknownColumn { position, .. } => *position,
+            _ => None,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::Query(error) => query_hint(error),
+            Self::UnknownColumn { column, known, .. } => column_hint(column, known),
             Self::NoSuchTable(_, Some(near)) => Some(format!("Did you mean `{near}`?")),
             Self::NoSuchTable(_, None) => {
                 Some(String::from("`headwater ls` lists the models; a model must be built before it can be read."))
@@ -93,13 +112,42 @@ fn query_hint(error: &DataFusionError) -> Option<String> {
         DataFusionError::ResourcesExhausted(_) => {
             Some(String::from("Give more memory with --memory, or make the query read less."))
         }
-        DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
-            SchemaError::FieldNotFound { valid_fields, .. } if !valid_fields.is_empty() => {
-                let names: Vec<String> = valid_fields.iter().map(|column| column.name.clone()).collect();
-                Some(format!("Known columns: {}. Names with capital letters need double quotes.", names.join(", ")))
-            }
-            _ => None,
-        },
         _ => None,
     }
+}
+
+fn unknown_column(error: &DataFusionError) -> Option<EngineError> {
+    let DataFusionError::SchemaError(inner, _) = error.find_root() else { return None };
+    let SchemaError::FieldNotFound { field, valid_fields } = inner.as_ref() else { return None };
+    let start = error.diagnostic().and_then(|found| found.span).map(|span| span.start);
+    Some(EngineError::UnknownColumn {
+        column: field.flat_name(),
+        known: choices(valid_fields),
+        position: start.map(|start| Position { line: start.line, column: start.column }),
+    })
+}
+
+/// Column names; with their relation where two relations have the name.
+fn choices(columns: &[Column]) -> Vec<String> {
+    let is_shared = |name: &str| columns.iter().filter(|column| column.name == name).count() > 1;
+    let written = |column: &Column| match &column.relation {
+        Some(relation) if is_shared(&column.name) => format!("{}.{}", relation.table(), column.name),
+        _ => column.name.clone(),
+    };
+    columns.iter().map(written).collect()
+}
+
+fn column_hint(column: &str, known: &[String]) -> Option<String> {
+    if known.is_empty() {
+        return None;
+    }
+    let name = column.rsplit('.').next().unwrap_or(column).trim_matches('"');
+    let listed = format!("Known columns: {}.", known.join(", "));
+    if let Some(cased) = known.iter().find(|other| other.eq_ignore_ascii_case(name) && *other != name) {
+        return Some(format!("Did you mean \"{cased}\"? Names with capital letters need the quotes. {listed}"));
+    }
+    Some(match suggest(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("Did you mean `{near}`? {listed}"),
+        None => listed,
+    })
 }

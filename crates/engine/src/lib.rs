@@ -13,6 +13,7 @@ mod parameter;
 mod session;
 mod statement;
 mod times;
+mod trace;
 mod type_name;
 
 #[cfg(test)]
@@ -26,4 +27,5 @@ pub use guard::{Guard, check_untrusted};
 pub use parameter::Parameter;
 pub use session::{Engine, EngineOptions, QueryStream, Session};
 pub use statement::Executed;
+pub use trace::{ColumnOrigin, TracedColumn, stored_outline, view_outline};
 pub use type_name::sql_type_name;

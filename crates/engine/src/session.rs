@@ -30,6 +30,7 @@ use crate::error::{EngineError, Result};
 use crate::functions;
 use crate::parameter::{self, Parameter};
 use crate::times;
+use crate::trace;
 
 /// Name of the one catalog.
 pub(crate) const CATALOG: &str = "lake";
@@ -132,7 +133,7 @@ impl Engine {
     /// Of the `built` names only published ones exist.
     pub fn session(&self, published: BTreeMap<TableName, PublishedRelation>, built: BTreeSet<TableName>) -> Session {
         let catalog = Catalog::new(self.lake.clone(), Arc::clone(&self.cache), published, built);
-        Session { engine: self.clone(), catalog: Arc::new(catalog) }
+        Session { engine: self.clone(), catalog: Arc::new(catalog), outlines: Arc::default() }
     }
 }
 
@@ -154,6 +155,8 @@ fn runtime(lake: &Lake, options: &EngineOptions) -> Result<Arc<RuntimeEnv>> {
 pub struct Session {
     pub(crate) engine: Engine,
     catalog: Arc<Catalog>,
+    /// Relations of which only the columns are known.
+    pub(crate) outlines: Arc<BTreeMap<TableName, SchemaRef>>,
 }
 
 /// A running query: batches as they come, and which versions it reads.
@@ -195,8 +198,15 @@ impl Session {
     /// The same session for those who ask the same small tables again and again: their columns stay in memory, decoded, as
     /// far as [`EngineOptions::column_cache_bytes`] goes.
     #[must_use]
-    pub fn keeping_columns(mut self) -> Self {
-        let config = self.engine.base.config().clone().with_extension(Arc::clone(&self.engine.columns));
+    pub fn keeping_columns(self) -> Self {
+        let columns = Arc::clone(&self.engine.columns);
+        self.with_config(|config| config.set_extension(columns))
+    }
+
+    #[must_use]
+    pub(crate) fn with_config(mut self, change: impl FnOnce(&mut SessionConfig)) -> Self {
+        let mut config = self.engine.base.config().clone();
+        change(&mut config);
         self.engine.base = SessionStateBuilder::new_from_existing(self.engine.base).with_config(config).build();
         self
     }
@@ -236,7 +246,18 @@ impl Session {
         Ok((Arc::clone(planned.plan.schema().inner()), planned.inputs))
     }
 
+    /// A column that is not there is looked for a second time, with the places of names kept, to tell where.
     pub(crate) async fn plan(&self, sql: &str, parameters: &[(String, Parameter)]) -> Result<Planned> {
+        match self.planned(sql, parameters).await {
+            Err(error @ EngineError::UnknownColumn { position: None, .. }) => {
+                let placed = self.clone().with_config(|config| config.options_mut().sql_parser.collect_spans = true);
+                Err(placed.planned(sql, parameters).await.err().unwrap_or(error))
+            }
+            planned => planned,
+        }
+    }
+
+    async fn planned(&self, sql: &str, parameters: &[(String, Parameter)]) -> Result<Planned> {
         let mut scope = Scope::new(self);
         let statement = scope.parse(sql)?;
         scope.load(&statement, 0).await?;
@@ -313,6 +334,9 @@ impl<'a> Scope<'a> {
             return Ok(());
         }
         let name = self.session.table_name(reference);
+        if let Some(columns) = self.session.outlines.get(&name) {
+            return self.register(reference, &name, trace::outlined(columns));
+        }
         let Some(relation) = self.session.catalog.relation(&name).await? else {
             // `from generate_series(1, 3)` names a function as if it were a table.
             if reference.schema().is_none() && self.context.state().table_functions().contains_key(reference.table()) {

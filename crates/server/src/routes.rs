@@ -57,6 +57,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", "/api/lineage", Policy::Read, get(overview_api::lineage)),
         route("GET", "/api/assets", Policy::Read, get(assets_api::list)),
         route("GET", "/api/assets/{name}", Policy::Read, get(assets_api::one)),
+        route("GET", "/api/assets/{name}/columns", Policy::Read, get(assets_api::columns)),
         route("GET", "/api/assets/{name}/sample", Policy::Read, get(assets_api::sample)),
         route("GET", "/api/runs", Policy::Read, get(runs_api::list)),
         route("POST", "/api/runs", Policy::Act, post(runs_api::start)),

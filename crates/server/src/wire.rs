@@ -19,7 +19,10 @@ mod status;
 mod topics;
 
 pub use answers::{DashboardAnswer, columns};
-pub use assets::{Asset, AssetLink, Assets, Column, CompiledNode, Node, Table, TableCommit};
+pub use assets::{
+    Asset, AssetLink, Assets, Column, ColumnLineage, ColumnOrigin, CompiledNode, Node, NodeColumn, NodeColumns, Table,
+    TableCommit,
+};
 pub use dashboards::{
     Condition, Dashboard, DashboardSummary, DatePreset, DetailRequest, Filter, FilterKind, Grid, NumberFormat, Period,
     ReadVersion, RowColumn, Rows, Selects, Sort, Stacking, Tab, TableColumn, TestCounts, Tile, TileAnswer, TileKind,

@@ -4,6 +4,7 @@ import type {
   Asset,
   Assets,
   Catalog,
+  ColumnLineage,
   Dashboard,
   DashboardSummary,
   DetailRequest,
@@ -60,6 +61,8 @@ export const lineage = ({ hidden, focus, only }: LineagePicture, signal?: AbortS
 }
 export const assets = (signal?: AbortSignal) => get<Assets>('/api/assets', signal)
 export const asset = (name: string, signal?: AbortSignal) => get<Asset>(`/api/assets/${part(name)}`, signal)
+export const columns = (name: string, signal?: AbortSignal) =>
+  get<ColumnLineage>(`/api/assets/${part(name)}/columns`, signal)
 export const sample = (name: string, signal?: AbortSignal) =>
   get<Rows>(`/api/assets/${part(name)}/sample?limit=50`, signal)
 

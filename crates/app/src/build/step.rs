@@ -6,12 +6,14 @@ use headwater_project::{Classify, Failure, Files};
 use headwater_state::{Fingerprint, Publication, StepChange, StepStatus, TestOutcome, TestResult, TestSeverity};
 use headwater_transform::{
     Compiled, HookMoment, IncrementalStrategy, MessageLevel, Node, NodeId, Partition, Plan as Materialization,
-    ResourceType, TestPlan, TestSeverity as Severity,
+    ResourceType, SeedPlan, TestPlan, TestSeverity as Severity,
 };
 
 use super::fingerprint::{self, Inputs};
 use super::plan::Plan;
 use super::{Run, StepResult, artifacts, published_as};
+use crate::instance::Instance;
+use crate::place::located;
 use crate::view::{StepOutcome, StepReport};
 
 /// What a step came to, before it is timed and recorded.
@@ -90,7 +92,10 @@ impl Run {
         }
         let mut done = match self.carry_out(node, &compiled, &inputs).await {
             Ok(done) => done,
-            Err(failure) => Done::failed(StepOutcome::Error, located(&self.instance.project().files, node, failure)),
+            Err(failure) => {
+                let files = &self.instance.project().files;
+                Done::failed(StepOutcome::Error, located(files, node, &compiled.sql, failure))
+            }
         };
         if done.failure.is_none()
             && !matches!(compiled.plan, Materialization::Custom { .. })
@@ -183,16 +188,7 @@ impl Run {
                 self.apply(compiled, name, write, schema_change(*on_schema_change), inputs).await
             }
             Materialization::Seed(seed) => {
-                let file = &seed.file;
-                let path = self.instance.project().root.join(file);
-                let text = std::fs::read_to_string(&path).map_err(|error| {
-                    Failure::user(format!("the seed {} could not be read", file.display()))
-                        .with_detail(error.to_string())
-                })?;
-                let delimiter = u8::try_from(seed.delimiter)
-                    .map_err(|_| Failure::user(format!("`{}` cannot separate columns", seed.delimiter)))?;
-                let column_types = seed.column_types.clone().into_iter().collect();
-                let options = CsvOptions { delimiter, column_types };
+                let (text, options) = read_seed(&self.instance, seed)?;
                 let target = self.target(
                     name.clone(),
                     Write::Replace { partition_by: Vec::new() },
@@ -423,6 +419,17 @@ impl Counted {
     }
 }
 
+/// The text of a seed and how it is to be read.
+pub(crate) fn read_seed(instance: &Instance, seed: &SeedPlan) -> Result<(String, CsvOptions), Failure> {
+    let file = &seed.file;
+    let text = std::fs::read_to_string(instance.project().root.join(file)).map_err(|error| {
+        Failure::user(format!("the seed {} could not be read", file.display())).with_detail(error.to_string())
+    })?;
+    let delimiter = u8::try_from(seed.delimiter)
+        .map_err(|_| Failure::user(format!("`{}` cannot separate columns", seed.delimiter)))?;
+    Ok((text, CsvOptions { delimiter, column_types: seed.column_types.clone().into_iter().collect() }))
+}
+
 /// Several findings of one node as one failure.
 pub(crate) fn diagnostics_failure(files: &Files, found: &[headwater_project::Diagnostic]) -> Failure {
     let Some(first) = found.first() else { return Failure::internal("a template failed without a reason") };
@@ -433,13 +440,5 @@ pub(crate) fn diagnostics_failure(files: &Files, found: &[headwater_project::Dia
     let mut failure = Failure::user(first.message.clone());
     failure.detail = (!details.is_empty()).then(|| details.join(" "));
     failure.hint.clone_from(&first.hint);
-    failure
-}
-
-/// SQL errors name the model's file; the compiled text is where positions would point to.
-fn located(files: &Files, node: &Node, mut failure: Failure) -> Failure {
-    let path = node.span.map_or_else(|| node.path.display().to_string(), |span| files.locate(span));
-    let detail = failure.detail.take().map_or_else(String::new, |detail| format!("{detail}. "));
-    failure.detail = Some(format!("{detail}In {path}; the SQL that ran is in .headwater/target/compiled."));
     failure
 }

@@ -80,7 +80,10 @@ impl SessionWarehouse {
         let table = TableName::new(name.schema.clone(), name.identifier.clone());
         let relation = self.session.catalog().relation(&table).await.map_err(|error| error.failure())?;
         let (kind, schema) = match relation {
-            None => return Ok(None),
+            None => match self.session.outlined(&table) {
+                Some(columns) => (RelationKind::Table, std::sync::Arc::clone(columns)),
+                None => return Ok(None),
+            },
             Some(Relation::Table(table)) => (RelationKind::Table, std::sync::Arc::clone(table.table().schema())),
             Some(Relation::View { sql }) => {
                 (RelationKind::View, self.session.describe(&sql).await.map_err(|error| error.failure())?.0)

@@ -1,6 +1,7 @@
 //! `headwater demo`: a reference project from nothing to live, in one command.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use headwater_app::view::{Status, TileAnswer};
 use headwater_app::{BuildRequest, GenerateRequest, Instance, UpOptions, example_names, extract_example};
@@ -14,6 +15,9 @@ use crate::signals::Interrupt;
 
 /// Users of a new demo: as many as make something happen every few seconds of real time.
 const USERS: u64 = 10_000;
+
+/// How long a demo without a terminal is live.
+const UNWATCHED: Duration = Duration::from_secs(60);
 
 pub(super) async fn demo(context: &Context, demo: Demo) -> Result<(), Stop> {
     let interrupt = Interrupt::listen(&context.printer)?;
@@ -31,7 +35,7 @@ pub(super) async fn demo(context: &Context, demo: Demo) -> Result<(), Stop> {
     }
     let options = ServingOptions {
         port: demo.port,
-        for_duration: demo.for_duration,
+        for_duration: for_duration(&demo, context.printer.stdout_is_terminal),
         access: AccessOptions::default(),
         up: UpOptions { build_every: Some(demo.build_every), speed: demo.speed },
     };
@@ -39,6 +43,11 @@ pub(super) async fn demo(context: &Context, demo: Demo) -> Result<(), Stop> {
     let folder = folder.display();
     context.printer.words(&format!("In another terminal: headwater -C {folder} tables"));
     serving.until_end(&interrupt, |status| Box::pin(numbers(&context.printer, &instance, status))).await
+}
+
+/// A demo nobody can stop by hand ends by itself, unless it was asked to stay.
+fn for_duration(demo: &Demo, has_terminal: bool) -> Option<Duration> {
+    demo.for_duration.or((!has_terminal && !demo.stay).then_some(UNWATCHED))
 }
 
 /// Extracts the project, or goes on with the one that is there.

@@ -1,6 +1,8 @@
 //! `headwater ls` and `headwater compile`: nodes of the project.
 
+use headwater_app::CompiledNode;
 use headwater_app::view::NodeSummary;
+use headwater_project::Failure;
 use headwater_server::wire;
 
 use super::{Context, Stop, selection};
@@ -49,8 +51,19 @@ fn json_of(node: &NodeSummary, keys: &[String]) -> serde_json::Value {
 
 pub(super) async fn compile(context: &Context, select: Select) -> Result<(), Stop> {
     let instance = context.reader().await?;
-    let nodes = instance.compile(&selection(select)).await?;
+    let selection = selection(select);
+    let nodes = instance.compile(&selection).await?;
     instance.write_manifest(true).await?;
+    print_compiled(context, nodes)?;
+    let problems = instance.column_problems(&selection).await?;
+    for (node, failure) in &problems {
+        let message = format!("{node}: {}", failure.message);
+        context.printer.failure(&Failure { message, ..failure.clone() });
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Stop::Findings) }
+}
+
+fn print_compiled(context: &Context, nodes: Vec<CompiledNode>) -> Result<(), Stop> {
     if context.printer.json {
         let nodes: Vec<wire::CompiledNode> = nodes.into_iter().map(Into::into).collect();
         return context.printer.json(&nodes);
