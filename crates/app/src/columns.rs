@@ -139,7 +139,7 @@ impl<'a> Tracer<'a> {
     async fn source(&mut self, node: &Node) -> Result<Known, Failure> {
         let name = relation_of(node);
         let stored = format!("SELECT * FROM {}", crate::asset::quoted(&name));
-        if self.is_there(&name).await? {
+        if self.is_there(&name).await? || self.tracing.is_external(&name) {
             let (schema, _) = self.tracing.describe(&stored).await.map_err(|error| error.failure())?;
             return Ok(Known::Columns(plain_columns(&schema)));
         }

@@ -15,6 +15,7 @@ mod dashboards;
 mod doctor;
 mod examples;
 mod export;
+mod externals;
 mod generators;
 mod history;
 mod home;

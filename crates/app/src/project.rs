@@ -4,9 +4,12 @@ mod dbt;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use headwater_connectors::postgres::PostgresConfig;
 use headwater_dash::Dashboard;
+use headwater_engine::External;
+use headwater_lake::TableName;
 use headwater_orchestrate::{Job, JobConfig};
 use headwater_project::config::{self, PROJECT_FILE, ProjectConfig, Variables};
 use headwater_project::tree::{self, Tree};
@@ -18,6 +21,7 @@ use headwater_transform::{
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use crate::externals::{LocationMap, externals};
 use crate::generators;
 use crate::sink_file::SinkConfig;
 use crate::source_file::SourceConfig;
@@ -35,6 +39,8 @@ pub struct OpenOptions {
     pub target: Option<String>,
     /// Folder for artifacts instead of the instance's own.
     pub target_path: Option<PathBuf>,
+    /// Beginnings of sources' locations and what stands for them; they go before `locations` of the project file.
+    pub locations: BTreeMap<String, String>,
 }
 
 /// Which nodes, in dbt's selection syntax.
@@ -69,6 +75,8 @@ pub struct Project {
     pub(crate) sources: Vec<SourceEntry>,
     pub(crate) sinks: Vec<SinkConfig>,
     pub(crate) transform: TransformProject,
+    /// Sources that are files.
+    pub(crate) externals: Arc<BTreeMap<TableName, External>>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) dashboards: Vec<Dashboard>,
     /// Schema of names written without one.
@@ -107,6 +115,8 @@ impl Project {
         for (dashboard, tree) in &dashboards {
             crate::dashboards::check_references(dashboard, tree, &transform, &mut diagnostics);
         }
+        let locations = LocationMap::new(&options.locations, &config.locations);
+        let externals = Arc::new(externals(&transform, &locations, &root, &mut diagnostics));
         let folder_name =
             || root.file_name().map_or_else(|| String::from("project"), |name| name.to_string_lossy().into());
         let name = config
@@ -121,6 +131,7 @@ impl Project {
             sources,
             sinks,
             transform,
+            externals,
             jobs,
             dashboards: dashboards.into_iter().map(|(dashboard, _)| dashboard).collect(),
             default_schema,

@@ -53,6 +53,9 @@ pub(crate) struct Global {
     /// Folder for manifest.json and the other artifacts, instead of .headwater/target.
     #[arg(long, global = true, value_name = "FOLDER")]
     pub(crate) target_path: Option<PathBuf>,
+    /// Read sources in files from somewhere else: gs://bucket=./data. Can be given several times.
+    #[arg(long, global = true, value_name = "FROM=TO", value_parser = values::location)]
+    pub(crate) map_location: Vec<(String, String)>,
     /// Print data as JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,

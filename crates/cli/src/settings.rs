@@ -27,6 +27,7 @@ impl Settings {
                 vars: global.vars.clone(),
                 target: global.target.clone(),
                 target_path: global.target_path.clone(),
+                locations: global.map_location.iter().cloned().collect(),
             },
             printer: Printer {
                 json: global.json,

@@ -63,13 +63,24 @@ impl Session {
 }
 
 fn cast_column(name: &str, options: &CsvOptions) -> String {
-    let quoted = format!("\"{}\"", name.replace('"', "\"\""));
-    match options.column_types.iter().find(|(column, _)| column == name) {
+    let declared = options.column_types.iter().find(|(column, _)| column == name);
+    let data_type = declared.map(|(_, sql_type)| sql_type.as_str());
+    format!("{} AS {}", cast(name, data_type), quoted(name))
+}
+
+/// A column as SQL, cast to a type where one is given.
+pub(crate) fn cast(name: &str, sql_type: Option<&str>) -> String {
+    let quoted = quoted(name);
+    match sql_type {
         // Nanoseconds end in the year 2262.
-        Some((_, sql_type)) if matches!(sql_type.to_lowercase().as_str(), "timestamp" | "datetime") => {
-            format!("CAST({quoted} AS TIMESTAMP(6)) AS {quoted}")
+        Some(sql_type) if matches!(sql_type.to_lowercase().as_str(), "timestamp" | "datetime") => {
+            format!("CAST({quoted} AS TIMESTAMP(6))")
         }
-        Some((_, sql_type)) => format!("CAST({quoted} AS {sql_type}) AS {quoted}"),
+        Some(sql_type) => format!("CAST({quoted} AS {sql_type})"),
         None => quoted,
     }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -31,6 +31,12 @@ pub enum EngineError {
     DuplicateKey { table: String, key: String, example: String },
     #[error("column `{column}` is not in the model's result")]
     NoSuchColumn { column: String, known: Vec<String> },
+    #[error("there are no files at {0}")]
+    NoFiles(String),
+    #[error("{location} cannot be reached")]
+    ExternalStore { location: String, reason: String },
+    #[error("the files at {location} have no column `{column}`")]
+    ExternalColumn { location: String, column: String, near: Option<String>, known: Vec<String> },
     #[error("the seed file could not be read")]
     Csv(#[source] arrow::error::ArrowError),
     #[error("{what} is not a type")]
@@ -96,7 +102,17 @@ impl Classify for EngineError {
             Self::DuplicateKey { example, .. } => {
                 Some(format!("For example {example} appears more than once; deduplicate in the model's SQL."))
             }
-            Self::NoSuchColumn { known, .. } => Some(format!("Known columns: {}.", known.join(", "))),
+            Self::NoFiles(_) => Some(String::from(
+                "See `external:` of the source, and `locations` in headwater.yml or --map-location for where it is mapped to.",
+            )),
+            Self::ExternalStore { reason, .. } => Some(format!(
+                "{reason}. Folders and s3:// are read; map other places to one of these with `locations` in headwater.yml \
+                 or with --map-location."
+            )),
+            Self::ExternalColumn { near: Some(near), .. } => Some(format!("Did you mean `{near}`?")),
+            Self::ExternalColumn { known, .. } | Self::NoSuchColumn { known, .. } => {
+                Some(format!("Known columns: {}.", known.join(", ")))
+            }
             Self::Lake(error) => error.hint(),
             _ => None,
         }

@@ -22,11 +22,12 @@ use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
-use headwater_lake::{ColumnCache, Lake, STORE_URL, TableName};
+use headwater_lake::{ColumnCache, Credentials, Lake, Location, STORE_URL, Storage, TableName};
 use url::Url;
 
 use crate::catalog::{Catalog, PublishedRelation, Relation, TableCache};
 use crate::error::{EngineError, Result};
+use crate::external::External;
 use crate::functions;
 use crate::parameter::{self, Parameter};
 use crate::times;
@@ -97,6 +98,15 @@ impl Engine {
         Ok(Self { lake, base, cache: Arc::default(), columns, default_schema })
     }
 
+    /// Files in this bucket can be read from now on.
+    pub fn reach(&self, bucket: &str, credentials: &Credentials) -> Result<()> {
+        let location = Location::S3 { bucket: bucket.to_owned(), prefix: String::new() };
+        let store = Storage::open(&location, credentials)?.objects();
+        let url = Url::parse(&format!("s3://{bucket}")).map_err(|error| EngineError::Internal(error.to_string()))?;
+        self.base.runtime_env().register_object_store(&url, store);
+        Ok(())
+    }
+
     pub fn lake(&self) -> &Lake {
         &self.lake
     }
@@ -133,7 +143,8 @@ impl Engine {
     /// Of the `built` names only published ones exist.
     pub fn session(&self, published: BTreeMap<TableName, PublishedRelation>, built: BTreeSet<TableName>) -> Session {
         let catalog = Catalog::new(self.lake.clone(), Arc::clone(&self.cache), published, built);
-        Session { engine: self.clone(), catalog: Arc::new(catalog), outlines: Arc::default() }
+        let (outlines, externals) = (Arc::default(), Arc::default());
+        Session { engine: self.clone(), catalog: Arc::new(catalog), outlines, externals }
     }
 }
 
@@ -157,6 +168,8 @@ pub struct Session {
     catalog: Arc<Catalog>,
     /// Relations of which only the columns are known.
     pub(crate) outlines: Arc<BTreeMap<TableName, SchemaRef>>,
+    /// Names that stand for files.
+    externals: Arc<BTreeMap<TableName, External>>,
 }
 
 /// A running query: batches as they come, and which versions it reads.
@@ -201,6 +214,25 @@ impl Session {
     pub fn keeping_columns(self) -> Self {
         let columns = Arc::clone(&self.engine.columns);
         self.with_config(|config| config.set_extension(columns))
+    }
+
+    /// The same session, in which these names stand for files and not for tables of the lake.
+    #[must_use]
+    pub fn with_externals(mut self, externals: Arc<BTreeMap<TableName, External>>) -> Self {
+        self.externals = externals;
+        self
+    }
+
+    pub fn is_external(&self, name: &TableName) -> bool {
+        self.externals.contains_key(name)
+    }
+
+    /// What the files behind a name are now; none when it does not stand for files.
+    pub async fn external_version(&self, name: &TableName) -> Result<Option<u64>> {
+        match self.externals.get(name) {
+            Some(external) => external.version(&self.engine.bare_context()).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     #[must_use]
@@ -336,6 +368,11 @@ impl<'a> Scope<'a> {
         let name = self.session.table_name(reference);
         if let Some(columns) = self.session.outlines.get(&name) {
             return self.register(reference, &name, trace::outlined(columns));
+        }
+        if let Some(external) = self.session.externals.get(&name) {
+            let provider = external.provider(&self.context).await?;
+            self.inputs.insert(name.clone(), external.version(&self.context).await?);
+            return self.register(reference, &name, provider);
         }
         let Some(relation) = self.session.catalog.relation(&name).await? else {
             // `from generate_series(1, 3)` names a function as if it were a table.

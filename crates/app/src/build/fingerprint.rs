@@ -46,6 +46,10 @@ pub(super) async fn inputs(run: &Run, node: &Node) -> Result<Inputs, Failure> {
             continue;
         }
         let name = TableName::new(upstream.relation.schema.clone(), upstream.relation.identifier.clone());
+        if let Some(version) = run.session.external_version(&name).await.map_err(|error| error.failure())? {
+            versions.insert(name.to_string(), format!("files {version:016x}"));
+            continue;
+        }
         let relation = run.session.catalog().relation(&name).await.map_err(|error| error.failure())?;
         let version = match relation {
             Some(Relation::Table(table)) => table.table().version().to_string(),
