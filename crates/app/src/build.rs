@@ -5,25 +5,25 @@
 //! published names where they were.
 
 mod artifacts;
+mod cancels;
 mod fingerprint;
 mod hooks;
 mod keep;
 mod plan;
 mod run_log;
 mod step;
+mod steps;
 mod warehouse;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use headwater_engine::{Relation, Session};
 use headwater_lake::TableName;
-use headwater_orchestrate::{Outcome, RunMachine};
 use headwater_project::{Classify, Failure, Timestamp, fault};
-use headwater_state::{Fingerprint, NewRun, Publication, PublishedAs, RunEnd, RunId, StepChange, TestResult, Trigger};
+use headwater_state::{Fingerprint, NewRun, Publication, PublishedAs, RunEnd, RunId, Trigger};
 use headwater_transform::{HookMoment, RunContext};
-use tokio::task::JoinSet;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::instance::Instance;
@@ -31,7 +31,9 @@ use crate::project::Selection;
 use crate::view::{Observer, RunReport, StepOutcome, StepReport};
 
 pub(crate) use artifacts::{compiled_path, write_json, write_manifest, write_results};
+pub(crate) use cancels::Cancels;
 pub(crate) use step::{diagnostics_failure, read_seed};
+use steps::Steps;
 pub(crate) use warehouse::{SessionWarehouse, Writes};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,6 +133,7 @@ struct Run {
     fingerprints: BTreeMap<String, Fingerprint>,
     observer: Arc<dyn Observer>,
     writes: Arc<warehouse::Writes>,
+    places: Arc<Semaphore>,
 }
 
 /// What a step left for the end of the run.
@@ -172,6 +175,11 @@ impl Instance {
         self.execute(queued.id, queued.request, observer, cancel).await
     }
 
+    /// Ends a run that waits or is under way; it publishes nothing. False when there is none of this number.
+    pub fn cancel_run(&self, run: i64) -> bool {
+        self.cancels.cancel(run)
+    }
+
     fn record_run(&self, request: &BuildRequest) -> Result<RunId, Failure> {
         let new = self.new_run(request, None, 1);
         self.state.create_run(&new, self.now()).map_err(|error| error.failure())
@@ -201,6 +209,7 @@ impl Instance {
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
     ) -> Result<RunReport, Failure> {
+        let cancel = &self.cancels.begin(id, &cancel);
         let _one_at_a_time = self.building.lock().await;
         let started = self.clock.monotonic();
         self.state.start_run(id, &self.boot, self.now()).map_err(|error| error.failure())?;
@@ -208,7 +217,7 @@ impl Instance {
         let arguments = request.arguments();
         let log = Arc::new(run_log::RunLog::begin(self, id.0, observer));
         log.line(&format!("{command} {}", request.selection.select.join(" ")));
-        let results = self.run_steps(id, request, Arc::clone(&log) as Arc<dyn Observer>, &cancel).await;
+        let results = self.run_steps(id, request, Arc::clone(&log) as Arc<dyn Observer>, cancel).await;
         self.pinned().clear();
         let results = match results {
             Ok(results) => results,
@@ -244,7 +253,6 @@ impl Instance {
         fault::point("m.pinned").map_err(|error| Failure::internal(error.to_string()))?;
         let known = self.state.fingerprints().map_err(|error| error.failure())?;
         let threads = request.threads.unwrap_or(self.threads);
-        let mut machine = RunMachine::new(&plan.needs, threads).map_err(|error| error.failure())?;
         let run = Arc::new(Run {
             instance: self.clone(),
             context: RunContext {
@@ -259,6 +267,7 @@ impl Instance {
                 batch: None,
             },
             writes: Arc::new(warehouse::Writes::new(serde_json::json!({ "run": id.0 }))),
+            places: Arc::new(Semaphore::new(threads.max(1))),
             request,
             id,
             session,
@@ -267,52 +276,14 @@ impl Instance {
         });
         run.observer.planned(plan.needs.len());
         run.record_pending(&plan)?;
-        let mut results = Vec::with_capacity(plan.needs.len());
-        let mut recorder = Recorder::new(&run);
+        let steps = Steps::new(&run, &plan, threads)?;
         let hooks = !plan.needs.is_empty();
-        if hooks {
-            results.extend(run.around(HookMoment::Before, &[]).await);
-        }
+        let mut results = if hooks { run.around(HookMoment::Before, &[]).await } else { Vec::new() };
         if results.iter().any(|result| result.report.outcome.is_bad()) {
-            let left: Vec<String> = plan.needs.keys().cloned().collect();
-            for result in left.iter().map(|step| run.skipped(step)) {
-                recorder.add(&run, &result)?;
-                run.observer.finished(&result.report);
-                results.push(result);
-            }
-            recorder.flush(&run)?;
+            results.extend(steps.skip_all()?);
             return Ok(results);
         }
-        let mut tasks: JoinSet<StepResult> = JoinSet::new();
-        while !machine.is_done() {
-            if cancel.is_cancelled() {
-                machine.cancel();
-            }
-            for step in machine.ready() {
-                machine.started(&step).map_err(|error| error.failure())?;
-                let run = Arc::clone(&run);
-                tasks.spawn(async move { run.step(&step).await });
-            }
-            let Some(finished) = tasks.join_next().await else { break };
-            let result = finished
-                .map_err(|error| Failure::internal("a step of the run panicked").with_detail(error.to_string()))?;
-            let outcome = if result.report.outcome.is_bad() { Outcome::Failed } else { Outcome::Succeeded };
-            let skipped = machine.finished(&result.report.id, outcome).map_err(|error| error.failure())?;
-            for result in std::iter::once(result).chain(skipped.iter().map(|step| run.skipped(step))) {
-                recorder.add(&run, &result)?;
-                run.observer.finished(&result.report);
-                results.push(result);
-            }
-            if run.request.fail_fast && results.iter().any(|result| result.report.outcome.is_bad()) {
-                for step in machine.cancel() {
-                    let result = run.skipped(&step);
-                    recorder.add(&run, &result)?;
-                    run.observer.finished(&result.report);
-                    results.push(result);
-                }
-            }
-        }
-        recorder.flush(&run)?;
+        results.extend(steps.run(cancel).await?);
         if hooks {
             let after = run.around(HookMoment::After, &results).await;
             results.extend(after);
@@ -352,45 +323,6 @@ impl Instance {
         self.state.finish_run(id, &self.boot, &end, self.now()).map_err(|error| error.failure())?;
         point("p.after_publish")?;
         Ok(if succeeded { names } else { Vec::new() })
-    }
-}
-
-/// Puts steps on record, several in one transaction: a run of a hundred steps that had nothing to do shall not wait for a
-/// hundred disk flushes.
-struct Recorder {
-    changes: Vec<StepChange>,
-    tests: Vec<TestResult>,
-    flushed: Duration,
-}
-
-/// How long a finished step may wait to be on record.
-const RECORD_EVERY: Duration = Duration::from_millis(200);
-
-impl Recorder {
-    fn new(run: &Run) -> Self {
-        Self { changes: Vec::new(), tests: Vec::new(), flushed: run.instance.clock.monotonic() }
-    }
-
-    fn add(&mut self, run: &Run, result: &StepResult) -> Result<(), Failure> {
-        let (changes, test) = run.record_of(result);
-        self.changes.extend(changes);
-        self.tests.extend(test);
-        let waited = run.instance.clock.monotonic().saturating_sub(self.flushed);
-        if waited >= RECORD_EVERY { self.flush(run) } else { Ok(()) }
-    }
-
-    fn flush(&mut self, run: &Run) -> Result<(), Failure> {
-        let (state, boot) = (&run.instance.state, &run.instance.boot);
-        let changes = std::mem::take(&mut self.changes);
-        let tests = std::mem::take(&mut self.tests);
-        if !changes.is_empty() {
-            state.change_steps(run.id, boot, &changes).map_err(|error| error.failure())?;
-        }
-        if !tests.is_empty() {
-            state.record_tests(run.id, boot, &tests).map_err(|error| error.failure())?;
-        }
-        self.flushed = run.instance.clock.monotonic();
-        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use headwater_lake::{Credentials, Lake, Location, Storage, TableName};
 use headwater_project::{Classify, Clock, Entropy, Failure, Timestamp};
 use headwater_state::{BootId, MemoryStore, PublishedAs, SqliteStore, StateStore};
 
+use crate::build::Cancels;
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::dashboards::{Answers, KnownCell, Moments, PreparedQueries};
 use crate::lock::ProjectLock;
@@ -46,6 +47,7 @@ pub struct Inner {
     pub(crate) threads: usize,
     pub(crate) started_at: Timestamp,
     pub(crate) building: tokio::sync::Mutex<()>,
+    pub(crate) cancels: Cancels,
     /// Versions of the sources that the run under way reads; clean-up spares their files.
     pub(crate) pinned: Mutex<BTreeMap<TableName, u64>>,
     /// Answers of dashboards, shared by all who look.
@@ -117,6 +119,7 @@ impl Instance {
             threads,
             started_at: now,
             building: tokio::sync::Mutex::new(()),
+            cancels: Cancels::default(),
             pinned: Mutex::default(),
             answers: Answers::new(threads),
             prepared: PreparedQueries::default(),

@@ -20,7 +20,7 @@ mod type_name;
 #[cfg(test)]
 mod tests;
 
-pub use apply::{Applied, OnSchemaChange, Target, Update, Write};
+pub use apply::{Applied, OnSchemaChange, Staged, Target, Update, Write};
 pub use catalog::{Catalog, PublishedRelation, Relation, TableCache};
 pub use csv::CsvOptions;
 pub use error::{EngineError, Result};

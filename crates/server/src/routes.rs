@@ -64,6 +64,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", "/api/runs/{id}", Policy::Read, get(runs_api::one)),
         route("GET", "/api/runs/{id}/log", Policy::Read, get(runs_api::log)),
         route("POST", "/api/runs/{id}/rerun", Policy::Act, post(runs_api::rerun)),
+        route("POST", "/api/runs/{id}/cancel", Policy::Act, post(runs_api::cancel)),
         route("GET", "/api/topics", Policy::Read, get(topics_api::list)),
         route("GET", "/api/topics/{name}", Policy::Read, get(topics_api::one)),
         route("GET", "/api/topics/{name}/tail", Policy::Read, get(topics_api::tail)),
@@ -121,6 +122,7 @@ mod tests {
         check("POST", "/api/logout", Policy::Open);
         check("POST", "/api/runs", Policy::Act);
         check("POST", "/api/runs/{id}/rerun", Policy::Act);
+        check("POST", "/api/runs/{id}/cancel", Policy::Act);
         check("POST", "/api/sql", Policy::UntrustedSql);
         check("DELETE", "/api/sql/{id}", Policy::UntrustedSql);
         check("POST", "/api/sql/explain", Policy::UntrustedSql);

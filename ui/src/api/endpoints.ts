@@ -14,6 +14,7 @@ import type {
   Quarantine,
   Rows,
   Run,
+  RunCancelled,
   RunStarted,
   RunWithSteps,
   Session,
@@ -70,6 +71,7 @@ export const runs = (limit: number, signal?: AbortSignal) => get<Run[]>(`/api/ru
 export const run = (id: string, signal?: AbortSignal) => get<RunWithSteps>(`/api/runs/${part(id)}`, signal)
 export const runLog = (id: string, signal?: AbortSignal) => text(`/api/runs/${part(id)}/log`, signal)
 export const startRun = (body: StartRun) => send<RunStarted>('POST', '/api/runs?wait=false', body)
+export const cancelRun = (id: string) => send<RunCancelled>('POST', `/api/runs/${part(id)}/cancel`)
 export const rerun = (id: string, failedOnly: boolean) =>
   send<RunStarted>('POST', `/api/runs/${part(id)}/rerun`, { failed_only: failedOnly })
 

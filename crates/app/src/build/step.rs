@@ -1,5 +1,7 @@
 //! One step: compile, then build, load or test.
 
+use std::sync::Arc;
+
 use headwater_engine::{Applied, CsvOptions, OnSchemaChange, Relation, Target, Update, Write};
 use headwater_lake::TableName;
 use headwater_project::{Classify, Failure, Files};
@@ -8,6 +10,8 @@ use headwater_transform::{
     Compiled, HookMoment, IncrementalStrategy, MessageLevel, Node, NodeId, Partition, Plan as Materialization,
     ResourceType, SeedPlan, TestPlan, TestSeverity as Severity,
 };
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::fingerprint::{self, Inputs};
 use super::plan::Plan;
@@ -22,6 +26,16 @@ pub(super) struct Done {
     pub(super) rows: Option<u64>,
     pub(super) failure: Option<Failure>,
     pub(super) relation: Option<Relation>,
+}
+
+/// A step's place at the processors.
+struct Place(Option<OwnedSemaphorePermit>);
+
+impl Place {
+    /// For the others: what is left of the step is to wait.
+    fn leave(&mut self) {
+        self.0 = None;
+    }
 }
 
 impl Done {
@@ -41,11 +55,12 @@ impl Run {
     /// Runs a step to its end; whatever goes wrong is in the result.
     pub(super) async fn step(&self, step: &str) -> StepResult {
         let (name, kind) = self.name_and_kind(step);
+        let mut place = Place(Arc::clone(&self.places).acquire_owned().await.ok());
         let started_at = self.instance.now();
         let started = self.instance.clock.monotonic();
         self.observer.started(step, &name, &kind);
         let (done, fingerprint) = match self.instance.project().transform.node(&NodeId::new(step)) {
-            Some(node) => self.node(node).await,
+            Some(node) => self.node(node, &mut place).await,
             None => (Done::failed(StepOutcome::Error, Failure::internal("a step has no node")), None),
         };
         let seconds = self.instance.clock.monotonic().saturating_sub(started).as_secs_f64();
@@ -71,7 +86,7 @@ impl Run {
         Some(TableName::new(node.relation.schema.clone(), node.relation.identifier.clone()))
     }
 
-    async fn node(&self, node: &Node) -> (Done, Option<Fingerprint>) {
+    async fn node(&self, node: &Node, place: &mut Place) -> (Done, Option<Fingerprint>) {
         let inputs = match fingerprint::inputs(self, node).await {
             Ok(inputs) => inputs,
             Err(failure) => return (Done::failed(StepOutcome::Error, failure), None),
@@ -90,7 +105,7 @@ impl Run {
         if let Err(failure) = artifacts::write_compiled(&self.instance, node, &compiled.sql) {
             return (Done::failed(StepOutcome::Error, failure), None);
         }
-        let mut done = match self.carry_out(node, &compiled, &inputs).await {
+        let mut done = match self.carry_out(node, &compiled, &inputs, place).await {
             Ok(done) => done,
             Err(failure) => {
                 let files = &self.instance.project().files;
@@ -155,7 +170,13 @@ impl Run {
         Ok(compiled)
     }
 
-    async fn carry_out(&self, node: &Node, compiled: &Compiled, inputs: &Inputs) -> Result<Done, Failure> {
+    async fn carry_out(
+        &self,
+        node: &Node,
+        compiled: &Compiled,
+        inputs: &Inputs,
+        place: &mut Place,
+    ) -> Result<Done, Failure> {
         let name = TableName::new(node.relation.schema.clone(), node.relation.identifier.clone());
         let guarded;
         let compiled = match &compiled.contract {
@@ -175,7 +196,8 @@ impl Run {
             }
             Materialization::Table { partition_by, .. } => {
                 let write = Write::Replace { partition_by: columns(partition_by) };
-                self.apply(compiled, name, write, OnSchemaChange::Ignore, inputs).await
+                let target = self.target(name, write, OnSchemaChange::Ignore, inputs);
+                self.apply(&compiled.sql, &target, place).await
             }
             Materialization::Incremental { strategy, first_run, on_schema_change, partition_by, .. } => {
                 if let IncrementalStrategy::Microbatch(model) = strategy {
@@ -185,7 +207,8 @@ impl Run {
                 let partition_by = columns(partition_by);
                 let write =
                     if *first_run { Write::Replace { partition_by } } else { write_of(strategy, partition_by)? };
-                self.apply(compiled, name, write, schema_change(*on_schema_change), inputs).await
+                let target = self.target(name, write, schema_change(*on_schema_change), inputs);
+                self.apply(&compiled.sql, &target, place).await
             }
             Materialization::Seed(seed) => {
                 let (text, options) = read_seed(&self.instance, seed)?;
@@ -210,17 +233,11 @@ impl Run {
         }
     }
 
-    async fn apply(
-        &self,
-        compiled: &Compiled,
-        name: TableName,
-        write: Write,
-        on_schema_change: OnSchemaChange,
-        inputs: &Inputs,
-    ) -> Result<Done, Failure> {
-        let target = self.target(name.clone(), write, on_schema_change, inputs);
-        let applied = self.session.apply(&compiled.sql, &target).await.map_err(|error| error.failure())?;
-        self.built_table(name, &applied).await
+    async fn apply(&self, sql: &str, target: &Target, place: &mut Place) -> Result<Done, Failure> {
+        let staged = self.session.stage(sql, target).await.map_err(|error| error.failure())?;
+        place.leave();
+        let applied = self.session.commit(staged).await.map_err(|error| error.failure())?;
+        self.built_table(target.name.clone(), &applied).await
     }
 
     pub(super) fn target(
