@@ -8,7 +8,7 @@ pub(crate) fn located(files: &Files, node: &Node, sql: &str, mut failure: Failur
     let found = failure.position.take().and_then(|position| in_template(&node.raw_code, sql, position));
     let place = match (found, node.span) {
         (Some(Position { line, column }), _) => format!("{}:{line}:{column}", node.path.display()),
-        (None, Some(span)) => files.locate(span).to_string(),
+        (None, Some(span)) => files.locate(span),
         (None, None) => node.path.display().to_string(),
     };
     let detail = failure.detail.take().map_or_else(String::new, |detail| format!("{detail}. "));
@@ -19,7 +19,7 @@ pub(crate) fn located(files: &Files, node: &Node, sql: &str, mut failure: Failur
 /// Where the word at a place of `sql` is in the template: the only one there, or the one on a line that reads the same, or
 /// the first.
 fn in_template(template: &str, sql: &str, position: Position) -> Option<Position> {
-    let index = |number: u64| usize::try_from(number.saturating_sub(1)).ok();
+    let index = |number: u32| usize::try_from(number.saturating_sub(1)).ok();
     let line = sql.lines().nth(index(position.line)?)?;
     let word = word_at(line, index(position.column)?)?;
     let places = || {
@@ -30,7 +30,7 @@ fn in_template(template: &str, sql: &str, position: Position) -> Option<Position
         })
     };
     let found = places().find(|(.., text)| text.trim() == line.trim()).or_else(|| places().next());
-    let counted = |number: usize| u64::try_from(number).unwrap_or(u64::MAX).saturating_add(1);
+    let counted = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
     found.map(|(line, column, _)| Position { line: counted(line), column: counted(column) })
 }
 
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_place_of_the_compiled_sql_is_found_in_the_template() {
-        let check = |template: &str, sql: &str, (line, column): (u64, u64), expected: Option<(u64, u64)>| {
+        let check = |template: &str, sql: &str, (line, column): (u32, u32), expected: Option<(u32, u32)>| {
             let found = in_template(template, sql, Position { line, column });
             assert_eq!(found.map(|place| (place.line, place.column)), expected, "{template}");
         };

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use headwater_project::{Failure, Timestamp};
 
 pub use overview::{
-    AssetDetail, AssetLink, AssetTest, CommitSummary, Disk, Freshness, Health, Home, LineageEdge, LineageGraph,
-    LineageNode, LineagePicture, QuarantineReason, QuarantineSummary,
+    AssetDetail, AssetLink, AssetTest, ColumnOrigin, CommitSummary, Disk, Freshness, Health, Home, LineageEdge,
+    LineageGraph, LineageNode, LineagePicture, NodeColumn, NodeColumns, QuarantineReason, QuarantineSummary,
 };
 
 pub use headwater_dash::{

@@ -97,7 +97,7 @@ struct WireFailure {
     hint: Option<String>,
     kind: String,
     /// Line and column.
-    position: Option<(u64, u64)>,
+    position: Option<(u32, u32)>,
 }
 
 impl WireFailure {

@@ -139,7 +139,9 @@ fn unknown_column(error: &DataFusionError) -> Option<EngineError> {
     Some(EngineError::UnknownColumn {
         column: field.flat_name(),
         known: choices(valid_fields),
-        position: start.map(|start| Position { line: start.line, column: start.column }),
+        position: start.and_then(|start| {
+            Some(Position { line: u32::try_from(start.line).ok()?, column: u32::try_from(start.column).ok()? })
+        }),
     })
 }
 

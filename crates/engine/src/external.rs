@@ -139,7 +139,8 @@ impl External {
                 let format: Arc<dyn FileFormat> =
                     Arc::new(JsonFormat::default().with_file_compression_type(compression));
                 let found = inferred(state, url, Arc::clone(&format)).await?;
-                (format, self.with_missing(&found))
+                // A document says itself what is text.
+                return Ok((format, as_text(&self.with_missing(&found), |_| false)));
             }
             ExternalFormat::Parquet => {
                 let format: Arc<dyn FileFormat> = Arc::new(ParquetFormat::default());
@@ -152,7 +153,10 @@ impl External {
                 return Ok((format, found));
             }
         };
-        Ok((format, self.as_text(&found)))
+        let is_declared = |name: &str| {
+            self.columns.iter().any(|(column, data_type)| data_type.is_some() && column.eq_ignore_ascii_case(name))
+        };
+        Ok((format, as_text(&found, is_declared)))
     }
 
     /// Columns of a file without a header are the declared ones, in their order.
@@ -178,19 +182,6 @@ impl External {
         let missing = self.columns.iter().filter(|(name, _)| position(found, name).is_none());
         let missing = missing.map(|(name, _)| Arc::new(Field::new(name, DataType::Utf8, true)));
         Arc::new(Schema::new(found.fields().iter().cloned().chain(missing).collect::<Vec<_>>()))
-    }
-
-    /// Values of declared columns as they are written.
-    fn as_text(&self, found: &Schema) -> SchemaRef {
-        let is_declared = |name: &str| {
-            self.columns.iter().any(|(column, data_type)| data_type.is_some() && column.eq_ignore_ascii_case(name))
-        };
-        let fields = found.fields().iter().map(|field| {
-            let text = (is_declared(field.name()) && !field.data_type().is_nested()) || field.data_type().is_null();
-            let data_type = if text { DataType::Utf8 } else { field.data_type().clone() };
-            Arc::new(Field::new(field.name(), data_type, true))
-        });
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
     /// Declared columns under their declared names and types, then the others, then those of the folders.
@@ -224,6 +215,15 @@ impl External {
         let near = suggest(name, known.iter().map(String::as_str)).map(str::to_owned);
         EngineError::ExternalColumn { location: self.location.clone(), column: name.to_owned(), near, known }
     }
+}
+
+/// Columns that are read as they are written: those asked for, and those of which nothing is known but nulls.
+fn as_text(found: &Schema, is_asked: impl Fn(&str) -> bool) -> SchemaRef {
+    let fields = found.fields().iter().map(|field| {
+        let text = is_asked(field.name()) || field.data_type().is_null();
+        Arc::new(Field::new(field.name(), if text { DataType::Utf8 } else { field.data_type().clone() }, true))
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 async fn inferred(state: &SessionState, url: &ListingTableUrl, format: Arc<dyn FileFormat>) -> Result<SchemaRef> {

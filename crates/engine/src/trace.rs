@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
 use datafusion::datasource::empty::EmptyTable;
@@ -62,7 +62,7 @@ impl Session {
         let plan = state.analyzer().execute_and_check(planned.plan, state.config_options(), |_, _| {})?;
         let trails = Walk { session: self, recursive: HashSet::new() }.columns(&plan);
         let fields = plan.schema().fields().iter();
-        let column = |(field, trail): (&Arc<arrow::datatypes::Field>, Trail)| TracedColumn {
+        let column = |(field, trail): (&Arc<Field>, Trail)| TracedColumn {
             name: field.name().clone(),
             data_type: field.data_type().clone(),
             is_copy: trail.is_copy && !trail.origins.is_empty(),
@@ -74,16 +74,13 @@ impl Session {
 
 /// What a table made of these columns has: types are those a lake keeps.
 pub fn stored_outline(columns: &[TracedColumn]) -> Result<SchemaRef> {
-    Ok(storable_schema(&arrow::datatypes::Schema::from_iter(outline_fields(columns)))?)
+    Ok(storable_schema(&view_outline(columns))?)
 }
 
 /// What a view of these columns has.
 pub fn view_outline(columns: &[TracedColumn]) -> SchemaRef {
-    Arc::new(arrow::datatypes::Schema::from_iter(outline_fields(columns)))
-}
-
-fn outline_fields(columns: &[TracedColumn]) -> impl Iterator<Item = arrow::datatypes::Field> {
-    columns.iter().map(|column| arrow::datatypes::Field::new(&column.name, column.data_type.clone(), true))
+    let field = |column: &TracedColumn| Field::new(&column.name, column.data_type.clone(), true);
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 
 pub(crate) fn outlined(columns: &SchemaRef) -> Arc<EmptyTable> {

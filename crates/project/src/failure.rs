@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::span::Position;
+
 /// Whose fault an error is, and whether to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -34,19 +36,6 @@ pub trait Classify: std::error::Error {
     /// The error and its chain of causes as plain data.
     fn failure(&self) -> Failure {
         Failure::of(self)
-    }
-}
-
-/// A place in a text, counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    pub line: u64,
-    pub column: u64,
-}
-
-impl std::fmt::Display for Position {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "line {}, column {}", self.line, self.column)
     }
 }
 

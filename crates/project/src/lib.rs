@@ -15,5 +15,5 @@ pub mod tree;
 
 pub use clock::{Clock, Entropy, Timestamp};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use failure::{Classify, Failure, Kind, Position};
+pub use failure::{Classify, Failure, Kind};
 pub use span::{FileId, Files, Position, SourceFile, Span};

@@ -102,7 +102,7 @@ async fn a_column_is_traced_to_the_columns_its_values_come_from() {
 
 #[tokio::test]
 async fn a_column_that_is_not_there_is_told_with_its_place_and_what_was_meant() {
-    let check = async |sql: &str, column: &str, position: Option<(u64, u64)>, hint: &str| {
+    let check = async |sql: &str, column: &str, position: Option<(u32, u32)>, hint: &str| {
         use headwater_project::Classify;
         let failure = outlined().trace(sql).await.unwrap_err().failure();
         assert_eq!(failure.message, format!("there is no column `{column}`"));
