@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use headwater_engine::{Session, TracedColumn, sql_type_name, stored_outline, view_outline};
 use headwater_lake::TableName;
 use headwater_project::{Classify, Failure};
@@ -172,15 +172,17 @@ impl<'a> Tracer<'a> {
         let sql = self.statement(&compiled).await.map_err(|failure| self.located(node, &compiled.sql, failure))?;
         let traced = self.tracing.trace(&sql).await.map_err(|error| error.failure());
         let traced = traced.map_err(|failure| self.located(node, &sql, failure))?;
-        match compiled.plan {
-            Plan::View => self.outline(name, &view_outline(&traced)).await?,
+        let schema = match compiled.plan {
             Plan::Table { .. } | Plan::Incremental { .. } | Plan::Snapshot(_) | Plan::Custom { .. } => {
-                let schema = stored_outline(&traced).map_err(|error| error.failure())?;
-                self.outline(name, &schema).await?;
+                stored_outline(&traced).map_err(|error| error.failure())?
             }
-            _ => {}
+            _ => view_outline(&traced),
+        };
+        if is_relation(node) {
+            self.outline(name, &schema).await?;
         }
-        Ok(Known::Columns(traced.into_iter().map(|column| self.column(column)).collect()))
+        let columns = traced.into_iter().zip(schema.fields());
+        Ok(Known::Columns(columns.map(|(column, field)| self.column(column, field.data_type())).collect()))
     }
 
     /// The query whose columns are the node's.
@@ -218,7 +220,8 @@ impl<'a> Tracer<'a> {
         Ok(())
     }
 
-    fn column(&self, traced: TracedColumn) -> NodeColumn {
+    /// `data_type` is what is kept of the column.
+    fn column(&self, traced: TracedColumn, data_type: &DataType) -> NodeColumn {
         let origin = |origin: headwater_engine::ColumnOrigin| ColumnOrigin {
             node: self.makers.get(&origin.relation).cloned(),
             relation: origin.relation.to_string(),
@@ -226,7 +229,7 @@ impl<'a> Tracer<'a> {
         };
         NodeColumn {
             name: traced.name,
-            data_type: sql_type_name(&traced.data_type),
+            data_type: sql_type_name(data_type),
             is_copy: traced.is_copy,
             origins: traced.origins.into_iter().map(origin).collect(),
         }
