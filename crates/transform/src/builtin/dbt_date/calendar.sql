@@ -127,6 +127,9 @@
 {% macro default__from_unixtimestamp(epochs, format='seconds') -%}
     {{ dbt.dateadd(format[:-1], epochs, "cast('1970-01-01' as " ~ dbt.type_timestamp() ~ ')') }}
 {%- endmacro %}
+{% macro duckdb__from_unixtimestamp(epochs, format='seconds') -%}
+    make_timestamp(cast({{ epochs }} as bigint) * {{ {'seconds': 1000000, 'milliseconds': 1000, 'microseconds': 1}[format] }})
+{%- endmacro %}
 {% macro datafusion__from_unixtimestamp(epochs, format='seconds') -%}
     cast({{ {'seconds': 'to_timestamp_seconds', 'milliseconds': 'to_timestamp_millis', 'microseconds': 'to_timestamp_micros'}[format] }}({{ epochs }}) as timestamp)
 {%- endmacro %}
@@ -135,6 +138,7 @@
 {% macro default__to_unixtimestamp(timestamp) -%}
     cast(floor(date_part('epoch', cast({{ timestamp }} as {{ dbt.type_timestamp() }}))) as {{ dbt.type_bigint() }})
 {%- endmacro %}
+{% macro duckdb__to_unixtimestamp(timestamp) -%}cast(floor(epoch(cast({{ timestamp }} as timestamp))) as bigint){%- endmacro %}
 {% macro bigquery__to_unixtimestamp(timestamp) -%}unix_seconds(cast({{ timestamp }} as timestamp)){%- endmacro %}
 {% macro snowflake__to_unixtimestamp(timestamp) -%}date_part('epoch_second', cast({{ timestamp }} as timestamp_ntz)){%- endmacro %}
 {% macro spark__to_unixtimestamp(timestamp) -%}unix_timestamp({{ timestamp }}){%- endmacro %}

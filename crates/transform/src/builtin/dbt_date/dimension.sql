@@ -98,8 +98,7 @@ from days
 order by days.date_day
 {% endmacro %}
 
-{#- A fiscal year ends with the week whose last day is nearest to the end of the month `year_end_month`, of the weeks that begin in
-    that month. Weeks begin on the day `week_start_day`: 1 for Sunday to 7. A year is called after that in which it ends, less `shift_year`.
+{#- A fiscal year ends with the week whose last day is nearest to the end of the month `year_end_month`: at most three days from it. Weeks begin on the day `week_start_day`: 1 for Sunday to 7. A year is called after that in which it ends, less `shift_year`.
     `dates` is a relation with the columns of get_date_dimension. -#}
 {% macro get_fiscal_year_dates(dates, year_end_month=12, week_start_day=1, shift_year=1) -%}
     {{ return(adapter.dispatch('get_fiscal_year_dates', 'dbt_date')(dates, year_end_month, week_start_day, shift_year)) }}
@@ -117,12 +116,10 @@ with weeks as (
 ),
 
 last_weeks as (
-    select
-        fiscal_year_number,
-        week_end_date,
-        row_number() over (partition by fiscal_year_number order by abs({{ dbt.datediff('week_end_date', 'month_end_date', 'day') }})) as distance_rank
+    select fiscal_year_number, week_end_date
     from weeks
     where month_of_year = {{ year_end_month }}
+        and week_end_date between {{ dbt_date._day(dbt.dateadd('day', -3, 'month_end_date')) }} and {{ dbt_date._day(dbt.dateadd('day', 3, 'month_end_date')) }}
 ),
 
 year_ends as (
@@ -131,7 +128,6 @@ year_ends as (
         lag(week_end_date) over (order by week_end_date) as previous_year_end_date,
         week_end_date as fiscal_year_end_date
     from last_weeks
-    where distance_rank = 1
 ),
 
 fiscal_years as (

@@ -108,14 +108,18 @@ where {{ 'expression_difference_percent > ' ~ tolerance_percent if tolerance_per
     case when {{ source_value }} is null then null when {{ source_value }} ~{{ '*' if 'i' in flags }} '{{ dbt_expectations._quoted(regexp) }}' then 1 else 0 end
 {%- endmacro %}
 {% macro bigquery__regexp_instr(source_value, regexp, position, occurrence, is_raw, flags) -%}
-    regexp_instr({{ source_value }}, {{ 'r' if is_raw }}'{{ '(?' ~ flags ~ ')' if flags }}{{ regexp }}', {{ position }}, {{ occurrence }})
+    case when regexp_contains({{ source_value }}, {{ 'r' if is_raw }}'{{ '(?' ~ flags ~ ')' if flags }}{{ regexp }}') then 1 when {{ source_value }} is not null then 0 end
 {%- endmacro %}
 {% macro snowflake__regexp_instr(source_value, regexp, position, occurrence, is_raw, flags) -%}
     {%- set quote = '$$' if is_raw else "'" -%}
-    regexp_instr({{ source_value }}, {{ quote }}{{ regexp }}{{ quote }}, {{ position }}, {{ occurrence }}, 0{{ ", '" ~ flags ~ "'" if flags }})
+    {%- if flags -%}
+    regexp_count({{ source_value }}, {{ quote }}{{ regexp }}{{ quote }}, {{ position }}, '{{ flags }}')
+    {%- else -%}
+    regexp_instr({{ source_value }}, {{ quote }}{{ regexp }}{{ quote }}, {{ position }}, {{ occurrence }})
+    {%- endif -%}
 {%- endmacro %}
 {% macro redshift__regexp_instr(source_value, regexp, position, occurrence, is_raw, flags) -%}
-    regexp_instr({{ source_value }}, '{{ regexp }}', {{ position }}, {{ occurrence }}, 0, '{{ flags or 'c' }}')
+    case when {{ source_value }} is null then null when {{ source_value }} ~{{ '*' if 'i' in flags }} '{{ regexp }}' then 1 else 0 end
 {%- endmacro %}
 {% macro spark__regexp_instr(source_value, regexp, position, occurrence, is_raw, flags) -%}
     case when {{ source_value }} rlike {{ 'r' if is_raw }}'{{ '(?' ~ flags ~ ')' if flags }}{{ regexp }}' then 1 when {{ source_value }} is not null then 0 end

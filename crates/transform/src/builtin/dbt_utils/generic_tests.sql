@@ -113,7 +113,7 @@ from (
 where not_null_proportion < {{ at_least }} or not_null_proportion > {{ at_most }}
 {% endmacro %}
 
-{#- The number of failures is the difference, so that `warn_if: "> 10"` speaks of rows. -#}
+{#- The number of failures is the difference, so that `warn_if: "> 10"` speaks of rows; there is always a row to say so. -#}
 
 {% test equal_rowcount(model, compare_model, group_by_columns=[]) %}
 {{ config(fail_calc='sum(coalesce(diff_count, 0))') }}
@@ -123,7 +123,6 @@ where not_null_proportion < {{ at_least }} or not_null_proportion > {{ at_most }
 {% macro default__test_equal_rowcount(model, compare_model, group_by_columns=[]) %}
 select counts.*, abs(count_a - count_b) as diff_count
 from ({{ dbt_utils._rows_side_by_side(model, compare_model, group_by_columns) }}) counts
-where count_a <> count_b
 {% endmacro %}
 
 {% test fewer_rows_than(model, compare_model, group_by_columns=[]) %}
@@ -132,9 +131,8 @@ where count_a <> count_b
 {% endtest %}
 
 {% macro default__test_fewer_rows_than(model, compare_model, group_by_columns=[]) %}
-select counts.*, case when count_a = count_b then 1 else count_a - count_b end as row_count_delta
+select counts.*, case when count_a > count_b then count_a - count_b when count_a = count_b then 1 else 0 end as row_count_delta
 from ({{ dbt_utils._rows_side_by_side(model, compare_model, group_by_columns) }}) counts
-where count_a >= count_b
 {% endmacro %}
 
 {#- Rows of two relations, counted by group: a group that one of them lacks has zero there. -#}
@@ -262,7 +260,7 @@ from (
     from {{ model }}
 ) ranges
 where not (
-    coalesce(lower_bound {{ '<=' if zero_length_range_allowed else '<' }} upper_bound, false)
-    and (places_to_last = 1 or coalesce(upper_bound {{ compare }} next_lower_bound, false))
+    coalesce((lower_bound {{ '<=' if zero_length_range_allowed else '<' }} upper_bound), false)
+    and (places_to_last = 1 or coalesce((upper_bound {{ compare }} next_lower_bound), false))
 )
 {% endmacro %}
