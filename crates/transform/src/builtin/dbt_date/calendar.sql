@@ -128,7 +128,8 @@
     {{ dbt.dateadd(format[:-1], epochs, "cast('1970-01-01' as " ~ dbt.type_timestamp() ~ ')') }}
 {%- endmacro %}
 {% macro duckdb__from_unixtimestamp(epochs, format='seconds') -%}
-    make_timestamp(cast({{ epochs }} as bigint) * {{ {'seconds': 1000000, 'milliseconds': 1000, 'microseconds': 1}[format] }})
+    {%- set elapsed = {'seconds': 'to_seconds(' ~ epochs, 'milliseconds': 'to_milliseconds(' ~ epochs, 'microseconds': 'to_seconds(' ~ epochs ~ ' / 1000000.0'}[format] ~ ')' -%}
+    cast('1970-01-01' as timestamp) + {{ elapsed }}
 {%- endmacro %}
 {% macro datafusion__from_unixtimestamp(epochs, format='seconds') -%}
     cast({{ {'seconds': 'to_timestamp_seconds', 'milliseconds': 'to_timestamp_millis', 'microseconds': 'to_timestamp_micros'}[format] }}({{ epochs }}) as timestamp)
