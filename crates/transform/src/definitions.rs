@@ -59,6 +59,11 @@ impl MacroSet {
         self.packages.contains_key(package)
     }
 
+    /// Whether the macros of a package are ours and not those of a folder.
+    pub(crate) fn is_builtin(&self, package: &str) -> bool {
+        self.packages.get(package).is_some_and(|macros| macros.values().any(|definition| definition.span.is_none()))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<MacroDefinition>> {
         self.packages.values().flat_map(BTreeMap::values)
     }
@@ -156,11 +161,8 @@ impl Definitions {
         });
         match configured {
             Some(order) => order.into_iter().map(Some).collect(),
-            // dbt lets a project override the dispatched macros of dbt itself without asking.
-            None if namespace == BUILTIN_PACKAGE => {
-                vec![Some(self.root_package.clone()), Some(String::from(BUILTIN_PACKAGE))]
-            }
-            None => vec![Some(namespace.to_owned())],
+            // A project overrides the dispatched macros of dbt and of its packages without asking, as in dbt.
+            None => vec![Some(self.root_package.clone()), Some(namespace.to_owned())],
         }
     }
 
