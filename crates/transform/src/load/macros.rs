@@ -14,7 +14,7 @@ use crate::jinja::source::{TemplateSource, offset};
 use super::NO_FILE;
 
 /// Our own macro packages, file by file; the files of a package stand together.
-const BUILTIN: [(&str, &str); 14] = [
+const BUILTIN: [(&str, &str); 15] = [
     (BUILTIN_PACKAGE, include_str!("../builtin/dbt.sql")),
     ("dbt_date", include_str!("../builtin/dbt_date/calendar.sql")),
     ("dbt_date", include_str!("../builtin/dbt_date/dimension.sql")),
@@ -25,6 +25,7 @@ const BUILTIN: [(&str, &str); 14] = [
     ("dbt_expectations", include_str!("../builtin/dbt_expectations/table_shape.sql")),
     ("dbt_expectations", include_str!("../builtin/dbt_expectations/values.sql")),
     ("dbt_external_tables", include_str!("../builtin/dbt_external_tables.sql")),
+    ("dbt_utils", include_str!("../builtin/dbt_utils/cross_database.sql")),
     ("dbt_utils", include_str!("../builtin/dbt_utils/generic_tests.sql")),
     ("dbt_utils", include_str!("../builtin/dbt_utils/introspection.sql")),
     ("dbt_utils", include_str!("../builtin/dbt_utils/sql.sql")),
