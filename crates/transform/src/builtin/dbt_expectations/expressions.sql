@@ -113,7 +113,7 @@ where {{ 'expression_difference_percent > ' ~ tolerance_percent if tolerance_per
 {% macro snowflake__regexp_instr(source_value, regexp, position, occurrence, is_raw, flags) -%}
     {%- set quote = '$$' if is_raw else "'" -%}
     {%- if flags -%}
-    regexp_count({{ source_value }}, {{ quote }}{{ regexp }}{{ quote }}, {{ position }}, '{{ flags }}')
+    case when regexp_substr({{ source_value }}, {{ quote }}{{ regexp }}{{ quote }}, {{ position }}, {{ occurrence }}, '{{ flags }}') is not null then 1 when {{ source_value }} is not null then 0 end
     {%- else -%}
     regexp_instr({{ source_value }}, {{ quote }}{{ regexp }}{{ quote }}, {{ position }}, {{ occurrence }})
     {%- endif -%}
@@ -153,7 +153,6 @@ where {{ 'expression_difference_percent > ' ~ tolerance_percent if tolerance_per
 {% macro default__rand() -%}random(){%- endmacro %}
 {% macro bigquery__rand() -%}rand(){%- endmacro %}
 {% macro spark__rand() -%}rand(){%- endmacro %}
-{% macro snowflake__rand() -%}uniform(0::float, 1::float, random()){%- endmacro %}
 {% macro type_timestamp() -%}{{ return(dbt.type_timestamp()) }}{%- endmacro %}
 {% macro type_datetime() -%}{{ return(adapter.dispatch('type_datetime', 'dbt_expectations')()) }}{%- endmacro %}
 {% macro default__type_datetime() -%}{{ return(dbt.type_timestamp()) }}{%- endmacro %}
