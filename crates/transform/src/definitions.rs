@@ -59,9 +59,10 @@ impl MacroSet {
         self.packages.contains_key(package)
     }
 
-    /// Whether the macros of a package are ours and not those of a folder.
+    /// Whether ours stand in for the macros of a public package, whose folder is not there.
     pub(crate) fn is_builtin(&self, package: &str) -> bool {
-        self.packages.get(package).is_some_and(|macros| macros.values().any(|definition| definition.span.is_none()))
+        let ours = |macros: &BTreeMap<String, Arc<MacroDefinition>>| macros.values().any(|known| known.span.is_none());
+        package != BUILTIN_PACKAGE && self.packages.get(package).is_some_and(ours)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<MacroDefinition>> {

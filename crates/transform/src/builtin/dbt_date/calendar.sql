@@ -37,22 +37,11 @@
     case {{ number }}
         {%- for name in names %} when {{ loop.index0 + first }} then '{{ name[:3] if short else name }}'{% endfor %} end
 {%- endmacro %}
-{% macro _english(language) -%}
-    {%- if language | lower not in ['default', 'en', 'en_us', 'english'] -%}
-        {{ exceptions.raise_compiler_error("dbt_date is built in with names in English only, not in '" ~ language ~ "'") }}
-    {%- endif -%}
-{%- endmacro %}
-{% macro day_name(date, short=true, language='default') -%}
-    {%- do dbt_date._english(language) -%}
-    {{ return(adapter.dispatch('day_name', 'dbt_date')(date, short)) }}
-{%- endmacro %}
+{% macro day_name(date, short=true) -%}{{ return(adapter.dispatch('day_name', 'dbt_date')(date, short)) }}{%- endmacro %}
 {% macro default__day_name(date, short=true) -%}
     {{ dbt_date._name(dbt_date._days_since_sunday(date), 0, ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'], short) }}
 {%- endmacro %}
-{% macro month_name(date, short=true, tz=none, language='default') -%}
-    {%- do dbt_date._english(language) -%}
-    {{ return(adapter.dispatch('month_name', 'dbt_date')(date, short)) }}
-{%- endmacro %}
+{% macro month_name(date, short=true, tz=none) -%}{{ return(adapter.dispatch('month_name', 'dbt_date')(date, short)) }}{%- endmacro %}
 {% macro default__month_name(date, short=true) -%}
     {%- set months = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December'] -%}
     {{ dbt_date._name(dbt_date.date_part('month', dbt_date._day(date)), 1, months, short) }}
@@ -86,6 +75,14 @@
 {% macro bigquery__iso_week_of_year(date) -%}{{ dbt_date._int('extract(isoweek from ' ~ dbt_date._day(date) ~ ')') }}{%- endmacro %}
 {% macro snowflake__iso_week_of_year(date) -%}{{ dbt_date._int('weekiso(' ~ dbt_date._day(date) ~ ')') }}{%- endmacro %}
 {% macro spark__iso_week_of_year(date) -%}{{ dbt_date._int('weekofyear(' ~ dbt_date._day(date) ~ ')') }}{%- endmacro %}
+
+{#- Such as 2025-W01, the week that the Monday, 30 December 2024 begins. -#}
+{% macro iso_year_week(date=none, tz=none) -%}{{ return(adapter.dispatch('iso_year_week', 'dbt_date')(date or dbt_date.today(tz))) }}{%- endmacro %}
+{% macro default__iso_year_week(date) -%}
+    {%- set thursday = dbt_date._day(dbt.dateadd('day', 3, dbt_date.iso_week_start(date))) -%}
+    {%- set week = 'cast(' ~ dbt_date.iso_week_of_year(date) ~ ' as ' ~ dbt.type_string() ~ ')' -%}
+    {{ dbt.concat(['cast(' ~ dbt_date._int(dbt_date.date_part('year', thursday)) ~ ' as ' ~ dbt.type_string() ~ ')', "'-W'", "lpad(" ~ week ~ ", 2, '0')"]) }}
+{%- endmacro %}
 
 {#- Time zones: a time as the clocks of another zone show it, without a zone. A time without a zone is one of UTC. -#}
 
@@ -145,4 +142,7 @@
 {% macro spark__to_unixtimestamp(timestamp) -%}unix_timestamp({{ timestamp }}){%- endmacro %}
 
 {% macro round_timestamp(timestamp) -%}{{ return(adapter.dispatch('round_timestamp', 'dbt_date')(timestamp)) }}{%- endmacro %}
-{% macro default__round_timestamp(timestamp) -%}{{ dbt.date_trunc('day', dbt.dateadd('hour', 12, timestamp)) }}{%- endmacro %}
+{% macro default__round_timestamp(timestamp) -%}
+    {%- set moment = 'cast(' ~ timestamp ~ ' as ' ~ dbt.type_timestamp() ~ ')' -%}
+    {{ dbt.date_trunc('day', dbt.dateadd('hour', 12, moment)) }}
+{%- endmacro %}

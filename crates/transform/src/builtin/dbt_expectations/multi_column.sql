@@ -30,11 +30,21 @@
 {{ return(adapter.dispatch('test_expect_multicolumn_sum_to_equal', 'dbt_expectations')(model, column_list, sum_total, group_by, row_condition)) }}
 {% endtest %}
 {% macro default__test_expect_multicolumn_sum_to_equal(model, column_list, sum_total, group_by=none, row_condition=none) %}
-{%- set sums = [] -%}
-{%- for column in column_list -%}{%- do sums.append('sum(' ~ column ~ ')') -%}{%- endfor -%}
-{{ dbt_expectations.expression_is_true(model, sums | join(' + ') ~ ' = ' ~ sum_total, group_by_columns=group_by, row_condition=row_condition) }}
+{{ dbt_expectations.expression_is_true(model, dbt_expectations._sum_of(column_list) ~ ' = ' ~ sum_total, group_by_columns=group_by, row_condition=row_condition) }}
 {% endmacro %}
 
+{% test expect_multicolumn_sum_to_be_between(model, column_list, min_value=none, max_value=none, group_by=none, row_condition=none, strictly=false) %}
+{{ return(adapter.dispatch('test_expect_multicolumn_sum_to_be_between', 'dbt_expectations')(model, column_list, min_value, max_value, group_by, row_condition, strictly)) }}
+{% endtest %}
+{% macro default__test_expect_multicolumn_sum_to_be_between(model, column_list, min_value=none, max_value=none, group_by=none, row_condition=none, strictly=false) %}
+{{ dbt_expectations.expression_between(model, dbt_expectations._sum_of(column_list), min_value, max_value, group_by, row_condition, strictly) }}
+{% endmacro %}
+
+{% macro _sum_of(column_list) -%}
+    {%- set sums = [] -%}
+    {%- for column in column_list -%}{%- do sums.append('sum(' ~ column ~ ')') -%}{%- endfor -%}
+    {{ return('(' ~ sums | join(' + ') ~ ')') }}
+{%- endmacro %}
 {% macro _column_names(column_list, quote_columns) -%}
     {%- set names = [] -%}
     {%- for column in column_list -%}{%- do names.append(adapter.quote(column) if quote_columns else column) -%}{%- endfor -%}
