@@ -34,9 +34,10 @@ where not (expression {{ test_condition }})
     {{ return(dbt_expectations.expression_is_true(model, bounds | join(' and '), group_by_columns=group_by_columns, row_condition=row_condition)) }}
 {%- endmacro %}
 
-{#- Groups in which two expressions differ by more than is tolerated. A group that one side lacks counts as zero there. -#}
+{#- Groups in which two expressions differ by more than is tolerated. A group that one side lacks counts as zero there. What is not said
+    of the other side is as on this one. -#}
 {% macro equal_expression(model, expression, compare_model=none, compare_expression=none, group_by=none, compare_group_by=none, row_condition=none, compare_row_condition=none, tolerance=0.0, tolerance_percent=none) -%}
-    {{ return(adapter.dispatch('equal_expression', 'dbt_expectations')(model, expression, compare_model or model, compare_expression or expression, group_by, compare_group_by or group_by, row_condition, compare_row_condition or row_condition if compare_model is none else compare_row_condition, tolerance, tolerance_percent)) }}
+    {{ return(adapter.dispatch('equal_expression', 'dbt_expectations')(model, expression, compare_model or model, compare_expression or expression, group_by, compare_group_by or group_by, row_condition, compare_row_condition or row_condition, tolerance, tolerance_percent)) }}
 {%- endmacro %}
 {% macro default__equal_expression(model, expression, compare_model, compare_expression, group_by, compare_group_by, row_condition, compare_row_condition, tolerance, tolerance_percent) -%}
 {%- set places = range(group_by | length) if group_by else [] -%}
