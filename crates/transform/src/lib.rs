@@ -39,7 +39,7 @@ pub use error::TransformError;
 pub use graph::Graph;
 pub use hooks::{HookMoment, RunHook};
 pub use jinja::render::{Message, MessageLevel, TemplateLimits};
-pub use load::macros::is_builtin_package;
+pub use load::macros::is_built_in_package;
 pub use load::profile::{ProfileRequest, read_profile};
 pub use load::{DeclaredSource, LoadOptions, load};
 pub use materialize::{IncrementalStrategy, OnSchemaChange, Partition, Plan, SeedPlan, TestPlan, TestSeverity};

@@ -33,7 +33,7 @@ const BUILTIN: [(&str, &str); 15] = [
 ];
 
 /// Whether a public package of that name needs no folder, because ours stands in for it.
-pub fn is_builtin_package(name: &str) -> bool {
+pub fn is_built_in_package(name: &str) -> bool {
     name != BUILTIN_PACKAGE && BUILTIN.iter().any(|(package, _)| *package == name)
 }
 
