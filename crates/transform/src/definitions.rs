@@ -59,6 +59,12 @@ impl MacroSet {
         self.packages.contains_key(package)
     }
 
+    /// Whether ours stand in for the macros of a public package, whose folder is not there.
+    pub(crate) fn is_builtin(&self, package: &str) -> bool {
+        let ours = |macros: &BTreeMap<String, Arc<MacroDefinition>>| macros.values().any(|known| known.span.is_none());
+        package != BUILTIN_PACKAGE && self.packages.get(package).is_some_and(ours)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<MacroDefinition>> {
         self.packages.values().flat_map(BTreeMap::values)
     }
@@ -156,11 +162,8 @@ impl Definitions {
         });
         match configured {
             Some(order) => order.into_iter().map(Some).collect(),
-            // dbt lets a project override the dispatched macros of dbt itself without asking.
-            None if namespace == BUILTIN_PACKAGE => {
-                vec![Some(self.root_package.clone()), Some(String::from(BUILTIN_PACKAGE))]
-            }
-            None => vec![Some(namespace.to_owned())],
+            // A project overrides the dispatched macros of dbt and of its packages without asking, as in dbt.
+            None => vec![Some(self.root_package.clone()), Some(namespace.to_owned())],
         }
     }
 

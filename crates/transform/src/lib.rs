@@ -41,6 +41,7 @@ pub use external::{ExternalSource, FileFormat, external_source};
 pub use graph::Graph;
 pub use hooks::{HookMoment, RunHook};
 pub use jinja::render::{Message, MessageLevel, TemplateLimits};
+pub use load::macros::is_built_in_package;
 pub use load::profile::{ProfileRequest, read_profile};
 pub use load::{DeclaredSource, LoadOptions, load};
 pub use materialize::{IncrementalStrategy, OnSchemaChange, Partition, Plan, SeedPlan, TestPlan, TestSeverity};

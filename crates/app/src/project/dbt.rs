@@ -79,7 +79,7 @@ impl Project {
             let what = what.unwrap_or_default();
             let name = what.trim_end_matches(".git").rsplit('/').next().unwrap_or_default().replace('-', "_");
             let there = self.root.join(self.packages_folder()).join(&name).is_dir();
-            if !there && name != "dbt_utils" {
+            if !there && !headwater_transform::is_built_in_package(&name) {
                 return Err(Failure::user(format!("the package `{what}` is not fetched over the network"))
                     .with_hint(format!("Put it into {}/{name}.", self.packages_folder().display())));
             }

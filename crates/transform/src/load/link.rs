@@ -8,6 +8,7 @@ use std::sync::Arc;
 use headwater_project::{Diagnostic, Diagnostics, FileId, Files, Severity, Span};
 
 use super::generic_test::literal_or_none;
+use super::macros::builtin_packages;
 use super::properties::TestProperties;
 use super::{DeclaredSource, NO_FILE};
 use crate::artifact::node_fields;
@@ -368,17 +369,21 @@ impl Linker {
         }
         if let Some(namespace) = test.namespace.as_ref().filter(|namespace| !macros.has_package(namespace)) {
             let message = format!("package '{namespace}' of test '{namespace}.{}' is not here", test.name);
-            return Some(
-                Diagnostic::error(message)
-                    .at(test.span)
-                    .hint("Put the package into dbt_packages/; only dbt_utils is built in."),
-            );
+            return Some(Diagnostic::error(message).at(test.span).hint(format!(
+                "Put the package into dbt_packages/. Those that need no folder: {}.",
+                builtin_packages()
+            )));
         }
         let names: Vec<&str> = macros.iter().filter_map(|definition| definition.name.strip_prefix("test_")).collect();
-        let diagnostic = Diagnostic::error(format!("there is no test '{}'", test.name)).at(test.span);
-        Some(match nearest(&test.name, names.into_iter()) {
-            Some(near) => diagnostic.hint(format!("Did you mean '{near}'?")),
-            None => {
+        let shown = test.namespace.iter().chain([&test.name]).map(String::as_str).collect::<Vec<_>>().join(".");
+        let diagnostic = Diagnostic::error(format!("there is no test '{shown}'")).at(test.span);
+        let builtin = test.namespace.as_ref().filter(|namespace| macros.is_builtin(namespace));
+        Some(match (nearest(&test.name, names.into_iter()), builtin) {
+            (Some(near), _) => diagnostic.hint(format!("Did you mean '{near}'?")),
+            (None, Some(namespace)) => diagnostic.hint(format!(
+                "The package {namespace} is built in without it; put the package itself into dbt_packages/ to have it."
+            )),
+            (None, None) => {
                 diagnostic.hint(format!("Define it with {{% test {}(model) %}} in tests/generic or macros.", test.name))
             }
         })

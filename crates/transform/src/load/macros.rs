@@ -13,9 +13,37 @@ use crate::jinja::source::{TemplateSource, offset};
 
 use super::NO_FILE;
 
-/// Our own macro packages.
-const BUILTIN: [(&str, &str); 2] =
-    [(BUILTIN_PACKAGE, include_str!("../builtin/dbt.sql")), ("dbt_utils", include_str!("../builtin/dbt_utils.sql"))];
+/// Our own macro packages, file by file; the files of a package stand together.
+const BUILTIN: [(&str, &str); 15] = [
+    (BUILTIN_PACKAGE, include_str!("../builtin/dbt.sql")),
+    ("dbt_date", include_str!("../builtin/dbt_date/calendar.sql")),
+    ("dbt_date", include_str!("../builtin/dbt_date/dimension.sql")),
+    ("dbt_date", include_str!("../builtin/dbt_date/relative.sql")),
+    ("dbt_expectations", include_str!("../builtin/dbt_expectations/aggregates.sql")),
+    ("dbt_expectations", include_str!("../builtin/dbt_expectations/expressions.sql")),
+    ("dbt_expectations", include_str!("../builtin/dbt_expectations/multi_column.sql")),
+    ("dbt_expectations", include_str!("../builtin/dbt_expectations/table_shape.sql")),
+    ("dbt_expectations", include_str!("../builtin/dbt_expectations/values.sql")),
+    ("dbt_external_tables", include_str!("../builtin/dbt_external_tables.sql")),
+    ("dbt_utils", include_str!("../builtin/dbt_utils/cross_database.sql")),
+    ("dbt_utils", include_str!("../builtin/dbt_utils/generic_tests.sql")),
+    ("dbt_utils", include_str!("../builtin/dbt_utils/introspection.sql")),
+    ("dbt_utils", include_str!("../builtin/dbt_utils/sql.sql")),
+    ("dbt_utils", include_str!("../builtin/dbt_utils/text.sql")),
+];
+
+/// Whether a public package of that name needs no folder, because ours stands in for it.
+pub fn is_built_in_package(name: &str) -> bool {
+    name != BUILTIN_PACKAGE && BUILTIN.iter().any(|(package, _)| *package == name)
+}
+
+/// The public packages that ours stand in for, for a message.
+pub(crate) fn builtin_packages() -> String {
+    let mut names: Vec<&str> = BUILTIN.iter().map(|(package, _)| *package).collect();
+    names.retain(|package| *package != BUILTIN_PACKAGE);
+    names.dedup();
+    names.join(", ")
+}
 
 /// What is needed to compile a macro's template once all macros are known.
 struct Found {

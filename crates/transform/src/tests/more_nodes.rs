@@ -277,6 +277,12 @@ fn templates_know_more_of_python() {
 }
 
 #[test]
+fn a_project_overrides_a_macro_of_a_package_without_asking() {
+    let project = "=== macros/m.sql\n{% macro default__safe_divide(numerator, denominator) %}{{ numerator }} over {{ denominator }}{% endmacro %}\n=== models/a.sql\nselect {{ dbt_utils.safe_divide('a', 'b') }}, {{ dbt_utils.safe_add(['c']) }}";
+    assert_eq!(load_text(project).clean().compile("a").sql, "select a over b, coalesce(c, 0)");
+}
+
+#[test]
 fn a_materialisation_of_the_project_carries_out_its_own_statements() {
     let project = "=== macros/m.sql\n{% materialization kept, default %}{{ run_hooks(pre_hooks) }}{% call statement('main') %}create table {{ this }} as {{ sql }}{% endcall %}{{ return({'relations': [this]}) }}{% endmaterialization %}\n=== models/a.sql\n{{ config(materialized='kept', pre_hook='first') }}select 1";
     let fixture = load_text(project).clean();
