@@ -87,13 +87,6 @@ impl Engine {
             .with_default_catalog_and_schema(CATALOG, &options.default_schema)
             .with_create_default_catalog_and_schema(true)
             .with_information_schema(true);
-        let knob = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<usize>().ok());
-        if let Some(n) = knob("HW_BATCH") {
-            config = config.with_batch_size(n);
-        }
-        if let Some(n) = knob("HW_SIP") {
-            config.options_mut().execution.sort_in_place_threshold_bytes = n;
-        }
         let optimizer = &mut config.options_mut().optimizer;
         optimizer.hash_join_single_partition_threshold = SHARED_BUILD_BYTES;
         optimizer.hash_join_single_partition_threshold_rows = SHARED_BUILD_ROWS;
