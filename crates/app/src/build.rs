@@ -5,6 +5,7 @@
 //! published names where they were.
 
 mod artifacts;
+mod clone;
 mod fingerprint;
 mod hooks;
 mod keep;
@@ -22,10 +23,11 @@ use headwater_lake::TableName;
 use headwater_orchestrate::{Outcome, RunMachine};
 use headwater_project::{Classify, Failure, Timestamp, fault};
 use headwater_state::{Fingerprint, NewRun, Publication, PublishedAs, RunEnd, RunId, StepChange, TestResult, Trigger};
-use headwater_transform::{HookMoment, RunContext};
+use headwater_transform::{Batch, HookMoment, NodeId, RunContext};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::defer::DeferTo;
 use crate::instance::Instance;
 use crate::project::Selection;
 use crate::view::{Observer, RunReport, StepOutcome, StepReport};
@@ -47,6 +49,8 @@ pub enum BuildCommand {
     Seed,
     /// Takes snapshots.
     Snapshot,
+    /// Makes views of what another environment has built.
+    Clone,
 }
 
 impl BuildCommand {
@@ -57,6 +61,7 @@ impl BuildCommand {
             Self::Test => "test",
             Self::Seed => "seed",
             Self::Snapshot => "snapshot",
+            Self::Clone => "clone",
         }
     }
 
@@ -68,7 +73,13 @@ impl BuildCommand {
             Self::Test => matches!(resource_type, "test" | "unit_test"),
             Self::Snapshot => resource_type == "snapshot",
             Self::Seed => resource_type == "seed",
+            Self::Clone => matches!(resource_type, "model" | "seed" | "snapshot"),
         }
+    }
+
+    /// Whether one step may have to wait for another, and the project's own statements stand around them all.
+    fn is_run(self) -> bool {
+        self != Self::Clone
     }
 }
 
@@ -79,7 +90,12 @@ impl BuildRequest {
         serde_json::json!({
             "select": selection.select, "exclude": selection.exclude, "selector": selection.selector,
             "resource_types": selection.resource_types, "exclude_resource_types": selection.exclude_resource_types,
+            "indirect_selection": selection.indirect.as_str(), "state": selection.state,
             "full_refresh": self.full_refresh, "store_failures": self.store_failures, "empty": self.empty,
+            "fail_fast": self.fail_fast, "sample": self.sample.map(|sample| [sample.start.as_micros(), sample.end.as_micros()]),
+            "defer": self.defer.is_some() && self.command.is_run(),
+            "defer_state": self.defer.as_ref().map(|defer| &defer.state),
+            "favor_state": self.defer.as_ref().is_some_and(|defer| defer.favor_state),
         })
     }
 }
@@ -102,6 +118,10 @@ pub struct BuildRequest {
     /// Event time microbatches are made for.
     pub event_time_start: Option<Timestamp>,
     pub event_time_end: Option<Timestamp>,
+    /// What models read is cut down to this span of event time.
+    pub sample: Option<Batch>,
+    /// Where nodes are read, or cloned from, that the run does not make.
+    pub defer: Option<DeferTo>,
     pub threads: Option<usize>,
     /// `manual`, `schedule`, `start`, `retry`.
     pub trigger: &'static str,
@@ -239,6 +259,8 @@ impl Instance {
         cancel: &CancellationToken,
     ) -> Result<Vec<StepResult>, Failure> {
         let plan = plan::plan(self.project(), &request)?;
+        let selected = || plan.needs.keys().map(NodeId::new).collect();
+        let deferral = self.project().deferral(request.defer.as_ref(), selected)?;
         let session = self.session()?;
         pin_sources(self, &session).await?;
         fault::point("m.pinned").map_err(|error| Failure::internal(error.to_string()))?;
@@ -254,8 +276,10 @@ impl Instance {
                 command: request.command.as_str().to_owned(),
                 empty: request.empty,
                 store_failures: request.store_failures,
-                event_time_start: request.event_time_start,
-                event_time_end: request.event_time_end,
+                event_time_start: request.sample.map(|sample| sample.start).or(request.event_time_start),
+                event_time_end: request.sample.map(|sample| sample.end).or(request.event_time_end),
+                sample: request.sample,
+                deferral,
                 batch: None,
             },
             writes: Arc::new(warehouse::Writes::new(serde_json::json!({ "run": id.0 }))),
@@ -269,7 +293,7 @@ impl Instance {
         run.record_pending(&plan)?;
         let mut results = Vec::with_capacity(plan.needs.len());
         let mut recorder = Recorder::new(&run);
-        let hooks = !plan.needs.is_empty();
+        let hooks = !plan.needs.is_empty() && run.request.command.is_run();
         if hooks {
             results.extend(run.around(HookMoment::Before, &[]).await);
         }

@@ -11,6 +11,7 @@ mod build;
 mod clock;
 mod connections;
 mod dashboards;
+mod defer;
 mod doctor;
 mod examples;
 mod export;
@@ -43,6 +44,7 @@ pub use build::{BuildCommand, BuildRequest, QueuedRun};
 pub use clock::{Stopwatch, SystemClock, SystemEntropy};
 pub use connections::{ConnectionSummary, ConnectionTest};
 pub use dashboards::ShowTarget;
+pub use defer::DeferTo;
 pub use examples::{example_names, extract_example};
 pub use headwater_connectors::push::Proof;
 pub use init::init_project;
@@ -53,7 +55,7 @@ pub use project::{IndirectSelection, OpenOptions, Project, Selection};
 
 pub use export::Exported;
 /// A moment of event time as it is typed: a date, with a time or without.
-pub use headwater_transform::parse_moment;
+pub use headwater_transform::{Batch as EventTimeSpan, parse_moment, parse_sample};
 pub use push::{PushReceipt, PushRefusal, PushRequest};
 pub use query::{Parameter, QueryStream};
 pub use text_time::rfc3339;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use headwater_project::{Classify, Failure, Timestamp};
 use headwater_state::{Publication, RunEnd};
-use headwater_transform::{Node, ResourceType, RunContext, Warehouse};
+use headwater_transform::{Batch, IndirectSelection, Node, ResourceType, RunContext, Warehouse};
 use serde_json::{Map, Value, json};
 
 use crate::build::{BuildCommand, BuildRequest, SessionWarehouse, Writes, diagnostics_failure, published_as};
+use crate::defer::DeferTo;
 use crate::instance::Instance;
 use crate::project::Selection;
 use crate::text_time::rfc3339;
@@ -108,7 +109,7 @@ impl Instance {
 
     /// Writes manifest.json, as a build does.
     pub async fn write_manifest(&self, compiled: bool) -> Result<PathBuf, Failure> {
-        let compiled = if compiled { self.compile(&Selection::default()).await? } else { Vec::new() };
+        let compiled = if compiled { self.compile(&Selection::default(), None).await? } else { Vec::new() };
         crate::build::write_manifest(self, &compiled)
     }
 
@@ -253,6 +254,12 @@ fn write_sources(instance: &Instance, found: &[SourceFreshness]) -> Result<(), F
     crate::build::write_json(&instance.target_folder().join("sources.json"), &sources)
 }
 
+/// A span as run_results.json has it: two moments in microseconds.
+fn event_time_span(moments: &[Value]) -> Option<Batch> {
+    let [start, end] = moments else { return None };
+    Some(Batch { start: Timestamp(start.as_i64()?), end: Timestamp(end.as_i64()?) })
+}
+
 /// The build that failed last, to be tried again. Nothing of a run that failed was published, so all of it is.
 pub fn retry_request(folder: &Path) -> Result<BuildRequest, Failure> {
     let path = folder.join("run_results.json");
@@ -264,11 +271,13 @@ pub fn retry_request(folder: &Path) -> Result<BuildRequest, Failure> {
         let items = arguments.get(key).and_then(Value::as_array).into_iter().flatten();
         items.filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    let command = match arguments.get("which").and_then(Value::as_str) {
+    let text = |key: &str| arguments.get(key).and_then(Value::as_str);
+    let command = match text("which") {
         Some("run") => BuildCommand::Run,
         Some("test") => BuildCommand::Test,
         Some("seed") => BuildCommand::Seed,
         Some("snapshot") => BuildCommand::Snapshot,
+        Some("clone") => BuildCommand::Clone,
         _ => BuildCommand::Build,
     };
     let selection = Selection {
@@ -276,15 +285,22 @@ pub fn retry_request(folder: &Path) -> Result<BuildRequest, Failure> {
         exclude: list("exclude"),
         resource_types: list("resource_types"),
         exclude_resource_types: list("exclude_resource_types"),
-        selector: arguments.get("selector").and_then(Value::as_str).map(str::to_owned),
-        ..Selection::default()
+        selector: text("selector").map(str::to_owned),
+        indirect: text("indirect_selection").and_then(IndirectSelection::parse).unwrap_or_default(),
+        state: text("state").map(PathBuf::from),
     };
     let flag = |key: &str| arguments.get(key).and_then(Value::as_bool).unwrap_or(false);
+    let defer_to = |state: &str| DeferTo { state: PathBuf::from(state), favor_state: flag("favor_state") };
+    let sample = arguments.get("sample").and_then(Value::as_array).map(Vec::as_slice);
     Ok(BuildRequest {
         command,
         selection,
         full_refresh: flag("full_refresh"),
         store_failures: flag("store_failures"),
+        empty: flag("empty"),
+        fail_fast: flag("fail_fast"),
+        sample: sample.and_then(event_time_span),
+        defer: text("defer_state").map(defer_to),
         trigger: "retry",
         ..BuildRequest::default()
     })

@@ -11,7 +11,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use headwater_project::Timestamp;
 
-pub(crate) use dbt::{DocsAction, Indirect, NodeOutput, RunOperation, SourceAction};
+pub(crate) use dbt::{CloneArgs, Compile, Defer, DocsAction, Indirect, NodeOutput, RunOperation, SourceAction};
 
 /// From source to dashboard in one binary.
 #[derive(Debug, Parser)]
@@ -114,6 +114,8 @@ pub(crate) enum Command {
     Seed(Build),
     /// Take snapshots.
     Snapshot(Build),
+    /// Make views of what another environment has built, under this one's names.
+    Clone(CloneArgs),
     /// Run the last build again that failed.
     Retry,
     /// Run one macro.
@@ -137,7 +139,7 @@ pub(crate) enum Command {
     /// Install the packages of packages.yml.
     Deps,
     /// Print the SQL that nodes come to.
-    Compile(Select),
+    Compile(Compile),
     /// List nodes of the project.
     Ls(List),
     /// Print the first rows of a node, or of SQL with Jinja.
@@ -268,7 +270,7 @@ pub(crate) struct Select {
     /// Kinds of node to leave out.
     #[arg(long = "exclude-resource-type", visible_alias = "exclude-resource-types", value_name = "KIND", num_args = 1..)]
     pub(crate) exclude_resource_types: Vec<String>,
-    /// Folder with the artifacts of an earlier run, for state: and result:.
+    /// Folder with the artifacts of an earlier run, for state: and result:, --defer and clone.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) state: Option<PathBuf>,
 }
@@ -286,6 +288,11 @@ pub(crate) struct Build {
     /// Take what models read as empty: tries out their shapes.
     #[arg(long)]
     pub(crate) empty: bool,
+    /// Cut what models read down to a span of event time: `3 days`, or {start: 2024-01-01, end: 2024-02-01}.
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) sample: Option<String>,
+    #[command(flatten)]
+    pub(crate) defer: Defer,
     /// Keep the failing rows of tests in tables.
     #[arg(long)]
     pub(crate) store_failures: bool,
@@ -304,6 +311,8 @@ pub(crate) struct Build {
 pub(crate) struct List {
     #[command(flatten)]
     pub(crate) select: Select,
+    #[command(flatten)]
+    pub(crate) defer: Defer,
     /// What is printed of each node.
     #[arg(long, value_name = "FORM", value_enum, default_value_t)]
     pub(crate) output: NodeOutput,
@@ -323,6 +332,11 @@ pub(crate) struct Show {
     /// Rows to print.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) limit: usize,
+    /// Folder with the artifacts of an earlier run, for --defer.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) state: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) defer: Defer,
     #[command(flatten)]
     pub(crate) output: RowOutput,
 }

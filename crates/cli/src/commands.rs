@@ -20,13 +20,14 @@ mod topics;
 mod up;
 mod users;
 
+use std::path::Path;
 use std::sync::Arc;
 
-use headwater_app::{Access, BuildCommand, IndirectSelection, Instance, OpenOptions, Project, Selection};
+use headwater_app::{Access, BuildCommand, DeferTo, IndirectSelection, Instance, OpenOptions, Project, Selection};
 use headwater_project::{Classify, Failure, Kind};
 use headwater_server::ServerError;
 
-use crate::args::{Command, Indirect, Select};
+use crate::args::{Command, Defer, Indirect, Select};
 use crate::print::{Printer, count_findings};
 use crate::settings::Settings;
 
@@ -124,6 +125,18 @@ pub(crate) fn selection(select: Select) -> Selection {
     }
 }
 
+/// What is deferred to; `state` is the folder of `--state`.
+pub(crate) fn deferred(defer: Defer, state: Option<&Path>) -> Result<Option<DeferTo>, Failure> {
+    if !defer.defer || defer.no_defer {
+        return Ok(None);
+    }
+    let state = defer.defer_state.or_else(|| state.map(Path::to_path_buf)).ok_or_else(|| {
+        Failure::user("--defer needs the manifest of another run")
+            .with_hint("Name the folder it is in with --state or --defer-state.")
+    })?;
+    Ok(Some(DeferTo { state, favor_state: defer.favor_state }))
+}
+
 /// Runs one command. Each is boxed: together they would make one very large future.
 pub(crate) async fn run(context: Context, command: Command) -> Result<(), Stop> {
     let context = Arc::new(context);
@@ -142,6 +155,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<(), Stop> 
         Command::Test(build) => Box::pin(build::build(&context, BuildCommand::Test, build)).await,
         Command::Seed(build) => Box::pin(build::build(&context, BuildCommand::Seed, build)).await,
         Command::Snapshot(build) => Box::pin(build::build(&context, BuildCommand::Snapshot, build)).await,
+        Command::Clone(clone) => Box::pin(build::clone(&context, clone)).await,
         Command::Retry => Box::pin(dbt::retry(&context)).await,
         Command::RunOperation(operation) => Box::pin(dbt::run_operation(&context, operation)).await,
         Command::Source { action } => Box::pin(dbt::source(&context, action)).await,
@@ -150,7 +164,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<(), Stop> 
         Command::Debug => Box::pin(dbt::debug(&context)).await,
         Command::Clean => dbt::clean(&context),
         Command::Deps => dbt::deps(&context),
-        Command::Compile(select) => Box::pin(nodes::compile(&context, select)).await,
+        Command::Compile(compile) => Box::pin(nodes::compile(&context, compile)).await,
         Command::Ls(list) => nodes::list(&context, list),
         Command::Show(show) => Box::pin(query::show(&context, show)).await,
         Command::Query(query) => Box::pin(query::query(&context, query)).await,

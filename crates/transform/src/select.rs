@@ -53,6 +53,24 @@ pub enum IndirectSelection {
     Empty,
 }
 
+impl IndirectSelection {
+    pub const ALL: [Self; 4] = [Self::Eager, Self::Cautious, Self::Buildable, Self::Empty];
+
+    /// dbt's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Eager => "eager",
+            Self::Cautious => "cautious",
+            Self::Buildable => "buildable",
+            Self::Empty => "empty",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text)
+    }
+}
+
 /// A selection as it is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct SelectionQuery {

@@ -11,7 +11,7 @@ use headwater_transform::{
 
 use super::fingerprint::{self, Inputs};
 use super::plan::Plan;
-use super::{Run, StepResult, artifacts, published_as};
+use super::{BuildCommand, Run, StepResult, artifacts, published_as};
 use crate::view::{StepOutcome, StepReport};
 
 /// What a step came to, before it is timed and recorded.
@@ -23,7 +23,7 @@ pub(super) struct Done {
 }
 
 impl Done {
-    fn failed(outcome: StepOutcome, failure: Failure) -> Self {
+    pub(super) fn failed(outcome: StepOutcome, failure: Failure) -> Self {
         Self { outcome, rows: None, failure: Some(failure), relation: None }
     }
 }
@@ -70,6 +70,9 @@ impl Run {
     }
 
     async fn node(&self, node: &Node) -> (Done, Option<Fingerprint>) {
+        if self.request.command == BuildCommand::Clone {
+            return self.clone_of(node).await;
+        }
         let inputs = match fingerprint::inputs(self, node).await {
             Ok(inputs) => inputs,
             Err(failure) => return (Done::failed(StepOutcome::Error, failure), None),
@@ -103,14 +106,20 @@ impl Run {
             _ => 0,
         };
         // A warning is told again each time; only what was right is not looked at twice.
-        let keep = matches!(done.outcome, StepOutcome::Success) && !compiled.volatile && !hooked && !self.request.empty;
+        let keep = matches!(done.outcome, StepOutcome::Success) && !compiled.volatile && !hooked && !self.is_partial();
         let fingerprint = keep.then(|| inputs.fingerprint(node, version));
-        (done, fingerprint)
+        let partial = (self.is_partial() && done.relation.is_some()).then(|| fingerprint::unlike_any(node));
+        (done, fingerprint.or(partial))
+    }
+
+    /// Whether nodes are made of less than what they read.
+    fn is_partial(&self) -> bool {
+        self.request.empty || self.request.sample.is_some()
     }
 
     /// `Some(rows)` when nothing the node depends on changed since its published version was made.
     async fn unchanged(&self, node: &Node, inputs: &Inputs) -> Option<Option<u64>> {
-        let asked = self.request.force || self.request.full_refresh || self.request.empty;
+        let asked = self.request.force || self.request.full_refresh || self.is_partial();
         // A snapshot looks at its source each time, and a test that keeps its rows writes them.
         if asked || self.request.event_time_start.is_some() || self.request.store_failures {
             return None;

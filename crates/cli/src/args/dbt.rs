@@ -1,5 +1,7 @@
 //! Arguments of the commands that are dbt's.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use headwater_project::Timestamp;
 
@@ -17,6 +19,46 @@ pub(crate) enum DocsAction {
     Generate,
     /// Serve the documentation.
     Serve,
+}
+
+/// Reading what is not selected where another run has made it.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Defer {
+    /// Read nodes that are not selected, and not here, where the manifest of --state says they are.
+    #[arg(long)]
+    pub(crate) defer: bool,
+    /// Takes back a --defer before it.
+    #[arg(long, overrides_with = "defer", hide = true)]
+    pub(crate) no_defer: bool,
+    /// With --defer: also those that are here.
+    #[arg(long)]
+    pub(crate) favor_state: bool,
+    /// Folder with the manifest to defer to, when it is not that of --state.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) defer_state: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compile {
+    #[command(flatten)]
+    pub(crate) select: Select,
+    #[command(flatten)]
+    pub(crate) defer: Defer,
+    /// SQL with Jinja to compile instead of nodes.
+    #[arg(long, value_name = "SQL", conflicts_with_all = ["select", "exclude", "selector"])]
+    pub(crate) inline: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CloneArgs {
+    #[command(flatten)]
+    pub(crate) select: Select,
+    /// Folder with the manifest of the environment to clone, when it is not that of --state.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) defer_state: Option<PathBuf>,
+    /// Also clone what is here already.
+    #[arg(long, short)]
+    pub(crate) full_refresh: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,22 +1,22 @@
-//! `headwater build`, `run`, `test` and `seed`.
+//! `headwater build`, `run`, `test`, `seed`, `snapshot` and `clone`.
 
 use std::sync::Arc;
 
 use headwater_app::view::RunReport;
-use headwater_app::{BuildCommand, BuildRequest, Instance};
+use headwater_app::{BuildCommand, BuildRequest, EventTimeSpan, Instance};
+use headwater_project::{Failure, Timestamp};
 use headwater_server::wire;
 
-use super::{Context, Stop, selection};
-use crate::args::Build;
+use super::{Context, Stop, deferred, selection};
+use crate::args::{Build, CloneArgs, Defer};
 use crate::progress::{RunLines, summary};
 use crate::signals::Interrupt;
 
 pub(super) async fn build(context: &Context, command: BuildCommand, build: Build) -> Result<(), Stop> {
     let instance = context.writer().await?;
-    let interrupt = Interrupt::listen(&context.printer)?;
+    let selection = selection(build.select);
     let request = BuildRequest {
         command,
-        selection: selection(build.select),
         full_refresh: build.full_refresh,
         force: build.force,
         empty: build.empty,
@@ -24,10 +24,40 @@ pub(super) async fn build(context: &Context, command: BuildCommand, build: Build
         fail_fast: build.fail_fast,
         event_time_start: build.event_time_start,
         event_time_end: build.event_time_end,
+        sample: build.sample.map(|text| sample(&text, instance.now())).transpose()?,
+        defer: deferred(build.defer, selection.state.as_deref())?,
+        selection,
         threads: context.open.threads,
         trigger: "manual",
     };
-    let report = run(context, &instance, request, &interrupt).await?;
+    requested(context, &instance, request).await
+}
+
+fn sample(text: &str, now: Timestamp) -> Result<EventTimeSpan, Failure> {
+    let wrong = |reason| Failure::user(format!("--sample cannot be `{text}`")).with_detail(format!("{reason}."));
+    headwater_app::parse_sample(text, now).map_err(wrong)
+}
+
+/// Always needs the manifest of another run.
+pub(super) async fn clone(context: &Context, clone: CloneArgs) -> Result<(), Stop> {
+    let selection = selection(clone.select);
+    let defer = Defer { defer: true, defer_state: clone.defer_state, ..Defer::default() };
+    let request = BuildRequest {
+        command: BuildCommand::Clone,
+        full_refresh: clone.full_refresh,
+        defer: deferred(defer, selection.state.as_deref())?,
+        selection,
+        threads: context.open.threads,
+        trigger: "manual",
+        ..BuildRequest::default()
+    };
+    let instance = context.writer().await?;
+    requested(context, &instance, request).await
+}
+
+async fn requested(context: &Context, instance: &Instance, request: BuildRequest) -> Result<(), Stop> {
+    let interrupt = Interrupt::listen(&context.printer)?;
+    let report = run(context, instance, request, &interrupt).await?;
     let succeeded = report.succeeded;
     if context.printer.json {
         context.printer.json(&wire::RunReport::from(report))?;

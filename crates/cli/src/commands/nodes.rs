@@ -3,12 +3,14 @@
 use headwater_app::view::NodeSummary;
 use headwater_server::wire;
 
-use super::{Context, Stop, selection};
-use crate::args::{List, NodeOutput, Select};
+use super::{Context, Stop, deferred, selection};
+use crate::args::{Compile, List, NodeOutput};
 
 pub(super) fn list(context: &Context, list: List) -> Result<(), Stop> {
     let project = context.sound_project()?;
     let selection = selection(list.select);
+    // What is listed does not depend on it, and a missing --state is a mistake all the same.
+    deferred(list.defer, selection.state.as_deref())?;
     let mut nodes = project.nodes(&selection)?;
     // Analyses are listed when they are asked for.
     if selection.resource_types.is_empty() {
@@ -47,9 +49,15 @@ fn json_of(node: &NodeSummary, keys: &[String]) -> serde_json::Value {
     serde_json::Value::Object(fields.map(|(key, value)| (key.clone(), value.clone())).collect())
 }
 
-pub(super) async fn compile(context: &Context, select: Select) -> Result<(), Stop> {
+pub(super) async fn compile(context: &Context, compile: Compile) -> Result<(), Stop> {
+    let selection = selection(compile.select);
+    let defer = deferred(compile.defer, selection.state.as_deref())?;
     let instance = context.reader().await?;
-    let nodes = instance.compile(&selection(select)).await?;
+    if let Some(sql) = &compile.inline {
+        let sql = instance.compile_inline(sql, defer.as_ref()).await?;
+        return context.printer.line(sql.trim_end());
+    }
+    let nodes = instance.compile(&selection, defer.as_ref()).await?;
     instance.write_manifest(true).await?;
     if context.printer.json {
         let nodes: Vec<wire::CompiledNode> = nodes.into_iter().map(Into::into).collect();

@@ -159,6 +159,7 @@ fn flags(render: &Render) -> Value {
         ("FULL_REFRESH", Value::from(full_refresh)),
         ("WHICH", Value::from(which)),
         ("EMPTY", Value::from(run.is_some_and(|run| run.empty))),
+        ("DEFER", Value::from(run.is_some_and(|run| run.deferral.is_some()))),
         ("STORE_FAILURES", Value::from(run.is_some_and(|run| run.store_failures))),
     ])
 }
