@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::defer::DeferTo;
 use crate::instance::Instance;
 use crate::project::Selection;
-use crate::view::{Observer, RunReport, StepOutcome, StepReport};
+use crate::view::{Observer, RunReport, StepReport};
 
 pub(crate) use artifacts::{compiled_path, write_json, write_manifest, write_results};
 pub(crate) use step::diagnostics_failure;
@@ -247,7 +247,7 @@ impl Instance {
         let report = RunReport { run: id.0, command, succeeded, seconds, steps, published };
         log.end(&report, cancel.is_cancelled());
         artifacts::write_results(self, report.run, &report.command, &arguments, &report.steps)?;
-        artifacts::write_manifest(self, &[])?;
+        artifacts::write_manifest_of_run(self, &report.steps)?;
         Ok(report)
     }
 
@@ -444,17 +444,7 @@ pub(crate) fn published_as(relation: &Relation) -> PublishedAs {
 
 impl Run {
     fn skipped(&self, step: &str) -> StepResult {
-        let (name, kind) = self.name_and_kind(step);
-        let report = StepReport {
-            id: step.to_owned(),
-            name,
-            kind,
-            outcome: StepOutcome::Skipped,
-            started_at: self.instance.now(),
-            seconds: 0.0,
-            rows: None,
-            failure: None,
-        };
+        let report = self.report_of(step);
         StepResult { report, publication: None, fingerprint: None }
     }
 }

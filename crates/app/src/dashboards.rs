@@ -145,11 +145,7 @@ impl Instance {
     }
 
     /// The SQL of the selected models and tests.
-    pub async fn compile(
-        &self,
-        selection: &Selection,
-        defer: Option<&DeferTo>,
-    ) -> Result<Vec<CompiledNode>, Failure> {
+    pub async fn compile(&self, selection: &Selection, defer: Option<&DeferTo>) -> Result<Vec<CompiledNode>, Failure> {
         self.project().require_sound()?;
         let nodes = self.project().nodes(selection)?;
         let session = self.session()?;
@@ -172,12 +168,7 @@ impl Instance {
     }
 
     /// The first rows of a model's or test's query, or of SQL with templates.
-    pub async fn show(
-        &self,
-        what: ShowTarget,
-        limit: usize,
-        defer: Option<&DeferTo>,
-    ) -> Result<QueryStream, Failure> {
+    pub async fn show(&self, what: ShowTarget, limit: usize, defer: Option<&DeferTo>) -> Result<QueryStream, Failure> {
         self.project().require_sound()?;
         let sql = match what {
             ShowTarget::Inline(template) => {

@@ -8,6 +8,7 @@
 mod activity;
 mod asset;
 mod build;
+mod catalog_file;
 mod clock;
 mod connections;
 mod dashboards;
@@ -25,6 +26,7 @@ mod lineage;
 mod lock;
 mod open_files;
 mod operations;
+mod packages;
 mod paths;
 mod project;
 mod push;
@@ -51,7 +53,8 @@ pub use init::init_project;
 pub use instance::{Access, Instance};
 pub use open_files::raise_open_files;
 pub use operations::retry_request;
-pub use project::{IndirectSelection, OpenOptions, Project, Selection};
+pub use packages::{InstalledPackage, PackageRequest};
+pub use project::{IndirectSelection, OpenOptions, Project, Selection, is_deprecation};
 
 pub use export::Exported;
 /// A moment of event time as it is typed: a date, with a time or without.

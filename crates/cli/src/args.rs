@@ -11,7 +11,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use headwater_project::Timestamp;
 
-pub(crate) use dbt::{CloneArgs, Compile, Defer, DocsAction, Indirect, NodeOutput, RunOperation, SourceAction};
+pub(crate) use dbt::{
+    CloneArgs, Compile, Defer, Deps, DocsAction, DocsServe, Indirect, NodeOutput, RunOperation, Seed, SourceAction,
+};
 
 /// From source to dashboard in one binary.
 #[derive(Debug, Parser)]
@@ -53,6 +55,15 @@ pub(crate) struct Global {
     /// Folder for manifest.json and the other artifacts, instead of .headwater/target.
     #[arg(long, global = true, value_name = "FOLDER")]
     pub(crate) target_path: Option<PathBuf>,
+    /// Take every warning about the project, and every test that warns, for an error.
+    #[arg(long, global = true, conflicts_with = "warn_error_options")]
+    pub(crate) warn_error: bool,
+    /// Which warnings are errors, and which are not told: {error: all, warn: [..], silence: [..]}.
+    #[arg(long, global = true, value_name = "MAPPING")]
+    pub(crate) warn_error_options: Option<String>,
+    /// Show every use of a deprecated form, not only the first of each kind.
+    #[arg(long, global = true)]
+    pub(crate) show_all_deprecations: bool,
     /// Print data as JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -111,7 +122,7 @@ pub(crate) enum Command {
     /// Run tests.
     Test(Build),
     /// Load seeds.
-    Seed(Build),
+    Seed(Seed),
     /// Take snapshots.
     Snapshot(Build),
     /// Make views of what another environment has built, under this one's names.
@@ -125,7 +136,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: SourceAction,
     },
-    /// Write what documentation tools read.
+    /// Write what documentation tools read, or show the project's pages.
     Docs {
         #[command(subcommand)]
         action: DocsAction,
@@ -136,8 +147,8 @@ pub(crate) enum Command {
     Debug,
     /// Remove the folders that clean-targets names.
     Clean,
-    /// Install the packages of packages.yml.
-    Deps,
+    /// Install the packages of packages.yml: local ones, by git, from an address, from the hub.
+    Deps(Deps),
     /// Print the SQL that nodes come to.
     Compile(Compile),
     /// List nodes of the project.

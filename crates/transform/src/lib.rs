@@ -42,15 +42,16 @@ pub use error::TransformError;
 pub use graph::Graph;
 pub use hooks::{HookMoment, RunHook};
 pub use jinja::render::{Message, MessageLevel, TemplateLimits};
+pub use load::macros::is_built_in_package;
 pub use load::profile::{ProfileRequest, read_profile};
 pub use load::{DeclaredSource, LoadOptions, load};
 pub use materialize::{IncrementalStrategy, OnSchemaChange, Partition, Plan, SeedPlan, TestPlan, TestSeverity};
 pub use microbatch::{BatchSize, Microbatch, parse_moment};
-pub use sample::parse_sample;
 pub use node::{Column, Node, NodeId, NodeKind, RefCall, ResourceType, SourceCall, TestKind};
 pub use project::TransformProject;
 pub use run::{Batch, RunContext};
-pub use select::{IndirectSelection, PreviousNode, PreviousState, SelectionQuery};
+pub use sample::parse_sample;
+pub use select::{IndirectSelection, PreviousNode, PreviousState, SelectionQuery, loaded_sources};
 pub use snapshot::{HardDeletes, MetaColumns, SnapshotPlan, SnapshotStrategy};
 pub use warehouse::{
     Cell, ColumnInfo, QueryTable, RelationInfo, RelationKind, RelationName, Warehouse, WarehouseError,

@@ -18,7 +18,8 @@ fn span(text: &str) -> Result<Batch, String> {
         return Err(String::from("it is no YAML mapping"));
     }
     let moment = |key: &str| {
-        let written = tree.get(key).map(|value| plain_text(&value.to_json())).ok_or_else(|| format!("it has no {key}"))?;
+        let written =
+            tree.get(key).map(|value| plain_text(&value.to_json())).ok_or_else(|| format!("it has no {key}"))?;
         parse_moment(&written).ok_or_else(|| format!("its {key} is no time: {written}"))
     };
     Ok(Batch { start: moment("start")?, end: moment("end")? })

@@ -454,7 +454,7 @@ fn documentation(render: &Render, arguments: &Arguments) -> Result<String, Error
     let docs = &render.definitions.docs;
     let root = &render.definitions.root_package;
     let found = docs.get(&format!("{package}.{name}")).or_else(|| docs.get(&format!("{root}.{name}")));
-    found.cloned().ok_or_else(|| invalid(format!("there is no documentation block '{name}'")))
+    found.map(|block| block.text.clone()).ok_or_else(|| invalid(format!("there is no documentation block '{name}'")))
 }
 
 /// Filters dbt adds, and those whose result templates expect to change in place.

@@ -1,11 +1,11 @@
 //! Finding macros, generic tests and documentation blocks, and compiling the macros' templates.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use headwater_project::{Diagnostic, Diagnostics, FileId, Span};
 
-use crate::definitions::{BUILTIN_PACKAGE, Definitions, MacroDefinition, MacroSet};
+use crate::definitions::{BUILTIN_PACKAGE, Definitions, JsonMap, MacroDefinition, MacroSet};
 use crate::jinja::macros::{macro_name, template};
 use crate::jinja::render::Templates;
 use crate::jinja::scan::{self, Block, is_word};
@@ -16,6 +16,11 @@ use super::NO_FILE;
 /// Our own macro packages.
 const BUILTIN: [(&str, &str); 2] =
     [(BUILTIN_PACKAGE, include_str!("../builtin/dbt.sql")), ("dbt_utils", include_str!("../builtin/dbt_utils.sql"))];
+
+/// Whether a package, or a part of it, is in the binary.
+pub fn is_built_in_package(name: &str) -> bool {
+    BUILTIN.iter().any(|(known, _)| *known == name)
+}
 
 /// What is needed to compile a macro's template once all macros are known.
 struct Found {
@@ -32,8 +37,14 @@ pub(crate) struct MacroReader {
 }
 
 impl MacroReader {
-    /// Reads the macros of one file.
-    pub(crate) fn read(&mut self, package: &str, file: FileId, text: &Arc<str>, found: &mut Diagnostics) {
+    /// Reads the macros of one file, which our own are not in.
+    pub(crate) fn read(
+        &mut self,
+        package: &str,
+        (file, path): (FileId, Option<&Path>),
+        text: &Arc<str>,
+        found: &mut Diagnostics,
+    ) {
         let (blocks, unclosed) = scan::blocks(text, &["macro", "test", "data_test", "materialization"]);
         for open in unclosed {
             let message = format!("{} '{}' has no end", open.keyword, open.name);
@@ -41,7 +52,8 @@ impl MacroReader {
             found.push(Diagnostic::error(message).at(span).hint(format!("Close it with {{% end{} %}}.", open.keyword)));
         }
         for block in blocks {
-            let definition = definition(package, file, text, &block);
+            let definition =
+                MacroDefinition { file: path.map(Path::to_path_buf), ..definition(package, file, text, &block) };
             self.found.push(Found { definition, file, text: Arc::clone(text), block });
         }
     }
@@ -50,8 +62,16 @@ impl MacroReader {
     fn add_builtin(&mut self, packages: &[String], found: &mut Diagnostics) {
         for (package, text) in BUILTIN {
             if !packages.iter().any(|known| known == package) {
-                self.read(package, NO_FILE, &Arc::from(text), found);
+                self.read(package, (NO_FILE, None), &Arc::from(text), found);
             }
+        }
+    }
+
+    /// Notes what a properties file says of a macro.
+    pub(crate) fn describe(&mut self, package: &str, name: &str, written: &JsonMap, file: PathBuf) {
+        let is_it = |found: &&mut Found| found.definition.package == package && found.definition.name == name;
+        if let Some(known) = self.found.iter_mut().find(is_it) {
+            known.definition.written = Some((written.clone(), file));
         }
     }
 
@@ -107,7 +127,8 @@ fn definition(package: &str, file: FileId, text: &str, block: &Block) -> MacroDe
         package: package.to_owned(),
         text: Arc::from(text.get(block.whole.clone()).unwrap_or_default()),
         span: (file != NO_FILE).then_some(span),
-        description: String::new(),
+        file: None,
+        written: None,
         varargs: mentions(body, "varargs"),
         kwargs: mentions(body, "kwargs"),
         name,
