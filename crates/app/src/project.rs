@@ -244,7 +244,6 @@ impl Project {
                 id: node.id.to_string(),
                 selector: selector_of(node),
                 file: node.path.display().to_string(),
-                config: serde_json::Value::Object(node.config.values.clone()),
                 name: node.name.clone(),
                 resource_type: node.resource_type.as_str().to_owned(),
                 path: node.path.display().to_string(),
@@ -260,6 +259,11 @@ impl Project {
                 .then(|| format!("{}.{}", node.relation.schema, node.relation.identifier)),
             })
             .collect())
+    }
+
+    /// A node as the manifest has it; empty when there is none of this id.
+    pub fn node_entry(&self, id: &str) -> serde_json::Map<String, serde_json::Value> {
+        self.transform.entry(&NodeId::new(id)).unwrap_or_default()
     }
 
     pub(crate) fn select(&self, selection: &Selection) -> Result<BTreeSet<NodeId>, Failure> {
@@ -333,7 +337,7 @@ fn selector_of(node: &headwater_transform::Node) -> String {
     match node.resource_type {
         ResourceType::Source => format!("source:{fqn}"),
         ResourceType::Exposure => format!("exposure:{fqn}"),
-        ResourceType::UnitTest => format!("unit_test:{fqn}"),
+        ResourceType::UnitTest => format!("unit_test:{}.{}", node.package, node.name),
         _ => fqn,
     }
 }

@@ -51,7 +51,6 @@ pub struct NodeSummary {
     pub selector: String,
     /// Its file, relative to the project.
     pub file: String,
-    pub config: serde_json::Value,
     pub name: String,
     /// `model`, `seed`, `test`, `source`.
     pub resource_type: String,

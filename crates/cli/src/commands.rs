@@ -183,7 +183,7 @@ pub(crate) fn deferred(defer: Defer, state: Option<&Path>) -> Result<Option<Defe
         return Ok(None);
     }
     let state = defer.defer_state.or_else(|| state.map(Path::to_path_buf)).ok_or_else(|| {
-        Failure::user("--defer needs the manifest of another run")
+        Failure::user("--defer and clone need the manifest of another run")
             .with_hint("Name the folder it is in with --state or --defer-state.")
     })?;
     Ok(Some(DeferTo { state, favor_state: defer.favor_state }))

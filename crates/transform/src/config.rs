@@ -230,7 +230,7 @@ pub(crate) fn add_call(calls: &mut JsonMap, call: JsonMap) {
         match key.as_str() {
             "tags" | "pre-hook" | "post-hook" | "packages" if !is_first => add_up(calls, &key, &value, false),
             "meta" | "docs" | "contract" | "column_types" | "quoting" if !is_first => {
-                merge_mapping(calls, &key, &value)
+                merge_mapping(calls, &key, &value);
             }
             _ => _ = calls.insert(key, value),
         }

@@ -129,6 +129,11 @@ impl TransformProject {
         &self.definitions.target
     }
 
+    /// A node as the manifest has it, but for when it was read and what it came to.
+    pub fn entry(&self, id: &NodeId) -> Option<serde_json::Map<String, serde_json::Value>> {
+        self.node(id).map(|node| self.entries().of(node))
+    }
+
     pub fn node(&self, id: &NodeId) -> Option<&Node> {
         self.graph.nodes.get(id)
     }

@@ -292,7 +292,7 @@ impl Selector<'_> {
 
     /// A whole name, or the head of an fqn with or without its package; from the first wildcard on, all that follows.
     fn matches_fqn(&self, node: &Node, value: &str) -> bool {
-        if matches!(node.resource_type, ResourceType::Source | ResourceType::Exposure) {
+        if node.resource_type == ResourceType::Source {
             return false;
         }
         let is_named = match (&node.version, node.fqn.last()) {

@@ -1,5 +1,6 @@
 //! `headwater ls` and `headwater compile`: nodes of the project.
 
+use headwater_app::Project;
 use headwater_app::view::NodeSummary;
 use headwater_server::wire;
 
@@ -23,30 +24,35 @@ pub(super) fn list(context: &Context, list: List) -> Result<(), Stop> {
         let nodes: Vec<wire::Node> = nodes.into_iter().map(Into::into).collect();
         return context.printer.json(&nodes);
     }
-    nodes.iter().try_for_each(|node| context.printer.line(&shown(node, list.output, &list.output_keys)))
+    nodes.iter().try_for_each(|node| context.printer.line(&shown(&project, node, list.output, &list.output_keys)))
 }
 
-fn shown(node: &NodeSummary, output: NodeOutput, keys: &[String]) -> String {
+fn shown(project: &Project, node: &NodeSummary, output: NodeOutput, keys: &[String]) -> String {
     match output {
         NodeOutput::Selector => node.selector.clone(),
         NodeOutput::Name => node.name.clone(),
         NodeOutput::Path => node.file.clone(),
-        NodeOutput::Json => json_of(node, keys).to_string(),
+        NodeOutput::Json => json_of(project.node_entry(&node.id), keys).to_string(),
     }
 }
 
-/// The keys dbt prints, or those asked for.
-fn json_of(node: &NodeSummary, keys: &[String]) -> serde_json::Value {
-    let all = serde_json::json!({
-        "name": node.name, "resource_type": node.resource_type, "package_name": node.id.split('.').nth(1),
-        "original_file_path": node.file, "unique_id": node.id, "alias": node.relation.as_deref().and_then(|name| name.split('.').nth(1)),
-        "config": node.config, "tags": node.tags, "depends_on": { "nodes": node.depends_on },
-    });
-    let default =
-        ["alias", "name", "package_name", "depends_on", "tags", "config", "resource_type", "original_file_path"];
-    let wanted = |key: &str| if keys.is_empty() { default.contains(&key) } else { keys.iter().any(|one| one == key) };
-    let fields = all.as_object().into_iter().flatten().filter(|(key, _)| wanted(key));
-    serde_json::Value::Object(fields.map(|(key, value)| (key.clone(), value.clone())).collect())
+/// Keys of a node that dbt prints when none are asked for.
+const KEYS: &[&str] = &[
+    "alias",
+    "name",
+    "package_name",
+    "depends_on",
+    "tags",
+    "config",
+    "resource_type",
+    "source_name",
+    "original_file_path",
+    "unique_id",
+];
+
+fn json_of(entry: serde_json::Map<String, serde_json::Value>, keys: &[String]) -> serde_json::Value {
+    let wanted = |key: &str| if keys.is_empty() { KEYS.contains(&key) } else { keys.iter().any(|one| one == key) };
+    serde_json::Value::Object(entry.into_iter().filter(|(key, _)| wanted(key)).collect())
 }
 
 pub(super) async fn compile(context: &Context, compile: Compile) -> Result<(), Stop> {

@@ -463,8 +463,12 @@ pub(crate) fn add_filters(environment: &mut Environment<'static>) {
     for name in ["as_text", "as_native"] {
         environment.add_filter(name, |value: Value| value);
     }
-    environment.add_filter("as_bool", |value: Value| {
-        value.as_str().map_or_else(|| value.is_true(), |text| text.eq_ignore_ascii_case("true"))
+    // Other text stays what it is: the filter also stands behind the last part of a comparison.
+    environment.add_filter("as_bool", |value: Value| match value.as_str() {
+        Some(text) if text.eq_ignore_ascii_case("true") => Value::from(true),
+        Some(text) if text.eq_ignore_ascii_case("false") => Value::from(false),
+        Some(_) => value,
+        None => Value::from(value.is_true()),
     });
     environment.add_filter("as_number", as_number);
     environment.add_filter("__shift", super::datetime::shift);
