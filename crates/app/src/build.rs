@@ -6,6 +6,7 @@
 
 mod artifacts;
 mod cancels;
+mod clone;
 mod fingerprint;
 mod hooks;
 mod keep;
@@ -22,13 +23,14 @@ use headwater_engine::{Relation, Session};
 use headwater_lake::TableName;
 use headwater_project::{Classify, Failure, Timestamp, fault};
 use headwater_state::{Fingerprint, NewRun, Publication, PublishedAs, RunEnd, RunId, Trigger};
-use headwater_transform::{HookMoment, RunContext};
+use headwater_transform::{Batch, HookMoment, NodeId, RunContext};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::defer::DeferTo;
 use crate::instance::Instance;
 use crate::project::Selection;
-use crate::view::{Observer, RunReport, StepOutcome, StepReport};
+use crate::view::{Observer, RunReport, StepReport};
 
 pub(crate) use artifacts::{compiled_path, write_json, write_manifest, write_results};
 pub(crate) use cancels::Cancels;
@@ -49,6 +51,8 @@ pub enum BuildCommand {
     Seed,
     /// Takes snapshots.
     Snapshot,
+    /// Makes views of what another environment has built.
+    Clone,
 }
 
 impl BuildCommand {
@@ -59,6 +63,7 @@ impl BuildCommand {
             Self::Test => "test",
             Self::Seed => "seed",
             Self::Snapshot => "snapshot",
+            Self::Clone => "clone",
         }
     }
 
@@ -70,7 +75,13 @@ impl BuildCommand {
             Self::Test => matches!(resource_type, "test" | "unit_test"),
             Self::Snapshot => resource_type == "snapshot",
             Self::Seed => resource_type == "seed",
+            Self::Clone => matches!(resource_type, "model" | "seed" | "snapshot"),
         }
+    }
+
+    /// Whether one step may have to wait for another, and the project's own statements stand around them all.
+    fn is_run(self) -> bool {
+        self != Self::Clone
     }
 }
 
@@ -81,7 +92,12 @@ impl BuildRequest {
         serde_json::json!({
             "select": selection.select, "exclude": selection.exclude, "selector": selection.selector,
             "resource_types": selection.resource_types, "exclude_resource_types": selection.exclude_resource_types,
+            "indirect_selection": selection.indirect.as_str(), "state": selection.state,
             "full_refresh": self.full_refresh, "store_failures": self.store_failures, "empty": self.empty,
+            "fail_fast": self.fail_fast, "sample": self.sample.map(|sample| [sample.start.as_micros(), sample.end.as_micros()]),
+            "defer": self.defer.is_some() && self.command.is_run(),
+            "defer_state": self.defer.as_ref().map(|defer| &defer.state),
+            "favor_state": self.defer.as_ref().is_some_and(|defer| defer.favor_state),
         })
     }
 }
@@ -104,6 +120,10 @@ pub struct BuildRequest {
     /// Event time microbatches are made for.
     pub event_time_start: Option<Timestamp>,
     pub event_time_end: Option<Timestamp>,
+    /// What models read is cut down to this span of event time.
+    pub sample: Option<Batch>,
+    /// Where nodes are read, or cloned from, that the run does not make.
+    pub defer: Option<DeferTo>,
     pub threads: Option<usize>,
     /// `manual`, `schedule`, `start`, `retry`.
     pub trigger: &'static str,
@@ -236,7 +256,7 @@ impl Instance {
         let report = RunReport { run: id.0, command, succeeded, seconds, steps, published };
         log.end(&report, cancel.is_cancelled());
         artifacts::write_results(self, report.run, &report.command, &arguments, &report.steps)?;
-        artifacts::write_manifest(self, &[])?;
+        artifacts::write_manifest_of_run(self, &report.steps)?;
         Ok(report)
     }
 
@@ -248,6 +268,8 @@ impl Instance {
         cancel: &CancellationToken,
     ) -> Result<Vec<StepResult>, Failure> {
         let plan = plan::plan(self.project(), &request)?;
+        let selected = || plan.needs.keys().map(NodeId::new).collect();
+        let deferral = self.project().deferral(request.defer.as_ref(), selected)?;
         let session = self.session()?;
         pin_sources(self, &session).await?;
         fault::point("m.pinned").map_err(|error| Failure::internal(error.to_string()))?;
@@ -262,8 +284,10 @@ impl Instance {
                 command: request.command.as_str().to_owned(),
                 empty: request.empty,
                 store_failures: request.store_failures,
-                event_time_start: request.event_time_start,
-                event_time_end: request.event_time_end,
+                event_time_start: request.sample.map(|sample| sample.start).or(request.event_time_start),
+                event_time_end: request.sample.map(|sample| sample.end).or(request.event_time_end),
+                sample: request.sample,
+                deferral,
                 batch: None,
             },
             writes: Arc::new(warehouse::Writes::new(serde_json::json!({ "run": id.0 }))),
@@ -277,7 +301,7 @@ impl Instance {
         run.observer.planned(plan.needs.len());
         run.record_pending(&plan)?;
         let steps = Steps::new(&run, &plan, threads)?;
-        let hooks = !plan.needs.is_empty();
+        let hooks = !plan.needs.is_empty() && run.request.command.is_run();
         let mut results = if hooks { run.around(HookMoment::Before, &[]).await } else { Vec::new() };
         if results.iter().any(|result| result.report.outcome.is_bad()) {
             results.extend(steps.skip_all()?);
@@ -352,17 +376,7 @@ pub(crate) fn published_as(relation: &Relation) -> PublishedAs {
 
 impl Run {
     fn skipped(&self, step: &str) -> StepResult {
-        let (name, kind) = self.name_and_kind(step);
-        let report = StepReport {
-            id: step.to_owned(),
-            name,
-            kind,
-            outcome: StepOutcome::Skipped,
-            started_at: self.instance.now(),
-            seconds: 0.0,
-            rows: None,
-            failure: None,
-        };
+        let report = self.report_of(step);
         StepResult { report, publication: None, fingerprint: None }
     }
 }

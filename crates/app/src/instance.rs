@@ -146,10 +146,7 @@ impl Instance {
 
     /// Where artifacts go.
     pub fn target_folder(&self) -> std::path::PathBuf {
-        match &self.project().options.target_path {
-            Some(given) => self.project().root.join(given),
-            None => self.paths.target(),
-        }
+        self.project().target_folder()
     }
 
     /// Functions a statement may call.

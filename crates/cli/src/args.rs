@@ -11,7 +11,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use headwater_project::Timestamp;
 
-pub(crate) use dbt::{DocsAction, Indirect, NodeOutput, RunOperation, SourceAction};
+pub(crate) use dbt::{
+    CloneArgs, Compile, Defer, Deps, DocsAction, DocsServe, Indirect, NodeOutput, RunOperation, Seed, SourceAction,
+};
 
 /// From source to dashboard in one binary.
 #[derive(Debug, Parser)]
@@ -56,6 +58,15 @@ pub(crate) struct Global {
     /// Read sources in files from somewhere else: gs://bucket=./data. Can be given several times.
     #[arg(long, global = true, value_name = "FROM=TO", value_parser = values::location)]
     pub(crate) map_location: Vec<(String, String)>,
+    /// Take every warning about the project, and every test that warns, for an error.
+    #[arg(long, global = true, conflicts_with = "warn_error_options")]
+    pub(crate) warn_error: bool,
+    /// Which warnings are errors, and which are not told: {error: all, warn: [..], silence: [..]}.
+    #[arg(long, global = true, value_name = "MAPPING")]
+    pub(crate) warn_error_options: Option<String>,
+    /// Show every use of a deprecated form, not only the first of each kind.
+    #[arg(long, global = true)]
+    pub(crate) show_all_deprecations: bool,
     /// Print data as JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -114,9 +125,11 @@ pub(crate) enum Command {
     /// Run tests.
     Test(Build),
     /// Load seeds.
-    Seed(Build),
+    Seed(Seed),
     /// Take snapshots.
     Snapshot(Build),
+    /// Make views of what another environment has built, under this one's names.
+    Clone(CloneArgs),
     /// Run the last build again that failed.
     Retry,
     /// Run one macro.
@@ -126,7 +139,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: SourceAction,
     },
-    /// Write what documentation tools read.
+    /// Write what documentation tools read, or show the project's pages.
     Docs {
         #[command(subcommand)]
         action: DocsAction,
@@ -137,8 +150,8 @@ pub(crate) enum Command {
     Debug,
     /// Remove the folders that clean-targets names.
     Clean,
-    /// Install the packages of packages.yml.
-    Deps,
+    /// Install the packages of packages.yml: local ones, by git, from an address, from the hub.
+    Deps(Deps),
     /// Show the columns of a node, with their types and where they come from.
     ///
     /// They are told from SQL: nothing needs to have been built.
@@ -148,7 +161,7 @@ pub(crate) enum Command {
         name: String,
     },
     /// Print the SQL that nodes come to.
-    Compile(Select),
+    Compile(Compile),
     /// List nodes of the project.
     Ls(List),
     /// Print the first rows of a node, or of SQL with Jinja.
@@ -279,7 +292,7 @@ pub(crate) struct Select {
     /// Kinds of node to leave out.
     #[arg(long = "exclude-resource-type", visible_alias = "exclude-resource-types", value_name = "KIND", num_args = 1..)]
     pub(crate) exclude_resource_types: Vec<String>,
-    /// Folder with the artifacts of an earlier run, for state: and result:.
+    /// Folder with the artifacts of an earlier run, for state: and result:, --defer and clone.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) state: Option<PathBuf>,
 }
@@ -297,6 +310,11 @@ pub(crate) struct Build {
     /// Take what models read as empty: tries out their shapes.
     #[arg(long)]
     pub(crate) empty: bool,
+    /// Cut what models read down to a span of event time: `3 days`, or {start: 2024-01-01, end: 2024-02-01}.
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) sample: Option<String>,
+    #[command(flatten)]
+    pub(crate) defer: Defer,
     /// Keep the failing rows of tests in tables.
     #[arg(long)]
     pub(crate) store_failures: bool,
@@ -315,6 +333,8 @@ pub(crate) struct Build {
 pub(crate) struct List {
     #[command(flatten)]
     pub(crate) select: Select,
+    #[command(flatten)]
+    pub(crate) defer: Defer,
     /// What is printed of each node.
     #[arg(long, value_name = "FORM", value_enum, default_value_t)]
     pub(crate) output: NodeOutput,
@@ -334,6 +354,11 @@ pub(crate) struct Show {
     /// Rows to print.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) limit: usize,
+    /// Folder with the artifacts of an earlier run, for --defer.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) state: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) defer: Defer,
     #[command(flatten)]
     pub(crate) output: RowOutput,
 }

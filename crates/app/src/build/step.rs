@@ -15,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::fingerprint::{self, Inputs};
 use super::plan::Plan;
-use super::{Run, StepResult, artifacts, published_as};
+use super::{BuildCommand, Run, StepResult, artifacts, published_as};
 use crate::instance::Instance;
 use crate::place::located;
 use crate::view::{StepOutcome, StepReport};
@@ -26,6 +26,8 @@ pub(super) struct Done {
     pub(super) rows: Option<u64>,
     pub(super) failure: Option<Failure>,
     pub(super) relation: Option<Relation>,
+    /// The SQL it was made with.
+    pub(super) compiled: Option<Arc<str>>,
 }
 
 /// A step's place at the processors.
@@ -39,8 +41,12 @@ impl Place {
 }
 
 impl Done {
-    fn failed(outcome: StepOutcome, failure: Failure) -> Self {
-        Self { outcome, rows: None, failure: Some(failure), relation: None }
+    pub(super) fn new(outcome: StepOutcome) -> Self {
+        Self { outcome, rows: None, failure: None, relation: None, compiled: None }
+    }
+
+    pub(super) fn failed(outcome: StepOutcome, failure: Failure) -> Self {
+        Self { failure: Some(failure), ..Self::new(outcome) }
     }
 }
 
@@ -52,13 +58,28 @@ impl Run {
         )
     }
 
+    /// What is known of a step before it has begun.
+    pub(super) fn report_of(&self, step: &str) -> StepReport {
+        let (name, kind) = self.name_and_kind(step);
+        let node = self.instance.project().transform.node(&NodeId::new(step));
+        let kept = node.filter(|node| node.resource_type.is_referable());
+        let materialized = match self.request.command {
+            BuildCommand::Clone => kept.map(|_| String::from("view")),
+            _ => kept.map(|node| node.config.materialized().to_owned()),
+        };
+        StepReport {
+            materialized,
+            relation: kept.map(|node| format!("{}.{}", node.relation.schema, node.relation.identifier)),
+            ..StepReport::blank(step, name, kind, self.instance.now())
+        }
+    }
+
     /// Runs a step to its end; whatever goes wrong is in the result.
     pub(super) async fn step(&self, step: &str) -> StepResult {
-        let (name, kind) = self.name_and_kind(step);
         let mut place = Place(Arc::clone(&self.places).acquire_owned().await.ok());
-        let started_at = self.instance.now();
+        let planned = self.report_of(step);
         let started = self.instance.clock.monotonic();
-        self.observer.started(step, &name, &kind);
+        self.observer.started(step, &planned.name, &planned.kind);
         let (done, fingerprint) = match self.instance.project().transform.node(&NodeId::new(step)) {
             Some(node) => self.node(node, &mut place).await,
             None => (Done::failed(StepOutcome::Error, Failure::internal("a step has no node")), None),
@@ -68,16 +89,8 @@ impl Run {
             name: self.table_name(step).map_or_else(String::new, |name| name.to_string()),
             relation: published_as(relation),
         });
-        let report = StepReport {
-            id: step.to_owned(),
-            name,
-            kind,
-            outcome: done.outcome,
-            started_at,
-            seconds,
-            rows: done.rows,
-            failure: done.failure,
-        };
+        let Done { outcome, rows, failure, compiled, .. } = done;
+        let report = StepReport { outcome, seconds, rows, failure, compiled, ..planned };
         StepResult { report, publication, fingerprint }
     }
 
@@ -87,13 +100,16 @@ impl Run {
     }
 
     async fn node(&self, node: &Node, place: &mut Place) -> (Done, Option<Fingerprint>) {
+        if self.request.command == BuildCommand::Clone {
+            return self.clone_of(node).await;
+        }
         let inputs = match fingerprint::inputs(self, node).await {
             Ok(inputs) => inputs,
             Err(failure) => return (Done::failed(StepOutcome::Error, failure), None),
         };
         let hooked = self.instance.project().transform.has_hooks(&node.id);
         if let Some(rows) = self.unchanged(node, &inputs).await.filter(|_| !hooked) {
-            return (Done { outcome: StepOutcome::Unchanged, rows, failure: None, relation: None }, None);
+            return (Done { rows, ..Done::new(StepOutcome::Unchanged) }, None);
         }
         if let Err(failure) = self.node_hooks(node, HookMoment::Before).await {
             return (Done::failed(StepOutcome::Error, failure), None);
@@ -118,19 +134,26 @@ impl Run {
         {
             done = Done::failed(StepOutcome::Error, failure);
         }
+        done.compiled = Some(Arc::from(compiled.sql.as_str()));
         let version = match &done.relation {
             Some(Relation::Table(table)) => i64::try_from(table.table().version()).unwrap_or(i64::MAX),
             _ => 0,
         };
         // A warning is told again each time; only what was right is not looked at twice.
-        let keep = matches!(done.outcome, StepOutcome::Success) && !compiled.volatile && !hooked && !self.request.empty;
+        let keep = matches!(done.outcome, StepOutcome::Success) && !compiled.volatile && !hooked && !self.is_partial();
         let fingerprint = keep.then(|| inputs.fingerprint(node, version));
-        (done, fingerprint)
+        let partial = (self.is_partial() && done.relation.is_some()).then(|| fingerprint::unlike_any(node));
+        (done, fingerprint.or(partial))
+    }
+
+    /// Whether nodes are made of less than what they read.
+    fn is_partial(&self) -> bool {
+        self.request.empty || self.request.sample.is_some()
     }
 
     /// `Some(rows)` when nothing the node depends on changed since its published version was made.
     async fn unchanged(&self, node: &Node, inputs: &Inputs) -> Option<Option<u64>> {
-        let asked = self.request.force || self.request.full_refresh || self.request.empty;
+        let asked = self.request.force || self.request.full_refresh || self.is_partial();
         // A snapshot looks at its source each time, and a test that keeps its rows writes them.
         if asked || self.request.event_time_start.is_some() || self.request.store_failures {
             return None;
@@ -265,25 +288,28 @@ impl Run {
     /// From here on the run's later steps read the new relation.
     pub(super) fn built(&self, name: TableName, relation: Relation, rows: Option<u64>) -> Done {
         self.session.catalog().pin(name, relation.clone());
-        Done { outcome: StepOutcome::Success, rows, failure: None, relation: Some(relation) }
+        Done { rows, relation: Some(relation), ..Done::new(StepOutcome::Success) }
     }
 
     async fn test(&self, sql: &str, test: &TestPlan) -> Result<Done, Failure> {
         let stream = self.session.query(sql, &[]).await.map_err(|error| error.failure())?;
         let batches = stream.collect().await.map_err(|error| error.failure())?;
         let counted = Counted::read(&batches)?;
+        let warn_is_error = self.instance.project().warnings.is_error("LogTestResult");
         let outcome = match test.severity {
             Severity::Error if counted.should_error => StepOutcome::Fail,
+            Severity::Error | Severity::Warn if counted.should_warn && warn_is_error => StepOutcome::Fail,
             Severity::Error | Severity::Warn if counted.should_warn => StepOutcome::Warn,
             _ => StepOutcome::Success,
         };
         let failure = (outcome != StepOutcome::Success).then(|| {
-            let condition = if outcome == StepOutcome::Fail { &test.error_if } else { &test.warn_if };
+            let is_error = outcome == StepOutcome::Fail && test.severity == Severity::Error && counted.should_error;
+            let condition = if is_error { &test.error_if } else { &test.warn_if };
             let verb = if outcome == StepOutcome::Fail { "fail" } else { "warn" };
             Failure::user(format!("got {} result(s), configured to {verb} if {condition}", counted.failures))
                 .with_detail("The rows are what the test's compiled SQL returns.")
         });
-        Ok(Done { outcome, rows: Some(counted.failures), failure, relation: None })
+        Ok(Done { rows: Some(counted.failures), failure, ..Done::new(outcome) })
     }
 
     /// All steps of the run as waiting, so that a crash shows what was still to come.

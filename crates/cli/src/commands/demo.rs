@@ -25,7 +25,7 @@ pub(super) async fn demo(context: &Context, demo: Demo) -> Result<(), Stop> {
     let folder = project_folder(context, &demo)?;
     let mut open = context.open.clone();
     open.project_dir = folder.clone();
-    let context = Context { open, printer: context.printer.clone() };
+    let context = context.of_project(open);
     let instance = context.writer().await?;
     let users = demo.users.or(is_new.then_some(USERS));
     let request = GenerateRequest { users, max_events: demo.events, ..GenerateRequest::default() };
@@ -37,7 +37,8 @@ pub(super) async fn demo(context: &Context, demo: Demo) -> Result<(), Stop> {
         port: demo.port,
         for_duration: for_duration(&demo, context.printer.stdout_is_terminal),
         access: AccessOptions::default(),
-        up: UpOptions { build_every: Some(demo.build_every), speed: demo.speed },
+        up: Some(UpOptions { build_every: Some(demo.build_every), speed: demo.speed }),
+        page: "",
     };
     let serving = Serving::start(&context.printer, instance.clone(), options).await?;
     let folder = folder.display();

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Read};
 use headwater_app::{QueryStream, ShowTarget, Stopwatch};
 use headwater_project::Failure;
 
-use super::{Context, Stop};
+use super::{Context, Stop, deferred};
 use crate::args::{Query, Show};
 use crate::print::{RowsOut, grouped, seconds, write_rows};
 
@@ -28,9 +28,10 @@ pub(super) async fn show(context: &Context, show: Show) -> Result<(), Stop> {
         (None, None) => return Err(Failure::user("there is nothing to show").into()),
     };
     let out = RowsOut::new(&context.printer, &show.output)?;
+    let defer = deferred(show.defer, show.state.as_deref())?;
     let instance = context.reader().await?;
     let watch = Stopwatch::start();
-    let stream = instance.show(target, show.limit).await?;
+    let stream = instance.show(target, show.limit, defer.as_ref()).await?;
     print(context, out, stream, &watch).await
 }
 

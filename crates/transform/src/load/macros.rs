@@ -1,11 +1,11 @@
 //! Finding macros, generic tests and documentation blocks, and compiling the macros' templates.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use headwater_project::{Diagnostic, Diagnostics, FileId, Span};
 
-use crate::definitions::{BUILTIN_PACKAGE, Definitions, MacroDefinition, MacroSet};
+use crate::definitions::{BUILTIN_PACKAGE, Definitions, JsonMap, MacroDefinition, MacroSet};
 use crate::jinja::macros::{macro_name, template};
 use crate::jinja::render::Templates;
 use crate::jinja::scan::{self, Block, is_word};
@@ -60,8 +60,14 @@ pub(crate) struct MacroReader {
 }
 
 impl MacroReader {
-    /// Reads the macros of one file.
-    pub(crate) fn read(&mut self, package: &str, file: FileId, text: &Arc<str>, found: &mut Diagnostics) {
+    /// Reads the macros of one file, which our own are not in.
+    pub(crate) fn read(
+        &mut self,
+        package: &str,
+        (file, path): (FileId, Option<&Path>),
+        text: &Arc<str>,
+        found: &mut Diagnostics,
+    ) {
         let (blocks, unclosed) = scan::blocks(text, &["macro", "test", "data_test", "materialization"]);
         for open in unclosed {
             let message = format!("{} '{}' has no end", open.keyword, open.name);
@@ -69,7 +75,8 @@ impl MacroReader {
             found.push(Diagnostic::error(message).at(span).hint(format!("Close it with {{% end{} %}}.", open.keyword)));
         }
         for block in blocks {
-            let definition = definition(package, file, text, &block);
+            let definition =
+                MacroDefinition { file: path.map(Path::to_path_buf), ..definition(package, file, text, &block) };
             self.found.push(Found { definition, file, text: Arc::clone(text), block });
         }
     }
@@ -78,8 +85,16 @@ impl MacroReader {
     fn add_builtin(&mut self, packages: &[String], found: &mut Diagnostics) {
         for (package, text) in BUILTIN {
             if !packages.iter().any(|known| known == package) {
-                self.read(package, NO_FILE, &Arc::from(text), found);
+                self.read(package, (NO_FILE, None), &Arc::from(text), found);
             }
+        }
+    }
+
+    /// Notes what a properties file says of a macro.
+    pub(crate) fn describe(&mut self, package: &str, name: &str, written: &JsonMap, file: PathBuf) {
+        let is_it = |found: &&mut Found| found.definition.package == package && found.definition.name == name;
+        if let Some(known) = self.found.iter_mut().find(is_it) {
+            known.definition.written = Some((written.clone(), file));
         }
     }
 
@@ -135,7 +150,8 @@ fn definition(package: &str, file: FileId, text: &str, block: &Block) -> MacroDe
         package: package.to_owned(),
         text: Arc::from(text.get(block.whole.clone()).unwrap_or_default()),
         span: (file != NO_FILE).then_some(span),
-        description: String::new(),
+        file: None,
+        written: None,
         varargs: mentions(body, "varargs"),
         kwargs: mentions(body, "kwargs"),
         name,

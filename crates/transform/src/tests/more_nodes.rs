@@ -201,7 +201,7 @@ fn selectors_and_modes_choose_as_they_say() {
 #[test]
 fn changes_are_told_from_an_earlier_manifest() {
     let before = load_text(GRAPH).clean();
-    let manifest = crate::artifact::manifest::manifest(&before.project, &BTreeMap::new(), String::new(), String::new());
+    let manifest = crate::artifact::manifest::manifest(&before.project, &BTreeMap::new(), &Default::default());
     let manifest = serde_json::to_value(&manifest).unwrap();
     let results = serde_json::json!({"results": [{"unique_id": "model.shop.b", "status": "error"}]});
     let state = crate::PreviousState::read(&manifest, Some(&results), None);
