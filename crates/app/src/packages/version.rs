@@ -50,16 +50,17 @@ pub(super) fn meets(version: &Version, condition: &str) -> bool {
 }
 
 fn meets_one(version: &Version, condition: &str) -> bool {
-    let signs: &[(&str, fn(Ordering) -> bool)] = &[
-        (">=", |found| found != Ordering::Less),
-        ("<=", |found| found != Ordering::Greater),
-        (">", |found| found == Ordering::Greater),
-        ("<", |found| found == Ordering::Less),
-        ("=", |found| found == Ordering::Equal),
+    let signs: [(&str, &[Ordering]); 5] = [
+        (">=", &[Ordering::Greater, Ordering::Equal]),
+        ("<=", &[Ordering::Less, Ordering::Equal]),
+        (">", &[Ordering::Greater]),
+        ("<", &[Ordering::Less]),
+        ("=", &[Ordering::Equal]),
     ];
-    for (sign, holds) in signs {
+    for (sign, allowed) in signs {
         if let Some(bound) = condition.strip_prefix(sign) {
-            return Version::parse(bound.trim_start_matches('=')).is_some_and(|bound| holds(version.cmp(&bound)));
+            let bound = Version::parse(bound.trim_start_matches('='));
+            return bound.is_some_and(|bound| allowed.contains(&version.cmp(&bound)));
         }
     }
     Version::parse(condition).is_some_and(|wanted| *version == wanted)
