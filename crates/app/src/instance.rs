@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use headwater_engine::{Engine, EngineOptions, PublishedRelation, Session};
+use headwater_engine::{Dialect, Engine, EngineOptions, PublishedRelation, Session};
 use headwater_ingest::log::{Consumers, LocalLog, LocalLogOptions};
 use headwater_lake::{Credentials, Lake, Location, Storage, TableName};
 use headwater_project::{Classify, Clock, Entropy, Failure, Timestamp};
@@ -251,6 +251,7 @@ fn open_engine(
         spill_folder: (access == Access::Writer).then_some(spill),
         partitions: threads,
         default_schema: project.default_schema.clone(),
+        dialect: Dialect::of_adapter(&project.transform.target().adapter),
     };
     Engine::new(lake, &options).map_err(|error| error.failure())
 }

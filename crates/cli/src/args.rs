@@ -127,7 +127,7 @@ pub(crate) enum Command {
     /// Install the packages of packages.yml.
     Deps,
     /// Print the SQL that nodes come to.
-    Compile(Select),
+    Compile(Compile),
     /// List nodes of the project.
     Ls(List),
     /// Print the first rows of a node, or of SQL with Jinja.
@@ -291,6 +291,15 @@ pub(crate) struct Build {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Compile {
+    #[command(flatten)]
+    pub(crate) select: Select,
+    /// List what of the SQL cannot be translated from the adapter's dialect, instead of printing it.
+    #[arg(long)]
+    pub(crate) dialect_report: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct List {
     #[command(flatten)]
     pub(crate) select: Select,
@@ -305,16 +314,23 @@ pub(crate) struct List {
 #[derive(Debug, Args)]
 pub(crate) struct Show {
     /// Node to show.
-    #[arg(required_unless_present = "inline", conflicts_with = "inline")]
+    #[arg(required_unless_present_any = ["inline", "select"], conflicts_with_all = ["inline", "select"])]
     pub(crate) node: Option<String>,
+    /// Nodes to show one after the other: a node that fails does not keep the others from being shown.
+    #[arg(long, short, value_name = "SELECTOR", num_args = 1.., conflicts_with = "inline")]
+    pub(crate) select: Vec<String>,
     /// SQL with Jinja to show instead of a node.
     #[arg(long, value_name = "SQL")]
     pub(crate) inline: Option<String>,
     /// Rows to print.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) limit: usize,
-    #[command(flatten)]
-    pub(crate) output: RowOutput,
+    /// How rows are written; a table when not given.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) format: Option<Format>,
+    /// `json` for a document with the node's name and its rows, `text` for a table; or a file to write to.
+    #[arg(long, short, value_name = "json|text|FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

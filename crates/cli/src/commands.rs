@@ -146,7 +146,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<(), Stop> 
         Command::Debug => Box::pin(dbt::debug(&context)).await,
         Command::Clean => dbt::clean(&context),
         Command::Deps => dbt::deps(&context),
-        Command::Compile(select) => Box::pin(nodes::compile(&context, select)).await,
+        Command::Compile(compile) => Box::pin(nodes::compile(&context, compile)).await,
         Command::Ls(list) => nodes::list(&context, list),
         Command::Show(show) => Box::pin(query::show(&context, show)).await,
         Command::Query(query) => Box::pin(query::query(&context, query)).await,

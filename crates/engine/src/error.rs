@@ -5,6 +5,8 @@ use datafusion::error::DataFusionError;
 use headwater_lake::LakeError;
 use headwater_project::{Classify, Kind};
 
+use crate::dialect::Untranslated;
+
 pub type Result<T> = std::result::Result<T, EngineError>;
 
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +17,8 @@ pub enum EngineError {
     NoSuchTable(String, Option<String>),
     #[error("{0}")]
     NotAllowed(String),
+    #[error("{}", untranslated(.0, .1))]
+    Untranslated(&'static str, Vec<Untranslated>),
     #[error("views nest more than {0} deep, or contain each other")]
     ViewDepth(usize),
     #[error("the model's columns changed")]
@@ -79,9 +83,21 @@ impl Classify for EngineError {
             }
             Self::NoSuchColumn { known, .. } => Some(format!("Known columns: {}.", known.join(", "))),
             Self::Lake(error) => error.hint(),
+            Self::Untranslated(_, found) => found.first().map(|first| first.hint.clone()),
             _ => None,
         }
     }
+}
+
+fn untranslated(dialect: &str, found: &[Untranslated]) -> String {
+    let shown: Vec<String> = found
+        .iter()
+        .map(|one| match one.line {
+            0 => one.what.clone(),
+            line => format!("{} at line {line}, column {}", one.what, one.column),
+        })
+        .collect();
+    format!("this is {dialect}'s and cannot be translated: {}", shown.join("; "))
 }
 
 fn listed(names: &[String]) -> String {

@@ -26,8 +26,10 @@ use headwater_lake::{Lake, STORE_URL, TableName};
 use url::Url;
 
 use crate::catalog::{Catalog, PublishedRelation, Relation, TableCache};
+use crate::dialect::{Dialect, LAMBDA};
 use crate::error::{EngineError, Result};
 use crate::functions;
+use crate::lateral;
 use crate::parameter::{self, Parameter};
 use crate::times;
 
@@ -57,6 +59,8 @@ pub struct EngineOptions {
     pub partitions: usize,
     /// Schema of names written without one.
     pub default_schema: String,
+    /// What the project's SQL is written in; the engine's own when none.
+    pub dialect: Option<Dialect>,
 }
 
 /// Plans and runs SQL over one lake. Cheap to clone.
@@ -66,6 +70,7 @@ pub struct Engine {
     base: SessionState,
     cache: Arc<TableCache>,
     default_schema: String,
+    dialect: Option<Dialect>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -87,9 +92,9 @@ impl Engine {
         optimizer.hash_join_single_partition_threshold_rows = SHARED_BUILD_ROWS;
         let mut base =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
-        functions::register(&mut base);
+        functions::register(&mut base)?;
         let default_schema = options.default_schema.clone();
-        Ok(Self { lake, base, cache: Arc::new(TableCache::default()), default_schema })
+        Ok(Self { lake, base, cache: Arc::new(TableCache::default()), default_schema, dialect: options.dialect })
     }
 
     pub fn lake(&self) -> &Lake {
@@ -102,6 +107,16 @@ impl Engine {
         let names = scalar.chain(self.base.aggregate_functions().keys()).chain(self.base.window_functions().keys());
         let names: BTreeSet<String> = names.cloned().collect();
         names.into_iter().collect()
+    }
+
+    /// What the project's SQL is written in; the engine's own when none.
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.dialect
+    }
+
+    /// What every session starts from.
+    pub(crate) fn base(&self) -> &SessionState {
+        &self.base
     }
 
     /// Parallel partitions of one query.
@@ -210,7 +225,7 @@ impl Session {
         let mut scope = Scope::new(self);
         let statement = scope.parse(sql)?;
         scope.load(&statement, 0).await?;
-        let plan = scope.context.state().statement_to_plan(statement).await?;
+        let plan = lateral::beside_their_rows(scope.context.state().statement_to_plan(statement).await?)?;
         read_only().verify_plan(&plan)?;
         let plan = if parameters.is_empty() {
             plan
@@ -250,6 +265,9 @@ impl<'a> Scope<'a> {
         let dialect = state.config().options().sql_parser.dialect;
         let mut statement = state.sql_to_statement(sql.trim().trim_end_matches(';'), &dialect)?;
         times::in_microseconds(&mut statement);
+        if sql.contains(LAMBDA) {
+            lateral::with_lambdas(&mut statement);
+        }
         Ok(statement)
     }
 
@@ -294,7 +312,7 @@ impl<'a> Scope<'a> {
             Relation::View { sql } => {
                 let statement = self.parse(&sql)?;
                 self.load(&statement, depth + 1).await?;
-                let plan = self.context.state().statement_to_plan(statement).await?;
+                let plan = lateral::beside_their_rows(self.context.state().statement_to_plan(statement).await?)?;
                 read_only().verify_plan(&plan)?;
                 Arc::new(ViewTable::new(plan, Some(sql)))
             }

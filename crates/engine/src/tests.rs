@@ -43,6 +43,7 @@ fn engine() -> Engine {
         spill_folder: None,
         partitions: 2,
         default_schema: String::from("main"),
+        dialect: None,
     };
     Engine::new(lake, &options).unwrap()
 }

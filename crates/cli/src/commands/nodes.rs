@@ -1,10 +1,10 @@
 //! `headwater ls` and `headwater compile`: nodes of the project.
 
-use headwater_app::view::NodeSummary;
+use headwater_app::view::{NodeSummary, Untranslated};
 use headwater_server::wire;
 
 use super::{Context, Stop, selection};
-use crate::args::{List, NodeOutput, Select};
+use crate::args::{Compile, List, NodeOutput};
 
 pub(super) fn list(context: &Context, list: List) -> Result<(), Stop> {
     let project = context.sound_project()?;
@@ -47,9 +47,12 @@ fn json_of(node: &NodeSummary, keys: &[String]) -> serde_json::Value {
     serde_json::Value::Object(fields.map(|(key, value)| (key.clone(), value.clone())).collect())
 }
 
-pub(super) async fn compile(context: &Context, select: Select) -> Result<(), Stop> {
+pub(super) async fn compile(context: &Context, compile: Compile) -> Result<(), Stop> {
     let instance = context.reader().await?;
-    let nodes = instance.compile(&selection(select)).await?;
+    if compile.dialect_report {
+        return dialect_report(context, &instance.dialect_report(&selection(compile.select)).await?);
+    }
+    let nodes = instance.compile(&selection(compile.select)).await?;
     instance.write_manifest(true).await?;
     if context.printer.json {
         let nodes: Vec<wire::CompiledNode> = nodes.into_iter().map(Into::into).collect();
@@ -62,4 +65,27 @@ pub(super) async fn compile(context: &Context, select: Select) -> Result<(), Sto
         context.printer.line(&format!("{heading}{}{ending}", node.sql.trim_end()))?;
     }
     Ok(())
+}
+
+/// What has no translation, each with its place in the compiled SQL. Findings are exit code 1.
+fn dialect_report(context: &Context, found: &[Untranslated]) -> Result<(), Stop> {
+    if context.printer.json {
+        let shown = |one: &Untranslated| {
+            serde_json::json!({
+                "node": one.node, "file": one.file, "line": one.line, "column": one.column, "what": one.what, "hint": one.hint,
+            })
+        };
+        context.printer.json(&found.iter().map(shown).collect::<Vec<_>>())?;
+    } else {
+        for one in found {
+            context.printer.line(&format!("{}:{}:{}: {} ({})", one.file, one.line, one.column, one.what, one.node))?;
+            context.printer.line(&format!("  hint: {}", one.hint))?;
+        }
+    }
+    context.printer.words(&match found.len() {
+        0 => String::from("Everything is translated."),
+        1 => String::from("1 finding."),
+        count => format!("{count} findings."),
+    });
+    if found.is_empty() { Ok(()) } else { Err(Stop::Findings) }
 }

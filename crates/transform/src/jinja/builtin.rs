@@ -295,7 +295,7 @@ fn reference(render: &Arc<Render>, arguments: &Arguments) -> Result<Value, Error
         });
         return Ok(Relation::of_cte(node.relation.clone(), crate::compile::cte_name(&node.name)).into_value());
     }
-    Ok(Relation::new(node.relation.clone(), kind_of(node)).filtered(filter(render, node)).into_value())
+    Ok(Relation::new(node.relation.clone(), kind_of(node), render.quote()).filtered(filter(render, node)).into_value())
 }
 
 /// What a unit test gives for an input of the model.
@@ -318,7 +318,7 @@ fn filter(render: &Render, node: &Node) -> Option<String> {
 
 /// While parsing, a reference stands for the node itself, as in dbt.
 fn own_relation(render: &Render) -> Value {
-    Relation::new(render.subject.relation.clone(), None).into_value()
+    Relation::new(render.subject.relation.clone(), None, render.quote()).into_value()
 }
 
 fn kind_of(node: &Node) -> Option<RelationKind> {
@@ -371,7 +371,7 @@ fn source(render: &Arc<Render>, arguments: &Arguments) -> Result<Value, Error> {
         return unit_input(unit, node);
     }
     check_inferred(render, node, &format!("source('{}', '{}')", call.source, call.table))?;
-    let relation = Relation::new(node.relation.clone(), Some(RelationKind::Table));
+    let relation = Relation::new(node.relation.clone(), Some(RelationKind::Table), render.quote());
     Ok(relation.filtered(filter(render, node)).into_value())
 }
 
@@ -427,7 +427,9 @@ pub(crate) fn is_incremental(render: &Render) -> Result<bool, Error> {
 fn load_relation(render: &Render, relation: &Value) -> Result<Value, Error> {
     let relation = relation.downcast_object::<Relation>().ok_or_else(|| invalid("this is not a relation"))?;
     let info = describe(render, &relation.name)?;
-    Ok(info.map_or(Value::from(()), |info| Relation::new(relation.name.clone(), Some(info.kind)).into_value()))
+    Ok(info.map_or(Value::from(()), |info| {
+        Relation::new(relation.name.clone(), Some(info.kind), render.quote()).into_value()
+    }))
 }
 
 fn documentation(render: &Render, arguments: &Arguments) -> Result<String, Error> {

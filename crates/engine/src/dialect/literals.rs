@@ -1,0 +1,167 @@
+//! Literals: text in all its quotes, typed text, intervals, structures.
+
+use datafusion::sql::sqlparser::ast::{
+    DataType, DateTimeField, DictionaryField, Expr, Interval, StructField, TypedString, UnaryOperator, Value,
+};
+
+use super::Dialect;
+use super::build::{binary, call, literal_text, number, text};
+use super::template::Problem;
+use super::{parts, types};
+
+/// A value with its text in single quotes.
+pub(super) fn plain(value: &mut Value) {
+    let text = match value {
+        Value::DoubleQuotedString(text)
+        | Value::TripleSingleQuotedString(text)
+        | Value::TripleDoubleQuotedString(text)
+        | Value::EscapedStringLiteral(text)
+        | Value::UnicodeStringLiteral(text)
+        | Value::SingleQuotedRawStringLiteral(text)
+        | Value::DoubleQuotedRawStringLiteral(text)
+        | Value::TripleSingleQuotedRawStringLiteral(text)
+        | Value::TripleDoubleQuotedRawStringLiteral(text)
+        | Value::NationalStringLiteral(text) => std::mem::take(text),
+        Value::DollarQuotedString(quoted) => std::mem::take(&mut quoted.value),
+        _ => return,
+    };
+    *value = Value::SingleQuotedString(text);
+}
+
+/// `DATE '2024-01-31'` and its like.
+pub(super) fn typed(dialect: Dialect, literal: &TypedString) -> Result<Expr, Problem> {
+    let given = literal.value.value.clone().into_string().unwrap_or_default();
+    if matches!(literal.data_type, DataType::JSON | DataType::JSONB) {
+        return Ok(call("json_document", vec![text(&given)]));
+    }
+    types::cast_to(dialect, datafusion::sql::sqlparser::ast::CastKind::Cast, text(&given), &literal.data_type, None)
+}
+
+/// An interval of one part or of several, as sums of `interval_of('part', count)`.
+pub(super) fn interval(dialect: Dialect, interval: &Interval) -> Result<Expr, Problem> {
+    let bad = |what: &str| {
+        (format!("the interval {what}"), String::from("Write a number and one part, for example INTERVAL 1 DAY."))
+    };
+    if interval.last_field.is_some() {
+        return Err(bad("with TO"));
+    }
+    let given = literal_text(&interval.value).map(str::trim);
+    match (&interval.leading_field, given) {
+        (Some(field), given) => {
+            let count = match given {
+                Some(digits) => number_of(digits).ok_or_else(|| bad(digits))?,
+                None => (*interval.value).clone(),
+            };
+            of(dialect, &field_word(field), count)
+        }
+        (None, Some(given)) => several(dialect, given).ok_or_else(|| bad(given))?,
+        (None, None) => Err(bad("without a part")),
+    }
+}
+
+fn field_word(field: &DateTimeField) -> String {
+    parts::extract_word(field)
+}
+
+fn of(dialect: Dialect, word: &str, count: Expr) -> Result<Expr, Problem> {
+    let part = parts::span(dialect, &text(word))?;
+    // Weeks of an interval are seven days, wherever they begin.
+    let part = if part.starts_with("week") { "week" } else { part.as_str() };
+    Ok(call("interval_of", vec![text(part), count]))
+}
+
+fn number_of(digits: &str) -> Option<Expr> {
+    let (negative, digits) = match digits.strip_prefix('-') {
+        Some(rest) => (true, rest.trim()),
+        None => (false, digits.strip_prefix('+').unwrap_or(digits)),
+    };
+    let is_number =
+        digits.parse::<f64>().is_ok() && digits.starts_with(|first: char| first.is_ascii_digit() || first == '.');
+    let value = is_number.then(|| Expr::value(Value::Number(digits.to_owned(), false)))?;
+    Some(if negative { Expr::UnaryOp { op: UnaryOperator::Minus, expr: Box::new(value) } } else { value })
+}
+
+/// `1 day`, `1 year 2 months`, `1 day, 2 hours`, `02:30:00`; none when it is nothing of the kind.
+fn several(dialect: Dialect, text: &str) -> Option<Result<Expr, Problem>> {
+    let spaced = separated(text);
+    let mut words = spaced.split([' ', ',', '\t', '\n']).filter(|word| !word.is_empty()).peekable();
+    let mut pieces = Vec::new();
+    while let Some(word) = words.next() {
+        if word.contains(':') {
+            let clock: Option<Vec<i64>> = word.split(':').map(|digits| digits.parse().ok()).collect();
+            for (unit, count) in ["hour", "minute", "second"].into_iter().zip(clock?) {
+                pieces.push(of(dialect, unit, number(count)));
+            }
+            continue;
+        }
+        let count = number_of(word)?;
+        pieces.push(of(dialect, &words.next()?.to_lowercase(), count));
+    }
+    let pieces: Result<Vec<Expr>, Problem> = pieces.into_iter().collect();
+    match pieces {
+        Err(problem) => Some(Err(problem)),
+        Ok(pieces) => {
+            let plus = datafusion::sql::sqlparser::ast::BinaryOperator::Plus;
+            pieces.into_iter().reduce(|sum, piece| binary(sum, plus.clone(), piece)).map(Ok)
+        }
+    }
+}
+
+/// A blank between a number and the letters that follow it: `1d` is `1 d`.
+fn separated(text: &str) -> String {
+    let mut out = String::new();
+    let mut last = ' ';
+    for character in text.chars() {
+        if last.is_ascii_digit() && character.is_ascii_alphabetic() {
+            out.push(' ');
+        }
+        out.push(character);
+        last = character;
+    }
+    out
+}
+
+/// The name a field has by what it is made of: the column's, or the alias.
+fn field_name(expr: &Expr, position: usize) -> String {
+    match expr {
+        Expr::Named { name, .. } => name.value.clone(),
+        Expr::Identifier(name) => name.value.to_lowercase(),
+        Expr::CompoundIdentifier(names) => names.last().map(|name| name.value.to_lowercase()).unwrap_or_default(),
+        _ => format!("_field_{position}"),
+    }
+}
+
+/// `STRUCT(1 AS a, b)`, `STRUCT<a INT64, b STRING>(1, 'x')`
+pub(super) fn structure(dialect: Dialect, values: Vec<Expr>, fields: &[StructField]) -> Result<Expr, Problem> {
+    let mut args = Vec::new();
+    for (index, value) in values.into_iter().enumerate() {
+        let field = fields.get(index);
+        let name = field.and_then(|field| field.field_name.as_ref()).map(|name| name.value.clone());
+        let name = name.unwrap_or_else(|| field_name(&value, index + 1));
+        let value = match value {
+            Expr::Named { expr, .. } => *expr,
+            other => other,
+        };
+        let value = match field {
+            Some(field) => types::cast_to(
+                dialect,
+                datafusion::sql::sqlparser::ast::CastKind::Cast,
+                value,
+                &field.field_type,
+                None,
+            )?,
+            None => value,
+        };
+        args.extend([text(&name), value]);
+    }
+    Ok(call("named_struct", args))
+}
+
+/// `{'a': 1}`: an object in Snowflake, a structure in DuckDB.
+pub(super) fn dictionary(dialect: Dialect, fields: &[DictionaryField]) -> Expr {
+    let args = fields.iter().flat_map(|field| [text(&field.key.value), (*field.value).clone()]).collect();
+    match dialect {
+        Dialect::Snowflake => call("json_object_without_nulls", args),
+        _ => call("named_struct", args),
+    }
+}

@@ -1,0 +1,315 @@
+//! Operators: division, JSON, regular expressions, intervals, subscripts.
+
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, BinaryOperator, Expr, Function, JsonPath, JsonPathElem, Subscript, Value,
+};
+
+use super::Dialect;
+use super::build::{
+    arguments, binary, call, case, function_name, literal_integer, literal_text, not, null, number, text,
+};
+use super::template::Problem;
+use super::{paths, types};
+
+/// An operation as the engine does it; `None` when it does it so already.
+pub(super) fn operation(dialect: Dialect, left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<Expr> {
+    let both = || vec![left.clone(), right.clone()];
+    let matched = |flags: &str| {
+        let mut args = both();
+        if !flags.is_empty() {
+            args.push(text(flags));
+        }
+        call("regex_contains", args)
+    };
+    Some(match op {
+        BinaryOperator::Divide => {
+            let name = match dialect {
+                Dialect::BigQuery => "bigquery_divide",
+                Dialect::Snowflake => "snowflake_divide",
+                Dialect::DuckDb => "duckdb_divide",
+                Dialect::Spark => "spark_divide",
+                Dialect::Postgres | Dialect::Redshift => return None,
+            };
+            call(name, both())
+        }
+        BinaryOperator::DuckIntegerDivide => call("whole_quotient_or_null", both()),
+        BinaryOperator::MyIntegerDivide => call("whole_quotient_or_null", both()),
+        BinaryOperator::Modulo if dialect == Dialect::Spark => {
+            let zero = binary(right.clone(), BinaryOperator::Eq, number(0));
+            case(vec![(not(zero), binary(left.clone(), BinaryOperator::Modulo, right.clone()))], None)
+        }
+        BinaryOperator::Spaceship => Expr::IsNotDistinctFrom(Box::new(left.clone()), Box::new(right.clone())),
+        BinaryOperator::PGRegexMatch => matched(""),
+        BinaryOperator::PGRegexIMatch => matched("i"),
+        BinaryOperator::PGRegexNotMatch => not(matched("")),
+        BinaryOperator::PGRegexNotIMatch => not(matched("i")),
+        BinaryOperator::Regexp => matched(""),
+        BinaryOperator::Arrow => json_arrow(dialect, left, right, ""),
+        BinaryOperator::LongArrow => json_arrow(dialect, left, right, "_text"),
+        BinaryOperator::HashArrow => call("json_at_keys", json_keys(left, right)),
+        BinaryOperator::HashLongArrow => call("json_at_keys_text", json_keys(left, right)),
+        BinaryOperator::Question => call("json_has_key", both()),
+        BinaryOperator::AtArrow => call("array_has_all", both()),
+        BinaryOperator::ArrowAt => call("array_has_all", vec![right.clone(), left.clone()]),
+        BinaryOperator::PGOverlap => call("array_has_any", both()),
+        BinaryOperator::PGExp => call("power", both()),
+        BinaryOperator::PGStartsWith => call("starts_with", both()),
+        BinaryOperator::PGLikeMatch => Expr::Like {
+            negated: false,
+            any: false,
+            expr: Box::new(left.clone()),
+            pattern: Box::new(right.clone()),
+            escape_char: None,
+        },
+        BinaryOperator::Plus | BinaryOperator::Minus => return with_interval(dialect, left, op, right),
+        _ => return None,
+    })
+}
+
+/// A key or an index; DuckDB takes paths too.
+fn json_arrow(dialect: Dialect, left: &Expr, right: &Expr, ending: &str) -> Expr {
+    if dialect == Dialect::DuckDb
+        && let Some(path) = literal_text(right).filter(|path| path.starts_with(['$', '/']))
+        && let Ok(path) = paths::canonical(dialect, path)
+    {
+        return call(&format!("json_piece{ending}"), vec![left.clone(), text(&path)]);
+    }
+    call(&format!("json_member{ending}"), vec![left.clone(), right.clone()])
+}
+
+/// The document and the keys of `#>`: an array of them, or text that looks like one.
+fn json_keys(left: &Expr, right: &Expr) -> Vec<Expr> {
+    let mut args = vec![left.clone()];
+    match right {
+        Expr::Array(array) => args.extend(array.elem.iter().cloned()),
+        other => args.push(other.clone()),
+    }
+    args
+}
+
+/// Whether an expression is an interval that was rewritten.
+pub(super) fn is_interval(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_interval(inner),
+        Expr::Function(function) => {
+            matches!(function_name(&function.name).as_str(), "interval_of" | "interval_between")
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::Plus | BinaryOperator::Minus, right } => {
+            is_interval(left) && is_interval(right)
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::Multiply, right } => is_interval(left) || is_interval(right),
+        Expr::Cast { data_type, .. } => matches!(data_type, datafusion::sql::sqlparser::ast::DataType::Interval { .. }),
+        _ => false,
+    }
+}
+
+/// A date and an interval give a time in most dialects, and a date with the engine.
+fn with_interval(dialect: Dialect, left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<Expr> {
+    if matches!(dialect, Dialect::Spark | Dialect::Snowflake) {
+        return None;
+    }
+    let begin = |expr: &Expr| call("date_begin", vec![expr.clone()]);
+    match (is_interval(left), is_interval(right)) {
+        (false, true) if !is_begin(left) => Some(binary(begin(left), op.clone(), right.clone())),
+        (true, false) if *op == BinaryOperator::Plus && !is_begin(right) => {
+            Some(binary(begin(right), op.clone(), left.clone()))
+        }
+        _ => None,
+    }
+}
+
+fn is_begin(expr: &Expr) -> bool {
+    matches!(expr, Expr::Function(function) if function_name(&function.name) == "date_begin")
+}
+
+/// `value[...]` and `value.field` after something that is no name.
+pub(super) fn access(dialect: Dialect, root: Expr, chain: Vec<AccessExpr>) -> Result<Expr, Problem> {
+    let mut at = root;
+    for step in chain {
+        at = match step {
+            AccessExpr::Dot(Expr::Identifier(name)) => call("get_field", vec![at, text(&name.value)]),
+            AccessExpr::Dot(other) => {
+                return Err((format!("`.{other}`"), String::from("Only the name of a field may follow a dot here.")));
+            }
+            AccessExpr::Subscript(Subscript::Index { index }) => item(dialect, at, index),
+            AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride: None }) => {
+                let from = lower_bound.unwrap_or_else(|| number(1));
+                let to = upper_bound.unwrap_or_else(|| call("list_size", vec![at.clone()]));
+                call("array_slice", vec![at, from, to])
+            }
+            AccessExpr::Subscript(slice @ Subscript::Slice { .. }) => {
+                return Err((format!("the slice [{slice}]"), String::from("Slices have two bounds here.")));
+            }
+        };
+    }
+    Ok(at)
+}
+
+/// One item of an array, by the dialect's way of counting.
+fn item(dialect: Dialect, array: Expr, index: Expr) -> Expr {
+    let (how, index) = match &index {
+        Expr::Function(function) => match (function_name(&function.name).as_str(), one(function)) {
+            (name @ ("offset" | "ordinal" | "safe_offset" | "safe_ordinal"), Some(inner)) => (name.to_owned(), inner),
+            _ => (String::new(), index),
+        },
+        _ => (String::new(), index),
+    };
+    let minus_one = |index: Expr| match literal_integer(&index) {
+        Some(index) => number(index - 1),
+        None => binary(index, BinaryOperator::Minus, number(1)),
+    };
+    if let Some(quantile) = quantile(&array, &how, &index) {
+        return quantile;
+    }
+    match (how.as_str(), dialect) {
+        ("offset", _) => call("list_item", vec![array, index]),
+        ("ordinal", _) => call("list_item", vec![array, minus_one(index)]),
+        ("safe_offset", _) => call("list_item_or_null", vec![array, index]),
+        ("safe_ordinal", _) => call("list_item_or_null", vec![array, minus_one(index)]),
+        (_, Dialect::BigQuery) => call("list_item", vec![array, index]),
+        _ if literal_text(&index).is_some() && dialect != Dialect::Snowflake => call("get_field", vec![array, index]),
+        _ if literal_text(&index).is_some() => call("json_member", vec![array, index]),
+        (_, Dialect::Postgres | Dialect::DuckDb) => call("array_element", vec![array, index]),
+        _ => call("list_item_or_null", vec![array, index]),
+    }
+}
+
+fn one(function: &Function) -> Option<Expr> {
+    match arguments(function)?.as_slice() {
+        [only] => Some(only.clone()),
+        _ => None,
+    }
+}
+
+/// `APPROX_QUANTILES(x, 100)[OFFSET(95)]` is one percentile.
+fn quantile(array: &Expr, how: &str, index: &Expr) -> Option<Expr> {
+    let Expr::Function(function) = array else { return None };
+    if function_name(&function.name) != "approx_quantiles" {
+        return None;
+    }
+    let given = arguments(function)?;
+    let [value, count] = given.as_slice() else { return None };
+    let (count, index) = (literal_integer(count)?, literal_integer(index)?);
+    let index = if how.ends_with("ordinal") { index - 1 } else { index };
+    let mut percentile = super::build::function(
+        "approx_percentile_cont",
+        vec![value.clone(), Expr::value(Value::Number((index as f64 / count as f64).to_string(), false))],
+    );
+    percentile.filter.clone_from(&function.filter);
+    percentile.over.clone_from(&function.over);
+    Some(Expr::Function(percentile))
+}
+
+/// Snowflake's `document:a.b[0]`.
+pub(super) fn json_path(value: Expr, path: &JsonPath) -> Result<Expr, Problem> {
+    let mut at = value;
+    let mut constant = String::from("$");
+    let flush = |at: Expr, constant: &mut String| {
+        if constant == "$" {
+            return at;
+        }
+        let path = std::mem::replace(constant, String::from("$"));
+        call("json_piece", vec![at, text(&path)])
+    };
+    for element in &path.path {
+        match element {
+            JsonPathElem::Dot { key, .. } => paths::key(&mut constant, key),
+            JsonPathElem::Bracket { key } | JsonPathElem::ColonBracket { key } => {
+                match (literal_integer(key), literal_text(key)) {
+                    (Some(index), _) => paths::index(&mut constant, index),
+                    (None, Some(name)) => paths::key(&mut constant, name),
+                    (None, None) => {
+                        let document = flush(at, &mut constant);
+                        at = call("json_member", vec![document, key.clone()]);
+                    }
+                }
+            }
+        }
+    }
+    Ok(flush(at, &mut constant))
+}
+
+/// `x LIKE ANY (a, b)` as a chain of comparisons.
+pub(super) fn like_any(expr: &Expr, pattern: &Expr, negated: bool, ignores_case: bool) -> Option<Expr> {
+    let patterns = match pattern {
+        Expr::Tuple(patterns) => patterns.clone(),
+        Expr::Nested(one) => vec![(**one).clone()],
+        Expr::Array(array) => array.elem.clone(),
+        _ => return None,
+    };
+    let like = |pattern: Expr| {
+        let (expr, pattern) = (Box::new(expr.clone()), Box::new(pattern));
+        if ignores_case {
+            Expr::ILike { negated: false, any: false, expr, pattern, escape_char: None }
+        } else {
+            Expr::Like { negated: false, any: false, expr, pattern, escape_char: None }
+        }
+    };
+    let any = patterns.into_iter().map(like).reduce(|one, other| binary(one, BinaryOperator::Or, other))?;
+    let any = Expr::Nested(Box::new(any));
+    Some(if negated { not(any) } else { any })
+}
+
+/// AT TIME ZONE.
+pub(super) fn at_time_zone(dialect: Dialect, time: Expr, zone: Expr) -> Expr {
+    match dialect {
+        // EXTRACT(... FROM ts AT TIME ZONE z) is all there is.
+        Dialect::BigQuery => call("zone_wall", vec![time, zone]),
+        _ => call("at_zone", vec![time, zone]),
+    }
+}
+
+/// EXTRACT.
+pub(super) fn extract(dialect: Dialect, word: &str, expr: Expr) -> Result<Expr, Problem> {
+    match word {
+        "date" => {
+            return Ok(super::build::cast(
+                datafusion::sql::sqlparser::ast::CastKind::Cast,
+                expr,
+                datafusion::sql::sqlparser::ast::DataType::Date,
+            ));
+        }
+        "datetime" => {
+            return types::cast_to(
+                dialect,
+                datafusion::sql::sqlparser::ast::CastKind::Cast,
+                expr,
+                &types::timestamp(),
+                None,
+            );
+        }
+        "epoch" if is_interval_like(&expr) => return Ok(call("interval_seconds", vec![expr])),
+        "epoch" if dialect == Dialect::Redshift => return Ok(call("date_read", vec![text("epoch_second"), expr])),
+        "epoch" => return Ok(call("date_epoch", vec![expr])),
+        "second" | "seconds" if dialect == Dialect::Postgres => {
+            // With the fraction.
+            let micros = call("date_read", vec![text("microseconds"), expr]);
+            return Ok(binary(
+                micros,
+                BinaryOperator::Divide,
+                Expr::value(Value::Number(String::from("1000000.0"), false)),
+            ));
+        }
+        _ => {}
+    }
+    let field = super::parts::field(dialect, &text(word))?;
+    Ok(call("date_read", vec![text(&field), expr]))
+}
+
+/// An interval, or the difference of two times that is one.
+fn is_interval_like(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_interval_like(inner),
+        Expr::BinaryOp { left, op: BinaryOperator::Minus, right } => !is_interval(left) && !is_interval(right),
+        other => is_interval(other),
+    }
+}
+
+/// NULL where one of several expressions is, the call otherwise.
+pub(super) fn unless_null(args: &[Expr], result: Expr) -> Expr {
+    let is_null = args.iter().map(|arg| Expr::IsNull(Box::new(super::build::wrapped(arg.clone()))));
+    match is_null.reduce(|one, other| binary(one, BinaryOperator::Or, other)) {
+        Some(condition) => case(vec![(condition, null())], Some(result)),
+        None => result,
+    }
+}

@@ -1,0 +1,411 @@
+//! What stands in FROM besides tables: arrays taken apart, functions that give rows.
+//!
+//! All of them become `LATERAL (SELECT unnest(array) AS item, ...) AS alias`, which `lateral.rs` plans.
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, Ident, Join, JoinConstraint, JoinOperator, LateralView, ObjectName, Query,
+    Select, SelectItem, SetExpr, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins,
+};
+
+use super::Dialect;
+use super::build::{arguments, call, function_name, named_argument, text};
+use super::pivot::{plain_alias, query};
+use super::template::Problem;
+use super::{paths, pivot};
+
+/// Columns that are taken apart side by side.
+struct Columns(Vec<(Ident, Expr)>);
+
+impl Columns {
+    /// Lists of one NULL where there is none: rows without items stay.
+    fn outer(self) -> Self {
+        Self(self.0.into_iter().map(|(name, list)| (name, call("list_or_one_null", vec![list]))).collect())
+    }
+
+    /// `(SELECT unnest(list) AS name, ...)`
+    fn query(self) -> Option<Box<Query>> {
+        let mut query = query("SELECT 1")?;
+        if let SetExpr::Select(select) = query.body.as_mut() {
+            let item = |(alias, list)| SelectItem::ExprWithAlias { expr: call("unnest", vec![list]), alias };
+            select.projection = self.0.into_iter().map(item).collect();
+        }
+        Some(query)
+    }
+
+    fn factor(self, alias: Option<TableAlias>, lateral: bool) -> Result<TableFactor, Problem> {
+        let subquery = self.query().ok_or_else(|| problem("an array in FROM", "Take it apart in a subquery."))?;
+        let alias = alias.map(|alias| TableAlias { columns: Vec::new(), at: None, ..alias });
+        Ok(TableFactor::Derived { lateral, subquery, alias, sample: None })
+    }
+}
+
+fn problem(what: &str, hint: &str) -> Problem {
+    (what.to_owned(), hint.to_owned())
+}
+
+/// The name a column of a function has: the alias's column, the alias itself, or a default.
+fn column_name(alias: Option<&TableAlias>, index: usize, default: &str) -> Ident {
+    match alias {
+        Some(alias) => match alias.columns.get(index) {
+            Some(column) => column.name.clone(),
+            None if index == 0 && alias.columns.is_empty() && default.is_empty() => alias.name.clone(),
+            None if default.is_empty() => alias.name.clone(),
+            None => Ident::new(default),
+        },
+        None => Ident::new(if default.is_empty() { "unnest" } else { default }),
+    }
+}
+
+/// Rewrites FROM and LATERAL VIEW of a query.
+pub(super) fn rewrite(dialect: Dialect, select: &mut Select) -> Result<(), Problem> {
+    let mut known: Vec<String> = Vec::new();
+    for (index, from) in select.from.iter_mut().enumerate() {
+        from.relation = factor(dialect, std::mem::replace(&mut from.relation, nothing()), index > 0, &known)?;
+        known.extend(name_of(&from.relation));
+        for join in &mut from.joins {
+            let is_outer = matches!(join.join_operator, JoinOperator::Left(_) | JoinOperator::LeftOuter(_));
+            let takes_apart = is_array(dialect, &join.relation, &known);
+            join.relation = factor(dialect, std::mem::replace(&mut join.relation, nothing()), true, &known)?;
+            if takes_apart {
+                settle(join, is_outer)?;
+            }
+            known.extend(name_of(&join.relation));
+        }
+    }
+    let views = std::mem::take(&mut select.lateral_views);
+    if views.is_empty() {
+        return Ok(());
+    }
+    let joins: Vec<Join> = views.into_iter().map(lateral_view).collect::<Result<_, _>>()?;
+    match select.from.last_mut() {
+        Some(from) => from.joins.extend(joins),
+        None => {
+            let mut joins = joins.into_iter();
+            let relation = joins.next().map_or_else(nothing, |join| join.relation);
+            select.from.push(TableWithJoins { relation, joins: joins.collect() });
+        }
+    }
+    Ok(())
+}
+
+fn nothing() -> TableFactor {
+    TableFactor::TableFunction { expr: super::build::null(), alias: None }
+}
+
+fn name_of(factor: &TableFactor) -> Option<String> {
+    match factor {
+        TableFactor::Table { name, alias, .. } => match alias {
+            Some(alias) => Some(alias.name.value.to_lowercase()),
+            None => name.0.last().and_then(|part| part.as_ident()).map(|part| part.value.to_lowercase()),
+        },
+        TableFactor::Derived { alias: Some(alias), .. } => Some(alias.name.value.to_lowercase()),
+        _ => None,
+    }
+}
+
+/// Whether a relation is an array of one before it: joined for each row by itself.
+fn is_array(dialect: Dialect, factor: &TableFactor, known: &[String]) -> bool {
+    match factor {
+        TableFactor::UNNEST { .. } | TableFactor::Function { .. } | TableFactor::TableFunction { .. } => true,
+        TableFactor::Table { args: Some(_), .. } => true,
+        TableFactor::Table { name, .. } => implicit(dialect, name, known).is_some(),
+        _ => false,
+    }
+}
+
+/// A join with an array: the condition of an inner one stays, that of an outer one must be true.
+fn settle(join: &mut Join, is_outer: bool) -> Result<(), Problem> {
+    if let JoinOperator::CrossJoin(_) = join.join_operator {
+        return Ok(());
+    }
+    let always = |constraint: &JoinConstraint| match constraint {
+        JoinConstraint::None => true,
+        JoinConstraint::On(condition) => condition.to_string().eq_ignore_ascii_case("true"),
+        _ => false,
+    };
+    let constraint = match &join.join_operator {
+        JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => constraint,
+        JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => constraint,
+        _ => return Err(problem("this kind of join with an array", "Use CROSS JOIN or LEFT JOIN.")),
+    };
+    let is_always = always(constraint);
+    if is_outer && !is_always {
+        return Err(problem("LEFT JOIN of an array with a condition", "Filter the array first, in a subquery."));
+    }
+    if is_outer {
+        keep_rows(&mut join.relation);
+    }
+    if is_always {
+        join.join_operator = JoinOperator::CrossJoin(JoinConstraint::None);
+    }
+    Ok(())
+}
+
+/// Makes every `unnest(list)` of a relation keep rows without items.
+fn keep_rows(factor: &mut TableFactor) {
+    let TableFactor::Derived { subquery, .. } = factor else { return };
+    let SetExpr::Select(select) = subquery.body.as_mut() else { return };
+    for item in &mut select.projection {
+        let SelectItem::ExprWithAlias { expr: Expr::Function(function), .. } = item else { continue };
+        let Some([list]) = arguments(function)
+            .as_deref()
+            .map(|args| <[Expr; 1]>::try_from(args.to_vec()).unwrap_or([super::build::null()]))
+        else {
+            continue;
+        };
+        *function = super::build::function("unnest", vec![call("list_or_one_null", vec![list])]);
+    }
+}
+
+/// `FROM t, t.items AS item`: the array the name leads to.
+fn implicit(dialect: Dialect, name: &ObjectName, known: &[String]) -> Option<Expr> {
+    if !matches!(dialect, Dialect::BigQuery | Dialect::Redshift) {
+        return None;
+    }
+    let parts: Vec<Ident> = name.0.iter().filter_map(|part| part.as_ident().cloned()).collect();
+    let first = parts.first()?.value.to_lowercase();
+    (parts.len() > 1 && known.contains(&first)).then(|| Expr::CompoundIdentifier(parts))
+}
+
+fn factor(dialect: Dialect, factor: TableFactor, lateral: bool, known: &[String]) -> Result<TableFactor, Problem> {
+    match factor {
+        TableFactor::UNNEST { alias, array_exprs, with_offset, with_offset_alias, with_ordinality } => unnest(
+            dialect,
+            alias,
+            array_exprs,
+            with_offset.then(|| with_offset_alias.unwrap_or_else(|| Ident::new("offset"))),
+            with_ordinality,
+            lateral,
+        ),
+        TableFactor::Pivot { .. } => pivot::pivot(dialect, factor),
+        TableFactor::Unpivot { .. } => pivot::unpivot(dialect, factor),
+        TableFactor::Table { name, alias, args: Some(TableFunctionArgs { args, .. }), with_ordinality, .. } => {
+            rows_of(dialect, &function_name(&name), &args, alias, with_ordinality, lateral)
+        }
+        TableFactor::Function { name, args, alias, with_ordinality, .. } => {
+            rows_of(dialect, &function_name(&name), &args, alias, with_ordinality, lateral)
+        }
+        TableFactor::TableFunction { expr: Expr::Function(function), alias } => {
+            let datafusion::sql::sqlparser::ast::FunctionArguments::List(list) = &function.args else {
+                return Err(problem("TABLE of this function", "Use a subquery."));
+            };
+            rows_of(dialect, &function_name(&function.name), &list.args, alias, false, lateral)
+        }
+        TableFactor::Table { ref name, ref alias, args: None, .. } => match implicit(dialect, name, known) {
+            Some(array) => {
+                let list = if dialect == Dialect::Redshift { call("variant_items", vec![array]) } else { array };
+                let mut columns = Columns(vec![(column_name(alias.as_ref(), 0, ""), list.clone())]);
+                if let Some(at) = alias.as_ref().and_then(|alias| alias.at.clone()) {
+                    columns.0.push((at, call("list_offsets", vec![list])));
+                }
+                columns.factor(alias.clone(), lateral)
+            }
+            None => Ok(factor),
+        },
+        TableFactor::MatchRecognize { .. } => Err(problem("MATCH_RECOGNIZE", "Use window functions.")),
+        other => Ok(other),
+    }
+}
+
+fn unnest(
+    dialect: Dialect,
+    alias: Option<TableAlias>,
+    arrays: Vec<Expr>,
+    offset: Option<Ident>,
+    with_ordinality: bool,
+    lateral: bool,
+) -> Result<TableFactor, Problem> {
+    let first = arrays.first().cloned().unwrap_or_else(super::build::null);
+    let mut columns = Vec::new();
+    for (index, array) in arrays.into_iter().enumerate() {
+        let default = if alias.is_none()
+            || dialect == Dialect::DuckDb && alias.as_ref().is_some_and(|alias| alias.columns.is_empty())
+        {
+            "unnest"
+        } else {
+            ""
+        };
+        columns.push((column_name(alias.as_ref(), index, default), array));
+    }
+    if let Some(offset) = offset {
+        columns.push((offset, call("list_offsets", vec![first])));
+    } else if with_ordinality {
+        let at = columns.len();
+        columns.push((column_name(alias.as_ref(), at, "ordinality"), ordinals(first)));
+    }
+    Columns(columns).factor(alias.or_else(|| Some(plain_alias("unnest"))), lateral)
+}
+
+/// 1, 2, 3, ... for each item.
+fn ordinals(list: Expr) -> Expr {
+    let size = call("coalesce", vec![call("list_size", vec![list]), super::build::number(0)]);
+    call("generate_series", vec![super::build::number(1), size])
+}
+
+/// A function in FROM.
+fn rows_of(
+    dialect: Dialect,
+    name: &str,
+    args: &[FunctionArg],
+    alias: Option<TableAlias>,
+    with_ordinality: bool,
+    lateral: bool,
+) -> Result<TableFactor, Problem> {
+    let plain: Vec<Expr> = args
+        .iter()
+        .filter_map(|arg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+            _ => None,
+        })
+        .collect();
+    let at = |index: usize| plain.get(index).cloned();
+    let missing = || problem(&format!("{name} without an argument"), "Give it what to take apart.");
+    let of = alias.as_ref();
+    let named = |default: &str, list: Expr| Columns(vec![(column_name(of, 0, default), list)]);
+    let fallback = || alias.clone().or_else(|| Some(plain_alias(name)));
+    let mut columns = match name {
+        "flatten" => return flatten(args, at(0), alias, lateral),
+        "split_to_table" | "strtok_split_to_table" => {
+            let list = call("text_split", vec![at(0).ok_or_else(missing)?, at(1).unwrap_or_else(|| text(" "))]);
+            Columns(vec![(Ident::new("index"), ordinals(list.clone())), (Ident::new("value"), list)])
+        }
+        "generator" => {
+            let rows = named_argument(args, "rowcount").or_else(|| at(0)).ok_or_else(missing)?;
+            Columns(vec![(Ident::new("seq"), call("range", vec![super::build::number(0), rows]))])
+        }
+        "generate_series" if matches!(dialect, Dialect::Postgres | Dialect::Redshift | Dialect::DuckDb) => {
+            let default = if dialect == Dialect::DuckDb { "generate_series" } else { "" };
+            named(if of.is_none() { "generate_series" } else { default }, call("generate_series", plain))
+        }
+        "range" => named(if dialect == Dialect::Spark { "id" } else { "range" }, call("range", plain)),
+        "explode" | "explode_outer" | "unnest" => {
+            named(if of.is_none() { "col" } else { "" }, at(0).ok_or_else(missing)?)
+        }
+        "posexplode" => {
+            let list = at(0).ok_or_else(missing)?;
+            Columns(vec![
+                (column_name(of, 0, "pos"), call("list_offsets", vec![list.clone()])),
+                (column_name(of, 1, "col"), list),
+            ])
+        }
+        "jsonb_array_elements" | "json_array_elements" => {
+            doubled(of, "value", call("json_elements", vec![at(0).ok_or_else(missing)?]))
+        }
+        "jsonb_array_elements_text" | "json_array_elements_text" => {
+            doubled(of, "value", call("json_element_texts", vec![at(0).ok_or_else(missing)?]))
+        }
+        "jsonb_object_keys" | "json_object_keys" => {
+            named(if of.is_none() { name } else { "" }, call("json_keys", vec![at(0).ok_or_else(missing)?]))
+        }
+        "jsonb_each" | "json_each" | "jsonb_each_text" | "json_each_text" => {
+            let document = at(0).ok_or_else(missing)?;
+            let values = call("json_values", vec![document.clone()]);
+            let values =
+                if name.ends_with("_text") { call("array_transform", vec![values, item_text()]) } else { values };
+            Columns(vec![
+                (column_name(of, 0, "key"), call("json_keys", vec![document])),
+                (column_name(of, 1, "value"), values),
+            ])
+        }
+        "regexp_split_to_table" => named(if of.is_none() { name } else { "" }, call("regex_split", plain)),
+        "string_to_table" => named(if of.is_none() { name } else { "" }, call("text_split", plain)),
+        other => {
+            return Err(problem(
+                &format!("the function {other} in FROM"),
+                "Only functions that take arrays or JSON apart stand there.",
+            ));
+        }
+    };
+    if with_ordinality {
+        let (index, list) = (columns.0.len(), columns.0.first().map(|(_, list)| list.clone()).ok_or_else(missing)?);
+        columns.0.push((column_name(of, index, "ordinality"), ordinals(list)));
+    }
+    if name == "explode_outer" {
+        columns = columns.outer();
+    }
+    columns.factor(fallback(), lateral)
+}
+
+fn item_text() -> Expr {
+    let item = super::build::column("__item");
+    super::arrays::lambda(&[String::from("__item")], call("json_piece_text", vec![item]))
+}
+
+/// One column under the function's own name for it and under the alias, as PostgreSQL lets one say either.
+fn doubled(alias: Option<&TableAlias>, default: &str, list: Expr) -> Columns {
+    match alias {
+        Some(alias) if alias.columns.is_empty() && !alias.name.value.eq_ignore_ascii_case(default) => {
+            Columns(vec![(Ident::new(default), list.clone()), (alias.name.clone(), list)])
+        }
+        _ => Columns(vec![(column_name(alias, 0, default), list)]),
+    }
+}
+
+/// Snowflake's FLATTEN.
+fn flatten(
+    args: &[FunctionArg],
+    first: Option<Expr>,
+    alias: Option<TableAlias>,
+    lateral: bool,
+) -> Result<TableFactor, Problem> {
+    let input = named_argument(args, "input").or(first);
+    let mut input = input.ok_or_else(|| problem("FLATTEN without an input", "Write FLATTEN(input => column)."))?;
+    if named_argument(args, "recursive").is_some_and(|flag| flag.to_string().eq_ignore_ascii_case("true")) {
+        return Err(problem("FLATTEN that is recursive", "Flatten one level after the other."));
+    }
+    if let Some(path) = named_argument(args, "path") {
+        let path = super::build::literal_text(&path).map(|path| paths::canonical(Dialect::Snowflake, path));
+        let path = path.ok_or_else(|| problem("FLATTEN with a computed path", "Write the path as text."))??;
+        input = call("json_piece", vec![input, text(&path)]);
+    }
+    let is_outer = named_argument(args, "outer").is_some_and(|flag| flag.to_string().eq_ignore_ascii_case("true"));
+    let columns = Columns(vec![
+        (Ident::new("key"), call("variant_keys", vec![input.clone()])),
+        (Ident::new("index"), call("list_offsets", vec![input.clone()])),
+        (Ident::new("value"), call("variant_items", vec![input])),
+    ]);
+    let columns = if is_outer { columns.outer() } else { columns };
+    columns.factor(alias.or_else(|| Some(plain_alias("flatten"))), lateral)
+}
+
+/// Spark's LATERAL VIEW.
+fn lateral_view(view: LateralView) -> Result<Join, Problem> {
+    let Expr::Function(function) = &view.lateral_view else {
+        return Err(problem("LATERAL VIEW of what is no function", "Use explode."));
+    };
+    let name = function_name(&function.name);
+    let given = arguments(function).unwrap_or_default();
+    let first =
+        given.first().cloned().ok_or_else(|| problem("LATERAL VIEW without an argument", "Give it an array."))?;
+    let alias =
+        |index: usize, default: &str| view.lateral_col_alias.get(index).cloned().unwrap_or_else(|| Ident::new(default));
+    let columns = match name.trim_end_matches("_outer") {
+        // `explode` of an array was made `unnest` by the table of functions.
+        "explode" | "unnest" if view.lateral_col_alias.len() == 2 => Columns(vec![
+            (alias(0, "key"), call("map_keys", vec![first.clone()])),
+            (alias(1, "value"), call("map_values", vec![first])),
+        ]),
+        "explode" | "unnest" => Columns(vec![(alias(0, "col"), first)]),
+        "posexplode" => {
+            Columns(vec![(alias(0, "pos"), call("list_offsets", vec![first.clone()])), (alias(1, "col"), first)])
+        }
+        "json_tuple" => {
+            let pieces = given.iter().skip(1).enumerate().map(|(index, key)| {
+                (
+                    alias(index, &format!("c{index}")),
+                    call("make_array", vec![call("json_member_text", vec![first.clone(), key.clone()])]),
+                )
+            });
+            Columns(pieces.collect())
+        }
+        other => return Err(problem(&format!("LATERAL VIEW {other}"), "Use explode, posexplode or json_tuple.")),
+    };
+    let columns = if view.outer || name.ends_with("_outer") { columns.outer() } else { columns };
+    let name = view.lateral_view_name.0.last().and_then(|part| part.as_ident()).cloned();
+    let alias = name.map_or_else(|| plain_alias("lateral_view"), |name| TableAlias { name, ..plain_alias("") });
+    Ok(Join {
+        relation: columns.factor(Some(alias), true)?,
+        global: false,
+        join_operator: JoinOperator::CrossJoin(JoinConstraint::None),
+    })
+}

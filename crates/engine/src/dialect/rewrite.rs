@@ -1,0 +1,232 @@
+//! The walk over a statement's tree.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, Select, Spanned, Statement, Value,
+    ValueWithSpan, VisitMut, VisitorMut,
+};
+
+use super::build::{call, function_name, text};
+use super::template::Problem;
+use super::{Dialect, Known, Untranslated, arrays, functions, literals, operators, parse, selects, types};
+
+/// Findings of one text are told up to this many.
+const MOST_FINDINGS: usize = 50;
+
+/// Statements of a dialect in the engine's own SQL, separated by semicolons.
+pub(super) fn statements(dialect: Dialect, sql: &str, known: &dyn Known) -> Result<String, Vec<Untranslated>> {
+    let mut statements = parse::statements(dialect, sql)?;
+    let mut walk = Walk::new(dialect, known);
+    for statement in &mut statements {
+        let _: ControlFlow<()> = statement.visit(&mut walk);
+        let _: ControlFlow<()> = statement.visit(&mut Quotes);
+    }
+    walk.done()?;
+    Ok(statements.iter().map(Statement::to_string).collect::<Vec<_>>().join(";\n"))
+}
+
+/// An expression of a dialect in the engine's own SQL.
+pub(super) fn expression(dialect: Dialect, sql: &str, known: &dyn Known) -> Result<String, Vec<Untranslated>> {
+    let mut expr = parse::expression(dialect, sql)?;
+    let mut walk = Walk::new(dialect, known);
+    let _: ControlFlow<()> = expr.visit(&mut walk);
+    let _: ControlFlow<()> = expr.visit(&mut Quotes);
+    walk.done()?;
+    Ok(expr.to_string())
+}
+
+struct Walk<'a> {
+    dialect: Dialect,
+    known: &'a dyn Known,
+    found: Vec<Untranslated>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(dialect: Dialect, known: &'a dyn Known) -> Self {
+        Self { dialect, known, found: Vec::new() }
+    }
+
+    fn done(self) -> Result<(), Vec<Untranslated>> {
+        if self.found.is_empty() { Ok(()) } else { Err(self.found) }
+    }
+
+    fn note(&mut self, (what, hint): Problem, at: &impl Spanned) {
+        let start = at.span().start;
+        let finding = Untranslated { line: start.line, column: start.column, what, hint };
+        if self.found.len() < MOST_FINDINGS && !self.found.contains(&finding) {
+            self.found.push(finding);
+        }
+    }
+
+    /// An expression whose parts are rewritten already; `None` when it stays.
+    fn expr(&self, expr: &mut Expr) -> Result<Option<Expr>, Problem> {
+        let dialect = self.dialect;
+        Ok(Some(match expr {
+            Expr::Function(function)
+                if function_name(&function.name) == "array"
+                    && matches!(function.args, FunctionArguments::Subquery(_)) =>
+            {
+                arrays::collected(function).ok_or_else(|| {
+                    (String::from("ARRAY of this subquery"), String::from("Use ARRAY_AGG in a subquery."))
+                })?
+            }
+            Expr::Function(function) => functions::rewrite(dialect, function.clone(), self.known)?,
+            Expr::Cast { kind, expr, data_type, format, .. } => {
+                types::cast_to(dialect, kind.clone(), (**expr).clone(), data_type, format.as_ref())?
+            }
+            Expr::TypedString(literal) => literals::typed(dialect, literal)?,
+            Expr::Interval(interval) => literals::interval(dialect, interval)?,
+            Expr::Extract { field, expr, .. } => {
+                operators::extract(dialect, &super::parts::extract_word(field), (**expr).clone())?
+            }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                operators::at_time_zone(dialect, (**timestamp).clone(), (**time_zone).clone())
+            }
+            Expr::BinaryOp { left, op, right } => return Ok(operators::operation(dialect, left, op, right)),
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                operators::access(dialect, (**root).clone(), std::mem::take(access_chain))?
+            }
+            Expr::JsonAccess { value, path } => operators::json_path((**value).clone(), path)?,
+            Expr::RLike { negated, expr, pattern, .. } => {
+                let found = call("regex_contains", vec![(**expr).clone(), (**pattern).clone()]);
+                if *negated { super::build::not(found) } else { found }
+            }
+            Expr::SimilarTo { negated, expr, pattern, .. } => {
+                let found = call("similar_to", vec![(**expr).clone(), (**pattern).clone()]);
+                if *negated { super::build::not(found) } else { found }
+            }
+            Expr::Like { negated, any: true, expr, pattern, .. } => {
+                return Ok(operators::like_any(expr, pattern, *negated, false));
+            }
+            Expr::ILike { negated, any: true, expr, pattern, .. } => {
+                return Ok(operators::like_any(expr, pattern, *negated, true));
+            }
+            Expr::InUnnest { expr, array_expr, negated } => {
+                let has = call("array_has", vec![(**array_expr).clone(), (**expr).clone()]);
+                if *negated { super::build::not(has) } else { has }
+            }
+            Expr::Struct { values, fields } => literals::structure(dialect, std::mem::take(values), fields)?,
+            Expr::Dictionary(fields) => literals::dictionary(dialect, fields),
+            Expr::Array(array) if dialect == Dialect::Snowflake => call("make_array", std::mem::take(&mut array.elem)),
+            Expr::Lambda(lambda) => arrays::of_lambda(lambda),
+            Expr::Collate { expr, .. } => (**expr).clone(),
+            Expr::Trim { expr, trim_characters: Some(characters), trim_where: None, .. } => {
+                let mut args = vec![(**expr).clone()];
+                args.append(characters);
+                call("btrim", args)
+            }
+            Expr::Substring { expr, substring_from: Some(from), substring_for, .. }
+                if !matches!(dialect, Dialect::Postgres | Dialect::Redshift) =>
+            {
+                let mut args = vec![(**expr).clone(), (**from).clone()];
+                args.extend(substring_for.as_ref().map(|length| (**length).clone()));
+                call("text_slice", args)
+            }
+            Expr::Ceil { expr, field } | Expr::Floor { expr, field }
+                if matches!(field, datafusion::sql::sqlparser::ast::CeilFloorKind::Scale(_)) =>
+            {
+                let _ = expr;
+                return Err((
+                    String::from("CEIL or FLOOR to a number of places"),
+                    String::from("Multiply and divide by a power of ten."),
+                ));
+            }
+            Expr::Identifier(name) => return Ok(self.word(name)),
+            Expr::OuterJoin(_) => return Err((String::from("(+)"), String::from("Write LEFT JOIN."))),
+            Expr::Convert { .. } | Expr::MatchAgainst { .. } | Expr::MemberOf(_) | Expr::Prior(_) => {
+                return Err((format!("`{expr}`"), String::from("docs/dialects.md lists what each dialect has.")));
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    /// Functions that are called without parentheses.
+    fn word(&self, name: &Ident) -> Option<Expr> {
+        if name.quote_style.is_some() {
+            return None;
+        }
+        match (name.value.to_lowercase().as_str(), self.dialect) {
+            ("sysdate", Dialect::Redshift) => Some(call("zone_wall", vec![call("now", Vec::new()), text("UTC")])),
+            _ => None,
+        }
+    }
+}
+
+impl VisitorMut for Walk<'_> {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        selects::begin(self.dialect, select);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let at = select.select_token.clone();
+        if let Err(problem) = selects::end(self.dialect, select) {
+            let start = at.0.span.start;
+            self.found.push(Untranslated { line: start.line, column: start.column, what: problem.0, hint: problem.1 });
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        selects::query(self.dialect, query);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<()> {
+        split_path(name);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Some(replaced) = arrays::over(expr) {
+            *expr = replaced;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Value(value) = expr {
+            literals::plain(&mut value.value);
+            return ControlFlow::Continue(());
+        }
+        let place = expr.clone();
+        match self.expr(expr) {
+            Ok(Some(rewritten)) => *expr = rewritten,
+            Ok(None) => {}
+            Err(problem) => self.note(problem, &place),
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `project.dataset.table` in one pair of quotes is a name of three parts.
+fn split_path(name: &mut ObjectName) {
+    let split = |part: ObjectNamePart| match part {
+        ObjectNamePart::Identifier(ident) if ident.quote_style == Some('`') && ident.value.contains('.') => ident
+            .value
+            .split('.')
+            .map(|piece| ObjectNamePart::Identifier(Ident::with_quote('`', piece)))
+            .collect::<Vec<_>>(),
+        other => vec![other],
+    };
+    name.0 = std::mem::take(&mut name.0).into_iter().flat_map(split).collect();
+}
+
+/// Doubles quotes in text: how the tree is written down does not do it for each.
+struct Quotes;
+
+impl VisitorMut for Quotes {
+    type Break = ();
+
+    fn post_visit_value(&mut self, value: &mut ValueWithSpan) -> ControlFlow<()> {
+        if let Value::SingleQuotedString(text) = &mut value.value
+            && text.contains('\'')
+        {
+            *text = text.replace('\'', "''");
+        }
+        ControlFlow::Continue(())
+    }
+}
