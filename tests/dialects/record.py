@@ -7,12 +7,14 @@ BigQuery, Snowflake and Redshift have no engine to run here: their rows are writ
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from pathlib import Path
+from time import tzset
 from uuid import UUID
 
 import corpus
@@ -60,6 +62,9 @@ def duckdb() -> Iterator[Callable[[str], Answer]]:
 
 @contextmanager
 def spark() -> Iterator[Callable[[str], Answer]]:
+    os.environ["TZ"] = "UTC"
+    tzset()
+
     from pyspark.sql import Row, SparkSession
     from pyspark.sql.types import ArrayType, MapType, StructType, TimestampType
 
