@@ -1,7 +1,7 @@
 """Runs snippets in the engine of their dialect and writes its answers to their `rows:`.
 
     python3 -m venv /tmp/engines && /tmp/engines/bin/pip install PyYAML 'psycopg[binary]' duckdb==2.0.0 pytz pyspark
-    /tmp/engines/bin/python tests/dialects/record.py --dialect postgres [--only WORD] [--check]
+    /tmp/engines/bin/python tests/dialects/record.py --dialect postgres [--only WORD] [--new] [--check]
 
 BigQuery, Snowflake and Redshift have no engine to run here: their rows are written by hand from the documentation.
 """
@@ -143,11 +143,16 @@ def record(snippet: corpus.Snippet, ask: Callable[[str], Answer]) -> str:
     return "" if known is None or corpus.same(known, rows) else f"was {corpus.scalar(known)}, is {corpus.scalar(rows)}"
 
 
+def wanted(snippet: corpus.Snippet, options: argparse.Namespace) -> bool:
+    return options.only in snippet.model and not (options.new and snippet.rows is not None)
+
+
 def main() -> int:
     engines = {"postgres": postgres, "duckdb": duckdb, "spark": spark}
     parser = argparse.ArgumentParser()
     parser.add_argument("--dialect", choices=engines, required=True)
     parser.add_argument("--only", default="", help="snippets whose group__name has this in it")
+    parser.add_argument("--new", action="store_true", help="snippets that have no rows yet")
     parser.add_argument("--check", action="store_true", help="write nothing, say what differs")
     options = parser.parse_args()
     said = 0
@@ -155,7 +160,7 @@ def main() -> int:
         for path in corpus.files(options.dialect):
             snippets = corpus.read(path)
             for snippet in snippets:
-                problem = record(snippet, ask) if options.only in snippet.model else ""
+                problem = record(snippet, ask) if wanted(snippet, options) else ""
                 said += bool(problem)
                 if problem:
                     print(f"{options.dialect} {snippet.group}: {snippet.name}: {problem}\n{snippet.sql}", flush=True)
