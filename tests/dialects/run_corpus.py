@@ -17,7 +17,7 @@ import corpus
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
 
-from project import Outcome  # noqa: E402
+from project import Outcome, tail  # noqa: E402
 
 MANY = "1000000"
 PROJECT = "name: snippets\nversion: '1.0'\nprofile: snippets\nmodel-paths: [models]\n"
@@ -51,10 +51,13 @@ def show(binary: Path, folder: Path, *words: str) -> subprocess.CompletedProcess
 
 
 def documents(text: str) -> Iterator[dict]:
-    """JSON documents that follow each other, over one line or several."""
+    """JSON documents that follow each other, over one line or several. A process that died may leave half of one."""
     decoder, at = json.JSONDecoder(parse_float=Decimal), 0
     while (start := text.find("{", at)) >= 0:
-        document, at = decoder.raw_decode(text, start)
+        try:
+            document, at = decoder.raw_decode(text, start)
+        except ValueError:
+            return
         yield document
 
 
@@ -66,10 +69,11 @@ def ask_at_once(binary: Path, folder: Path, snippets: list[corpus.Snippet]) -> d
         model = document["node"].split(".")[-1]
         rows = document.get("show")
         found[model] = answer(rows) if rows is not None else Answer([], None, json.dumps(document, ensure_ascii=False))
-    for snippet in snippets:
-        if snippet.model not in found:
-            found[snippet.model] = Answer([], None, said_of(snippet.model, done.stderr) or f"no answer, exit code {done.returncode}: {done.stderr[-300:]}")
-    return found
+    silent = [one.model for one in snippets if one.model not in found]
+    told_of = {model: said_of(model, done.stderr) for model in silent}
+    if not all(told_of.values()):
+        print(f"headwater ended with {done.returncode}: {tail(done.stderr)}", flush=True)
+    return found | {model: Answer([], None, told_of[model] or "no answer") for model in silent}
 
 
 def said_of(model: str, stderr: str) -> str:
