@@ -194,8 +194,8 @@ impl Instance {
     /// The first rows of a query of the project.
     async fn show_sql(&self, sql: &str, limit: usize) -> Result<QueryStream, Failure> {
         let sql = self.engine.translate(sql).map_err(|error| error.failure())?;
-        let limit = if limit == 0 { String::new() } else { format!(" LIMIT {limit}") };
-        self.query(&format!("SELECT * FROM (\n{sql}\n) AS shown{limit}"), Vec::new()).await
+        let rows = self.session()?.first_rows(&sql, (limit > 0).then_some(limit)).await;
+        Ok(QueryStream::from_engine(rows.map_err(|error| error.failure())?))
     }
 }
 

@@ -186,7 +186,10 @@ fn rule(node: &Node) -> Option<Rule> {
 }
 
 async fn newest(session: &headwater_engine::Session, node: &Node, rule: &Rule) -> Result<Option<Timestamp>, Failure> {
-    let own = |written: &String| session.translate_expression(written).map_err(|error| error.failure());
+    let own = |written: &str| -> Result<String, Failure> {
+        let translated = session.translate_expression(written).map_err(|error| error.failure())?;
+        Ok(translated.into_owned())
+    };
     let condition = match &rule.filter {
         Some(filter) => format!(" where {}", own(filter)?),
         None => String::new(),

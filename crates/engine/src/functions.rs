@@ -178,10 +178,6 @@ pub(crate) mod returns {
         Ok(DataType::Interval(IntervalUnit::MonthDayNano))
     }
 
-    pub(crate) fn bytes(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Binary)
-    }
-
     /// As the first argument.
     pub(crate) fn first(types: &[DataType]) -> Result<DataType> {
         Ok(types.first().cloned().unwrap_or(DataType::Null))

@@ -215,6 +215,15 @@ impl Session {
         Ok(QueryStream { schema: stream.schema(), inputs, stream })
     }
 
+    /// Starts a query for its first rows, in its own order; all of them without a limit.
+    pub async fn first_rows(&self, sql: &str, limit: Option<usize>) -> Result<QueryStream> {
+        let planned = self.plan(sql, &[]).await?;
+        let inputs = planned.inputs.clone();
+        let frame = planned.frame().limit(0, limit)?;
+        let stream = Box::pin(frame.execute_stream()).await?;
+        Ok(QueryStream { schema: stream.schema(), inputs, stream })
+    }
+
     /// Columns of a statement's result, and the versions it would read.
     pub async fn describe(&self, sql: &str) -> Result<(SchemaRef, BTreeMap<TableName, u64>)> {
         let planned = self.plan(sql, &[]).await?;

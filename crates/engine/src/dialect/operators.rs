@@ -33,7 +33,7 @@ pub(super) fn operation(dialect: Dialect, left: &Expr, op: &BinaryOperator, righ
             call(name, both())
         }
         BinaryOperator::DuckIntegerDivide => call("whole_quotient_or_null", both()),
-        BinaryOperator::MyIntegerDivide => call("whole_quotient_or_null", both()),
+        BinaryOperator::MyIntegerDivide => call("whole_quotient", both()),
         BinaryOperator::Modulo if dialect == Dialect::Spark => {
             let zero = binary(right.clone(), BinaryOperator::Eq, number(0));
             case(vec![(not(zero), binary(left.clone(), BinaryOperator::Modulo, right.clone()))], None)

@@ -96,7 +96,7 @@ fn kind(dialect: Dialect, data_type: &DataType) -> Result<Kind, Problem> {
         "bool" | "boolean" => Kind::Plain(DataType::Boolean),
         "date" => Kind::Plain(DataType::Date),
         "time" | "time without time zone" => Kind::Plain(DataType::Time(None, TimezoneInfo::None)),
-        "timestamp" if dialect == Dialect::BigQuery => Kind::Instant,
+        "timestamp" | "timestamp_ltz" if matches!(dialect, Dialect::BigQuery | Dialect::Spark) => Kind::Instant,
         "timestamptz" | "timestamp with time zone" | "timestamp_tz" | "timestamp_ltz" if dialect != Dialect::Spark => {
             Kind::Instant
         }
@@ -165,7 +165,7 @@ pub(super) fn cast_to(
         }
         Kind::Whole(width) => {
             let name = match dialect {
-                Dialect::Spark => String::from("whole_number_cut"),
+                Dialect::Spark => tried("whole_number_cut"),
                 Dialect::Snowflake | Dialect::DuckDb => tried("whole_number_of_any"),
                 _ => tried("whole_number"),
             };
@@ -173,8 +173,7 @@ pub(super) fn cast_to(
             if matches!(width, DataType::BigInt(_)) { whole } else { cast(kind_of_cast, whole, width) }
         }
         Kind::Plain(data_type) => {
-            // Spark gives NULL for what cannot be cast.
-            let kind_of_cast = if dialect == Dialect::Spark || is_safe { CastKind::TryCast } else { kind_of_cast };
+            let kind_of_cast = if is_safe { CastKind::TryCast } else { kind_of_cast };
             cast(kind_of_cast, expr, data_type)
         }
         Kind::Instant if is_safe => call("arrow_try_cast", vec![expr, text("Timestamp(Microsecond, Some(\"UTC\"))")]),

@@ -1,8 +1,7 @@
 //! Arguments of a function, each as a column of the type its body wants.
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray,
-    TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BinaryArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
@@ -69,10 +68,6 @@ impl Arguments {
 
     pub(crate) fn float(&self, index: usize) -> Result<Float64Array> {
         Ok(self.cast(index, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
-    }
-
-    pub(crate) fn boolean(&self, index: usize) -> Result<BooleanArray> {
-        Ok(self.cast(index, &DataType::Boolean)?.as_boolean().clone())
     }
 
     /// Text as it is, bytes as they are.

@@ -39,6 +39,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
         name: "spark_divide",
         arity: (2, 2),
         returns: spark_type,
+        body: |arguments| divided(arguments, ByZero::Error),
+    },
+    Function {
+        name: "spark_divide_or_null",
+        arity: (2, 2),
+        returns: spark_type,
         body: |arguments| divided(arguments, ByZero::Null),
     },
     // By zero is infinite.

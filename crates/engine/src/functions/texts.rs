@@ -61,9 +61,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
         returns: returns::integer,
         body: |arguments| whole(arguments, Whole::RoundedText, false),
     },
-    // A whole number: the fraction is cut off; NULL for what is no number.
+    // A whole number: the fraction is cut off.
     Function {
         name: "whole_number_cut",
+        arity: (1, 1),
+        returns: returns::integer,
+        body: |arguments| whole(arguments, Whole::Cut, true),
+    },
+    Function {
+        name: "try_whole_number_cut",
         arity: (1, 1),
         returns: returns::integer,
         body: |arguments| whole(arguments, Whole::Cut, false),
@@ -370,7 +376,7 @@ fn conversion(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Opti
             _ => {}
         }
     }
-    let mut digits = |characters: &mut std::iter::Peekable<std::str::Chars<'_>>| {
+    let digits = |characters: &mut std::iter::Peekable<std::str::Chars<'_>>| {
         let mut number = 0_usize;
         while let Some(digit) = characters.next_if(char::is_ascii_digit).and_then(|digit| digit.to_digit(10)) {
             number = number.saturating_mul(10).saturating_add(digit as usize).min(1_000);

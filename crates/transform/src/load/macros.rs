@@ -14,8 +14,11 @@ use crate::jinja::source::{TemplateSource, offset};
 use super::NO_FILE;
 
 /// Our own macro packages.
-const BUILTIN: [(&str, &str); 2] =
-    [(BUILTIN_PACKAGE, include_str!("../builtin/dbt.sql")), ("dbt_utils", include_str!("../builtin/dbt_utils.sql"))];
+const BUILTIN: [(&str, &str); 3] = [
+    (BUILTIN_PACKAGE, include_str!("../builtin/dbt.sql")),
+    (BUILTIN_PACKAGE, include_str!("../builtin/dialects.sql")),
+    ("dbt_utils", include_str!("../builtin/dbt_utils.sql")),
+];
 
 /// What is needed to compile a macro's template once all macros are known.
 struct Found {
