@@ -142,7 +142,7 @@ pub(crate) mod returns {
 
     /// JSON documents.
     pub(crate) fn documents(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::List(crate::functions::json_documents::item_field().into()))
+        Ok(DataType::List(Field::new_list_field(DataType::Utf8, true).into()))
     }
 
     pub(crate) fn texts(_: &[DataType]) -> Result<DataType> {

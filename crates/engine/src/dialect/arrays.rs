@@ -342,5 +342,5 @@ pub(super) fn collected(function: &Function) -> Option<Expr> {
     }
     select.value_table_mode = None;
     select.projection = vec![SelectItem::UnnamedExpr(Expr::Function(collect))];
-    (inner.limit_clause.is_none()).then(|| Expr::Subquery(Box::new(inner)))
+    (inner.limit_clause.is_none()).then(|| call("list_or_empty", vec![Expr::Subquery(Box::new(inner))]))
 }

@@ -11,6 +11,10 @@ pub(super) fn strftime(dialect: Dialect, pattern: &str) -> Result<String, Proble
         Dialect::Snowflake => words(pattern, SNOWFLAKE),
         Dialect::Spark => letters(pattern),
     };
+    let translated = translated.and_then(|translated| {
+        let is_pattern = translated.contains('%') || !pattern.contains(['9', '0', '#']);
+        if is_pattern { Ok(translated) } else { Err(pattern.to_owned()) }
+    });
     translated.map_err(|part| {
         (
             format!("`{part}` in the pattern `{pattern}` of a date or time"),

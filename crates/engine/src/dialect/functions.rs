@@ -78,7 +78,18 @@ impl Around {
             && self.clauses.is_empty()
     }
 
-    fn put(self, function: &mut Function) {
+    fn put(mut self, function: &mut Function) {
+        let is_ordered_set =
+            matches!(function_name(&function.name).as_str(), "percentile_cont" | "approx_percentile_cont");
+        if !is_ordered_set && !self.within_group.is_empty() {
+            // The order of other aggregates stands within their parentheses.
+            self.clauses.push(FunctionArgumentClause::OrderBy(std::mem::take(&mut self.within_group)));
+        } else if is_ordered_set && self.over.is_some() {
+            spread_group(function, &mut self.within_group);
+        }
+        if self.duplicate_treatment == Some(DuplicateTreatment::Distinct) {
+            same_order(function, &mut self.clauses);
+        }
         function.filter = match (function.filter.take(), self.filter) {
             (Some(own), Some(given)) => Some(Box::new(binary(*own, BinaryOperator::And, *given))),
             (own, given) => own.or(given),
@@ -91,6 +102,31 @@ impl Around {
         if let FunctionArguments::List(list) = &mut function.args {
             list.duplicate_treatment = list.duplicate_treatment.or(self.duplicate_treatment);
             list.clauses.extend(self.clauses);
+        }
+    }
+}
+
+/// `percentile_cont(0.5) WITHIN GROUP (ORDER BY x)` as `percentile_cont(x, 0.5)`, which may have OVER.
+fn spread_group(function: &mut Function, keys: &mut Vec<OrderByExpr>) {
+    if let ([key], FunctionArguments::List(list)) = (keys.as_slice(), &mut function.args)
+        && key.options.asc != Some(false)
+    {
+        list.args.insert(0, FunctionArg::Unnamed(FunctionArgExpr::Expr(key.expr.clone())));
+        keys.clear();
+    }
+}
+
+/// With DISTINCT the order must be that of the argument: where its text is aggregated, that of its text.
+fn same_order(function: &Function, clauses: &mut [FunctionArgumentClause]) {
+    let Some(first) = arguments(function).and_then(|args| args.first().cloned()) else { return };
+    let Expr::Function(shown) = &first else { return };
+    let inner = arguments(shown).and_then(|args| args.first().cloned());
+    for clause in clauses {
+        if let FunctionArgumentClause::OrderBy(keys) = clause
+            && let [key] = keys.as_mut_slice()
+            && Some(&key.expr) == inner.as_ref()
+        {
+            key.expr = first.clone();
         }
     }
 }
@@ -123,7 +159,14 @@ pub(super) fn rewrite(dialect: Dialect, mut function: Function, known: &dyn Know
     if let Some(result) = limited(&name, &function) {
         return result;
     }
-    let given = arguments(&function);
+    if let Some(result) = ordered_set(&name, &function) {
+        return Ok(result);
+    }
+    let mut given = arguments(&function);
+    if name.contains("percentile") || name.contains("quantile") {
+        // How far is a plain number there.
+        given.iter_mut().flatten().for_each(plain_number);
+    }
     if let Some(given) = &given
         && let Some(result) = special(dialect, &name, given)
     {
@@ -157,6 +200,40 @@ pub(super) fn rewrite(dialect: Dialect, mut function: Function, known: &dyn Know
     }
 }
 
+/// Aggregates of an order that the engine has not: they take what was collected in it.
+fn ordered_set(name: &str, function: &Function) -> Option<Expr> {
+    let [key] = function.within_group.as_slice() else { return None };
+    let mut collect = super::build::function("array_agg", vec![key.expr.clone()]);
+    collect.filter.clone_from(&function.filter);
+    collect.over.clone_from(&function.over);
+    match name {
+        "mode" => Some(call("list_mode", vec![Expr::Function(collect)])),
+        "percentile_disc" => {
+            let mut fraction = arguments(function)?.first()?.clone();
+            plain_number(&mut fraction);
+            if let FunctionArguments::List(list) = &mut collect.args {
+                list.clauses.push(FunctionArgumentClause::OrderBy(vec![key.clone()]));
+            }
+            let is_not_null = Expr::IsNotNull(Box::new(super::build::wrapped(key.expr.clone())));
+            collect.filter = Some(Box::new(match collect.filter.take() {
+                Some(before) => binary(*before, BinaryOperator::And, is_not_null),
+                None => is_not_null,
+            }));
+            Some(call("list_percentile", vec![Expr::Function(collect), fraction]))
+        }
+        _ => None,
+    }
+}
+
+/// A decimal literal as it was written.
+fn plain_number(expr: &mut Expr) {
+    if let Expr::Cast { expr: inner, data_type: datafusion::sql::sqlparser::ast::DataType::Decimal(_), .. } = &*expr
+        && let Some(digits) = super::build::literal_text(inner)
+    {
+        *expr = Expr::value(datafusion::sql::sqlparser::ast::Value::Number(digits.to_owned(), false));
+    }
+}
+
 /// Functions without a qualifier, in lower case: quoted names would not be found.
 fn named(mut function: Function, name: String) -> Function {
     function.name = super::build::object_name(&name);
@@ -184,6 +261,9 @@ fn settle(dialect: Dialect, function: &mut Function, name: &str) -> Result<(), P
     selects::order(dialect, &mut function.within_group);
     if let Some(WindowType::WindowSpec(window)) = &mut function.over {
         selects::window(dialect, window);
+        if dialect == Dialect::Snowflake && matches!(name, "first_value" | "last_value" | "nth_value") {
+            selects::whole_partition(window);
+        }
     }
     let mut skips_nulls = false;
     if let FunctionArguments::List(list) = &mut function.args {
@@ -234,6 +314,23 @@ fn special(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Result<Expr, 
             let texts = given.iter().map(|expr| call(super::types::text_function(dialect), vec![expr.clone()]));
             let joined = texts.reduce(|one, other| binary(one, BinaryOperator::StringConcat, other));
             Ok(Expr::Nested(Box::new(joined?)))
+        }
+        "date_part" if matches!(dialect, Dialect::Postgres | Dialect::Redshift) => {
+            let [field, time] = given else { return None };
+            let word = super::parts::word(field)?;
+            let read = super::operators::extract(dialect, &word, time.clone());
+            let double = datafusion::sql::sqlparser::ast::DataType::Double(
+                datafusion::sql::sqlparser::ast::ExactNumberInfo::None,
+            );
+            match dialect {
+                Dialect::Postgres => {
+                    read.map(|read| super::build::cast(datafusion::sql::sqlparser::ast::CastKind::Cast, read, double))
+                }
+                _ => read,
+            }
+        }
+        "concat_ws" if matches!(dialect, Dialect::Snowflake | Dialect::BigQuery) => {
+            Ok(super::operators::unless_null(given, call("concat_ws", given.to_vec())))
         }
         "greatest" | "least" if matches!(dialect, Dialect::BigQuery | Dialect::Snowflake) => {
             Ok(super::operators::unless_null(given, call(name, given.to_vec())))

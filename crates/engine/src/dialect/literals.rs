@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::Dialect;
-use super::build::{binary, call, literal_text, number, text};
+use super::build::{binary, call, function_name, literal_text, number, text};
 use super::template::Problem;
 use super::{parts, types};
 
@@ -155,6 +155,51 @@ pub(super) fn structure(dialect: Dialect, values: Vec<Expr>, fields: &[StructFie
         args.extend([text(&name), value]);
     }
     Ok(call("named_struct", args))
+}
+
+/// The structures of an array have the names of its first: `[STRUCT(1 AS a), (2), STRUCT(3)]`.
+pub(super) fn same_fields(items: &mut [Expr]) {
+    let names = match items.first() {
+        Some(Expr::Function(function)) if function_name(&function.name) == "named_struct" => {
+            let args = super::build::arguments(function).unwrap_or_default();
+            args.into_iter().step_by(2).collect::<Vec<_>>()
+        }
+        _ => return,
+    };
+    for item in items.iter_mut().skip(1) {
+        let values: Vec<Expr> = match item {
+            Expr::Tuple(values) => std::mem::take(values),
+            Expr::Nested(one) => vec![(**one).clone()],
+            Expr::Function(function) if function_name(&function.name) == "named_struct" => {
+                super::build::arguments(function).unwrap_or_default().into_iter().skip(1).step_by(2).collect()
+            }
+            _ => continue,
+        };
+        let args = names.iter().cloned().zip(values).flat_map(|(name, value)| [name, value]).collect();
+        *item = call("named_struct", args);
+    }
+}
+
+/// A number with decimal places, or one too large for 64 bits: exact, but in BigQuery.
+pub(super) fn exact(dialect: Dialect, value: &Value) -> Option<Expr> {
+    let Value::Number(digits, _) = value else { return None };
+    let is_whole = !digits.contains('.');
+    if digits.contains(['e', 'E'])
+        || (is_whole && digits.parse::<i64>().is_ok())
+        || (dialect == Dialect::BigQuery && !is_whole)
+    {
+        return None;
+    }
+    let scale = digits.split_once('.').map_or(0, |(_, places)| places.len());
+    let precision = digits.chars().filter(char::is_ascii_digit).count().max(scale + 1);
+    if precision > 38 {
+        return None;
+    }
+    let exact = datafusion::sql::sqlparser::ast::ExactNumberInfo::PrecisionAndScale(
+        precision as u64,
+        i64::try_from(scale).ok()?,
+    );
+    Some(super::build::cast(datafusion::sql::sqlparser::ast::CastKind::Cast, text(digits), DataType::Decimal(exact)))
 }
 
 /// `{'a': 1}`: an object in Snowflake, a structure in DuckDB.

@@ -28,7 +28,7 @@ pub(super) fn operation(dialect: Dialect, left: &Expr, op: &BinaryOperator, righ
                 Dialect::Snowflake => "snowflake_divide",
                 Dialect::DuckDb => "duckdb_divide",
                 Dialect::Spark => "spark_divide",
-                Dialect::Postgres | Dialect::Redshift => return None,
+                Dialect::Postgres | Dialect::Redshift => "postgres_divide",
             };
             call(name, both())
         }
@@ -61,6 +61,7 @@ pub(super) fn operation(dialect: Dialect, left: &Expr, op: &BinaryOperator, righ
             pattern: Box::new(right.clone()),
             escape_char: None,
         },
+        BinaryOperator::Multiply => return times_interval(left, right).or_else(|| times_interval(right, left)),
         BinaryOperator::Plus | BinaryOperator::Minus => return with_interval(dialect, left, op, right),
         _ => return None,
     })
@@ -103,6 +104,17 @@ pub(super) fn is_interval(expr: &Expr) -> bool {
     }
 }
 
+/// `INTERVAL '1 day' * n` is an interval of n days.
+fn times_interval(interval: &Expr, factor: &Expr) -> Option<Expr> {
+    let (unit, count) = super::template::interval(interval).ok()?;
+    let count = if literal_integer(&count) == Some(1) {
+        factor.clone()
+    } else {
+        binary(count, BinaryOperator::Multiply, factor.clone())
+    };
+    Some(call("interval_of", vec![unit, count]))
+}
+
 /// A date and an interval give a time in most dialects, and a date with the engine.
 fn with_interval(dialect: Dialect, left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<Expr> {
     if matches!(dialect, Dialect::Spark | Dialect::Snowflake) {
@@ -127,6 +139,9 @@ pub(super) fn access(dialect: Dialect, root: Expr, chain: Vec<AccessExpr>) -> Re
     let mut at = root;
     for step in chain {
         at = match step {
+            AccessExpr::Dot(Expr::Identifier(name)) if dialect == Dialect::Redshift => {
+                call("json_member", vec![at, text(&name.value)])
+            }
             AccessExpr::Dot(Expr::Identifier(name)) => call("get_field", vec![at, text(&name.value)]),
             AccessExpr::Dot(other) => {
                 return Err((format!("`.{other}`"), String::from("Only the name of a field may follow a dot here.")));
@@ -250,6 +265,24 @@ pub(super) fn like_any(expr: &Expr, pattern: &Expr, negated: bool, ignores_case:
     Some(if negated { not(any) } else { any })
 }
 
+/// The pattern of LIKE with an escape character of its own, with the backslash that is the engine's.
+pub(super) fn escaped(pattern: &Expr, escape: &str) -> Option<Expr> {
+    let (pattern, escape) = (literal_text(pattern)?, escape.chars().next()?);
+    let mut out = String::new();
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            character if character == escape => {
+                out.push('\\');
+                out.extend(characters.next());
+            }
+            '\\' => out.push_str("\\\\"),
+            other => out.push(other),
+        }
+    }
+    Some(text(&out))
+}
+
 /// AT TIME ZONE.
 pub(super) fn at_time_zone(dialect: Dialect, time: Expr, zone: Expr) -> Expr {
     match dialect {
@@ -281,7 +314,7 @@ pub(super) fn extract(dialect: Dialect, word: &str, expr: Expr) -> Result<Expr, 
         "epoch" if is_interval_like(&expr) => return Ok(call("interval_seconds", vec![expr])),
         "epoch" if dialect == Dialect::Redshift => return Ok(call("date_read", vec![text("epoch_second"), expr])),
         "epoch" => return Ok(call("date_epoch", vec![expr])),
-        "second" | "seconds" if dialect == Dialect::Postgres => {
+        "second" | "seconds" if matches!(dialect, Dialect::Postgres | Dialect::Spark) => {
             // With the fraction.
             let micros = call("date_read", vec![text("microseconds"), expr]);
             return Ok(binary(

@@ -65,7 +65,7 @@ fn find(table: &[(&'static str, &[&str])], word: &str) -> Option<&'static str> {
 }
 
 /// The word an argument is, in lower case: `DAY`, `'day'`, `WEEK(MONDAY)`.
-fn word(argument: &Expr) -> Option<String> {
+pub(super) fn word(argument: &Expr) -> Option<String> {
     match argument {
         Expr::Nested(inner) => word(inner),
         Expr::Identifier(ident) => Some(ident.value.to_lowercase()),

@@ -11,8 +11,7 @@ pub(super) const FUNCTIONS: Table = &[
     ("age", "interval_between($1, $2)"),
     ("age", "interval_between(current_date(), $1)"),
     ("date", "CAST($1 AS DATE)"),
-    ("date_part", "date_epoch($2)"),
-    ("date_trunc", "date_floor($part1, date_begin($2))"),
+    ("date_trunc", "date_floor($part1, date_begin_instant($2))"),
     ("date_trunc", "instant_of(date_floor($part1, zone_wall($2, $3)), $3)"),
     ("date_bin", "date_bin($1, $2, $3)"),
     ("make_date", "date_from_parts($1, $2, $3)"),
@@ -62,7 +61,6 @@ pub(super) const FUNCTIONS: Table = &[
     // Aggregates.
     ("every", "bool_and($1)"),
     ("string_agg", "string_agg($text1, $2)"),
-    ("percentile_disc", "! Use percentile_cont, or row_number."),
     ("json_agg", "json_of(array_agg($1))"),
     ("jsonb_agg", "json_of(array_agg($1))"),
     ("json_object_agg", "json_object_of_lists(array_agg($1), array_agg($2))"),
@@ -78,8 +76,8 @@ pub(super) const FUNCTIONS: Table = &[
     ("array_to_string", "list_text($1, $2, $3)"),
     ("array_cat", "array_concat($1, $2)"),
     ("cardinality", "list_size($1)"),
-    ("generate_series", "unnest(generate_series($1, $2))"),
-    ("generate_series", "unnest(generate_series($1, $2, $3))"),
+    ("generate_series", "unnest(list_series($1, $2))"),
+    ("generate_series", "unnest(list_series($1, $2, $3))"),
     ("unnest", "unnest($1)"),
     // JSON.
     ("json_array_elements", "unnest(json_elements($1))"),

@@ -92,7 +92,7 @@ fn nothing() -> TableFactor {
     TableFactor::TableFunction { expr: super::build::null(), alias: None }
 }
 
-fn name_of(factor: &TableFactor) -> Option<String> {
+pub(super) fn name_of(factor: &TableFactor) -> Option<String> {
     match factor {
         TableFactor::Table { name, alias, .. } => match alias {
             Some(alias) => Some(alias.name.value.to_lowercase()),
@@ -275,7 +275,7 @@ fn rows_of(
         }
         "generate_series" if matches!(dialect, Dialect::Postgres | Dialect::Redshift | Dialect::DuckDb) => {
             let default = if dialect == Dialect::DuckDb { "generate_series" } else { "" };
-            named(if of.is_none() { "generate_series" } else { default }, call("generate_series", plain))
+            named(if of.is_none() { "generate_series" } else { default }, call("list_series", plain))
         }
         "range" => named(if dialect == Dialect::Spark { "id" } else { "range" }, call("range", plain)),
         "explode" | "explode_outer" | "unnest" => {
@@ -408,4 +408,26 @@ fn lateral_view(view: LateralView) -> Result<Join, Problem> {
         global: false,
         join_operator: JoinOperator::CrossJoin(JoinConstraint::None),
     })
+}
+
+/// The names under which a query has what FLATTEN takes apart.
+pub(super) fn flattened(select: &Select) -> Vec<String> {
+    let name = |factor: &TableFactor| {
+        let (function, alias) = match factor {
+            TableFactor::Function { name, alias, .. } | TableFactor::Table { name, alias, args: Some(_), .. } => {
+                (function_name(name), alias)
+            }
+            TableFactor::TableFunction { expr: Expr::Function(function), alias } => {
+                (function_name(&function.name), alias)
+            }
+            _ => return None,
+        };
+        let alias = alias.as_ref().map_or_else(|| String::from("flatten"), |alias| alias.name.value.clone());
+        (function == "flatten").then_some(alias)
+    };
+    let factors = select
+        .from
+        .iter()
+        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
+    factors.filter_map(name).collect()
 }

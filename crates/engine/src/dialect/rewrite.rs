@@ -40,11 +40,13 @@ struct Walk<'a> {
     dialect: Dialect,
     known: &'a dyn Known,
     found: Vec<Untranslated>,
+    /// Names under which FLATTEN is known in the queries around, the innermost last.
+    flattened: Vec<Vec<String>>,
 }
 
 impl<'a> Walk<'a> {
     fn new(dialect: Dialect, known: &'a dyn Known) -> Self {
-        Self { dialect, known, found: Vec::new() }
+        Self { dialect, known, found: Vec::new(), flattened: Vec::new() }
     }
 
     fn done(self) -> Result<(), Vec<Untranslated>> {
@@ -71,9 +73,20 @@ impl<'a> Walk<'a> {
                     (String::from("ARRAY of this subquery"), String::from("Use ARRAY_AGG in a subquery."))
                 })?
             }
+            // They are read with the array they count in, or the date they cut.
+            Expr::Function(function)
+                if dialect == Dialect::BigQuery
+                    && matches!(
+                        function_name(&function.name).as_str(),
+                        "offset" | "ordinal" | "safe_offset" | "safe_ordinal" | "week" | "approx_quantiles"
+                    ) =>
+            {
+                return Ok(None);
+            }
             Expr::Function(function) => functions::rewrite(dialect, function.clone(), self.known)?,
             Expr::Cast { kind, expr, data_type, format, .. } => {
-                types::cast_to(dialect, kind.clone(), (**expr).clone(), data_type, format.as_ref())?
+                let value = self.variant((**expr).clone());
+                types::cast_to(dialect, kind.clone(), value, data_type, format.as_ref())?
             }
             Expr::TypedString(literal) => literals::typed(dialect, literal)?,
             Expr::Interval(interval) => literals::interval(dialect, interval)?,
@@ -89,7 +102,8 @@ impl<'a> Walk<'a> {
             }
             Expr::JsonAccess { value, path } => operators::json_path((**value).clone(), path)?,
             Expr::RLike { negated, expr, pattern, .. } => {
-                let found = call("regex_contains", vec![(**expr).clone(), (**pattern).clone()]);
+                let how = if dialect == Dialect::Snowflake { "regex_matches" } else { "regex_contains" };
+                let found = call(how, vec![(**expr).clone(), (**pattern).clone()]);
                 if *negated { super::build::not(found) } else { found }
             }
             Expr::SimilarTo { negated, expr, pattern, .. } => {
@@ -102,12 +116,26 @@ impl<'a> Walk<'a> {
             Expr::ILike { negated, any: true, expr, pattern, .. } => {
                 return Ok(operators::like_any(expr, pattern, *negated, true));
             }
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                if let Some(Value::SingleQuotedString(escape)) = escape_char.as_ref().map(|escape| &escape.value)
+                    && escape != "\\"
+                    && let Some(escaped) = operators::escaped(pattern, escape)
+                {
+                    **pattern = escaped;
+                    *escape_char = None;
+                }
+                return Ok(None);
+            }
             Expr::InUnnest { expr, array_expr, negated } => {
                 let has = call("array_has", vec![(**array_expr).clone(), (**expr).clone()]);
                 if *negated { super::build::not(has) } else { has }
             }
             Expr::Struct { values, fields } => literals::structure(dialect, std::mem::take(values), fields)?,
             Expr::Dictionary(fields) => literals::dictionary(dialect, fields),
+            Expr::Array(array) if dialect == Dialect::BigQuery => {
+                literals::same_fields(&mut array.elem);
+                return Ok(None);
+            }
             Expr::Array(array) if dialect == Dialect::Snowflake => call("make_array", std::mem::take(&mut array.elem)),
             Expr::Lambda(lambda) => arrays::of_lambda(lambda),
             Expr::Collate { expr, .. } => (**expr).clone(),
@@ -141,6 +169,31 @@ impl<'a> Walk<'a> {
         }))
     }
 
+    /// What is cast from a document is cast from its text.
+    fn variant(&self, expr: Expr) -> Expr {
+        let is_variant = matches!(self.dialect, Dialect::Snowflake | Dialect::Redshift)
+            && match &expr {
+                Expr::Function(function) => matches!(
+                    function_name(&function.name).as_str(),
+                    "json_piece" | "json_member" | "json_at_keys" | "list_item_or_null"
+                ),
+                Expr::CompoundIdentifier(names) => match names.as_slice() {
+                    [table, column] => column.value.eq_ignore_ascii_case("value") && self.is_flattened(&table.value),
+                    _ => false,
+                },
+                Expr::Identifier(name) => {
+                    name.value.eq_ignore_ascii_case("value")
+                        && self.flattened.last().is_some_and(|names| !names.is_empty())
+                }
+                _ => false,
+            };
+        if is_variant { call("variant_text", vec![expr]) } else { expr }
+    }
+
+    fn is_flattened(&self, name: &str) -> bool {
+        self.flattened.iter().flatten().any(|known| known.eq_ignore_ascii_case(name))
+    }
+
     /// Functions that are called without parentheses.
     fn word(&self, name: &Ident) -> Option<Expr> {
         if name.quote_style.is_some() {
@@ -157,11 +210,13 @@ impl VisitorMut for Walk<'_> {
     type Break = ();
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        self.flattened.push(super::relations::flattened(select));
         selects::begin(self.dialect, select);
         ControlFlow::Continue(())
     }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        self.flattened.pop();
         let at = select.select_token.clone();
         if let Err(problem) = selects::end(self.dialect, select) {
             let start = at.0.span.start;
@@ -190,6 +245,9 @@ impl VisitorMut for Walk<'_> {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Expr::Value(value) = expr {
             literals::plain(&mut value.value);
+            if let Some(exact) = literals::exact(self.dialect, &value.value) {
+                *expr = exact;
+            }
             return ControlFlow::Continue(());
         }
         let place = expr.clone();

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, Expr, GroupByExpr, Ident, NamedWindowExpr, OrderByExpr, OrderByKind, OrderByOptions, Query, Select,
-    SelectItem, ValueTableMode, VisitMut, VisitorMut, WildcardAdditionalOptions, WindowSpec,
+    CastKind, Expr, GroupByExpr, GroupByWithModifier, Ident, JoinConstraint, JoinOperator, LimitClause,
+    NamedWindowExpr, OrderByExpr, OrderByKind, OrderByOptions, Query, Select, SelectItem, SetExpr, SetOperator,
+    TopQuantity, ValueTableMode, VisitMut, VisitorMut, WildcardAdditionalOptions, WindowFrame, WindowFrameBound,
+    WindowFrameUnits, WindowSpec,
 };
 
 use super::Dialect;
@@ -32,16 +34,59 @@ fn options(dialect: Dialect, options: &mut OrderByOptions) {
     options.nulls_first = options.nulls_first.or(Some(first));
 }
 
+/// Snowflake's first and last values are those of the partition, not of the rows so far.
+pub(super) fn whole_partition(window: &mut WindowSpec) {
+    if window.window_frame.is_none() && !window.order_by.is_empty() {
+        window.window_frame = Some(WindowFrame {
+            units: WindowFrameUnits::Rows,
+            start_bound: WindowFrameBound::Preceding(None),
+            end_bound: Some(WindowFrameBound::Following(None)),
+        });
+    }
+}
+
 pub(super) fn window(dialect: Dialect, window: &mut WindowSpec) {
     order(dialect, &mut window.order_by);
 }
 
 pub(super) fn query(dialect: Dialect, query: &mut Query) {
+    minus(&mut query.body);
+    if query.limit_clause.is_none()
+        && let Some(limit) = first_rows(query)
+    {
+        query.limit_clause = Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, limit_by: Vec::new() });
+    }
     if let Some(by) = &mut query.order_by {
         match &mut by.kind {
             OrderByKind::Expressions(keys) => order(dialect, keys),
             OrderByKind::All(given) => options(dialect, given),
         }
+    }
+}
+
+/// MINUS is another word for EXCEPT.
+fn minus(body: &mut SetExpr) {
+    if let SetExpr::SetOperation { left, op, right, .. } = body {
+        if *op == SetOperator::Minus {
+            *op = SetOperator::Except;
+        }
+        minus(left);
+        minus(right);
+    }
+}
+
+/// FETCH FIRST and TOP, as the number of rows they take.
+fn first_rows(query: &mut Query) -> Option<Expr> {
+    if query.fetch.as_ref().is_some_and(|fetch| !fetch.with_ties && !fetch.percent) {
+        return query.fetch.take()?.quantity;
+    }
+    let SetExpr::Select(select) = query.body.as_mut() else { return None };
+    if !select.top.as_ref().is_some_and(|top| !top.with_ties && !top.percent) {
+        return None;
+    }
+    match select.top.take()?.quantity? {
+        TopQuantity::Constant(count) => Some(super::build::number(i64::try_from(count).ok()?)),
+        TopQuantity::Expr(count) => Some(count),
     }
 }
 
@@ -55,9 +100,46 @@ pub(super) fn begin(dialect: Dialect, select: &mut Select) {
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: name };
         }
     }
+    joined_columns(select);
+    if select.projection.is_empty() && !select.from.is_empty() {
+        select.projection.push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
+    }
     // PostgreSQL and BigQuery know no aliases within the columns themselves.
     if !matches!(dialect, Dialect::Postgres | Dialect::BigQuery) {
         spread_aliases(select);
+    }
+}
+
+/// The columns of FULL JOIN ... USING are those of whichever side has a row.
+fn joined_columns(select: &mut Select) {
+    let mut known: HashMap<String, Expr> = HashMap::new();
+    for from in &select.from {
+        let Some(left) = super::relations::name_of(&from.relation) else { continue };
+        for join in &from.joins {
+            let JoinOperator::FullOuter(JoinConstraint::Using(names)) = &join.join_operator else { continue };
+            let Some(right) = super::relations::name_of(&join.relation) else { continue };
+            for name in names.iter().filter_map(|name| name.0.last()?.as_ident()) {
+                let of = |table: &str| Expr::CompoundIdentifier(vec![Ident::new(table), name.clone()]);
+                known.insert(name.value.to_lowercase(), super::build::call("coalesce", vec![of(&left), of(&right)]));
+            }
+        }
+    }
+    if known.is_empty() {
+        return;
+    }
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(Expr::Identifier(name)) = item {
+            *item = SelectItem::ExprWithAlias { expr: Expr::Identifier(name.clone()), alias: name.clone() };
+        }
+        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+            put(&known, expr);
+        }
+    }
+    for condition in [&mut select.selection, &mut select.having, &mut select.qualify].into_iter().flatten() {
+        put(&known, condition);
+    }
+    if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+        keys.iter_mut().for_each(|key| put(&known, key));
     }
 }
 
@@ -102,7 +184,7 @@ fn spread_aliases(select: &mut Select) {
         };
         put(&known, expr);
         let name = alias.value.to_lowercase();
-        let is_column = plain.contains(&name) || uses(expr, &name) || matches!(expr, Expr::Value(_));
+        let is_column = plain.contains(&name) || uses(expr, &name);
         if !is_column {
             known.insert(name, expr.clone());
         }
@@ -209,6 +291,26 @@ pub(super) fn end(dialect: Dialect, select: &mut Select) -> Result<(), Problem> 
         });
         let structure = literals::structure(dialect, values.collect(), &[])?;
         select.projection = vec![SelectItem::UnnamedExpr(structure)];
+    }
+    if let GroupByExpr::Expressions(keys, modifiers) = &mut select.group_by {
+        let is_all = matches!(keys.as_slice(), [Expr::Identifier(name)] if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("all"));
+        let each = || keys.iter().map(|key| vec![key.clone()]).collect();
+        let rolled = match modifiers.as_slice() {
+            [] => None,
+            [GroupByWithModifier::Rollup] => Some(Expr::Rollup(each())),
+            [GroupByWithModifier::Cube] => Some(Expr::Cube(each())),
+            _ => {
+                return Err((
+                    String::from("this kind of GROUP BY"),
+                    String::from("Use ROLLUP, CUBE or GROUPING SETS."),
+                ));
+            }
+        };
+        if is_all {
+            select.group_by = GroupByExpr::All(Vec::new());
+        } else if let Some(rolled) = rolled {
+            select.group_by = GroupByExpr::Expressions(vec![rolled], Vec::new());
+        }
     }
     for window in &mut select.named_window {
         if let NamedWindowExpr::WindowSpec(spec) = &mut window.1 {

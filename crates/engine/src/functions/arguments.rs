@@ -85,6 +85,9 @@ impl Arguments {
     pub(crate) fn times(&self, index: usize) -> Result<Times> {
         let array = self.array(index)?;
         let is_date = matches!(array.data_type(), DataType::Date32 | DataType::Date64);
+        if array.data_type().is_numeric() {
+            return Err(exec_datafusion_err!("{} was given a number where a date or a time is expected", self.name));
+        }
         let zone = match array.data_type() {
             DataType::Timestamp(_, zone) => zone.clone(),
             _ => None,
@@ -92,6 +95,22 @@ impl Arguments {
         let micros = converted(array, &DataType::Timestamp(TimeUnit::Microsecond, zone))?;
         let micros = micros.as_primitive::<TimestampMicrosecondType>().clone();
         Ok(Times { micros, is_date })
+    }
+
+    /// As [`Arguments::times`], with numbers as seconds since 1970.
+    pub(crate) fn times_or_seconds(&self, index: usize) -> Result<Times> {
+        let array = self.array(index)?;
+        if array.data_type().is_integer() {
+            let seconds = self.integer(index)?;
+            let micros = seconds.iter().map(|seconds| seconds.and_then(|seconds| seconds.checked_mul(1_000_000)));
+            return Ok(Times { micros: micros.collect(), is_date: false });
+        }
+        if array.data_type().is_numeric() {
+            let seconds = self.float(index)?;
+            let micros = seconds.iter().map(|seconds| seconds.map(|seconds| (seconds * 1e6).round() as i64));
+            return Ok(Times { micros: micros.collect(), is_date: false });
+        }
+        self.times(index)
     }
 
     /// A column of times as this function returns them: dates, times, or instants.

@@ -35,6 +35,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "date_epoch", arity: (1, 1), returns: returns::float, body: epoch },
     // A date as the time it begins; everything else as it is.
     Function { name: "date_begin", arity: (1, 1), returns: begin_type, body: begin },
+    Function { name: "date_begin_instant", arity: (1, 1), returns: begin_instant_type, body: begin },
     Function { name: "interval_of", arity: (2, 2), returns: returns::interval, body: interval_of },
     // What lies between two times in months, days and the rest, as people count age.
     Function { name: "interval_between", arity: (2, 2), returns: returns::interval, body: interval_between },
@@ -168,6 +169,13 @@ impl Part {
     fn keeps_dates(self) -> bool {
         !matches!(self, Self::Micros(_))
     }
+}
+
+/// A time moved by so many times an interval: months first, then days, then the rest.
+pub(super) fn moved_by(at: i64, step: IntervalMonthDayNano, times: i64) -> Option<i64> {
+    let months = Part::Months(1).moved(at, i64::from(step.months).checked_mul(times)?)?;
+    let days = Part::Days.moved(months, i64::from(step.days).checked_mul(times)?)?;
+    days.checked_add((step.nanoseconds / 1_000).checked_mul(times)?)
 }
 
 fn whole_months(from: i64, to: i64) -> Option<i64> {
@@ -423,6 +431,9 @@ fn read(arguments: &Arguments) -> Result<ArrayRef> {
 }
 
 fn epoch(arguments: &Arguments) -> Result<ArrayRef> {
+    if matches!(arguments.array(0)?.data_type(), DataType::Interval(_) | DataType::Duration(_)) {
+        return interval_seconds(arguments);
+    }
     let times = arguments.times(0)?;
     let seconds = |row: usize| times.at(row).map(|at| at as f64 / MICROS_PER_SECOND as f64);
     Ok(Arc::new((0..arguments.rows).map(seconds).collect::<Float64Array>()))
@@ -434,12 +445,24 @@ fn begin_type(types: &[DataType]) -> Result<DataType> {
         Some(DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null) => {
             DataType::Timestamp(TimeUnit::Microsecond, None)
         }
+        Some(number) if number.is_numeric() => DataType::Timestamp(TimeUnit::Microsecond, None),
         Some(other) => other.clone(),
         None => DataType::Null,
     })
 }
 
+/// A date as the instant it begins in UTC; everything else as it is.
+fn begin_instant_type(types: &[DataType]) -> Result<DataType> {
+    Ok(match types.first() {
+        Some(DataType::Date32 | DataType::Date64) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        _ => begin_type(types)?,
+    })
+}
+
 fn begin(arguments: &Arguments) -> Result<ArrayRef> {
+    if arguments.array(0)?.data_type().is_numeric() {
+        return Ok(Arc::new(arguments.times_or_seconds(0)?.micros));
+    }
     arguments.cast(0, &arguments.returns)
 }
 

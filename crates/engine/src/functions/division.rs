@@ -47,6 +47,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         returns: spark_type,
         body: |arguments| divided(arguments, ByZero::Null),
     },
+    // Whole numbers give whole numbers, decimals sixteen places.
+    Function {
+        name: "postgres_divide",
+        arity: (2, 2),
+        returns: postgres_type,
+        body: |arguments| divided(arguments, ByZero::Error),
+    },
     // By zero is infinite.
     Function {
         name: "duckdb_divide",
@@ -111,6 +118,14 @@ fn snowflake_type(types: &[DataType]) -> Result<DataType> {
     })
 }
 
+fn postgres_type(types: &[DataType]) -> Result<DataType> {
+    Ok(match both(types) {
+        Some(_) if !has_decimal(types) => DataType::Int64,
+        Some(((_, left), (_, right))) => DataType::Decimal128(38, left.max(right).max(16)),
+        None => DataType::Float64,
+    })
+}
+
 fn spark_type(types: &[DataType]) -> Result<DataType> {
     let Some(((left, left_scale), (right, right_scale))) = both(types).filter(|_| has_decimal(types)) else {
         return Ok(DataType::Float64);
@@ -128,6 +143,7 @@ fn by_zero() -> datafusion::error::DataFusionError {
 
 fn divided(arguments: &Arguments, zero: ByZero) -> Result<ArrayRef> {
     match arguments.returns.clone() {
+        DataType::Int64 => quotient(arguments, zero),
         DataType::Decimal128(precision, scale) => decimals(arguments, zero, precision, scale),
         _ => floats(arguments, zero),
     }

@@ -13,6 +13,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 use super::arguments::{Arguments, text_at};
+use super::json_documents::documents_of;
 use super::{Function, returns};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -20,6 +21,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "json_piece", arity: (1, 2), returns: returns::text, body: piece },
     // The text of a value: strings without quotes, all else as JSON; `null` is NULL.
     Function { name: "json_piece_text", arity: (1, 2), returns: returns::text, body: piece_text },
+    // The text of what a document holds, or may be text already: strings in JSON's quotes lose them.
+    Function { name: "variant_text", arity: (1, 1), returns: returns::text, body: variant_text },
     // As `json_piece_text`, but NULL for objects and arrays.
     Function { name: "json_scalar", arity: (1, 2), returns: returns::text, body: scalar },
     // The elements of an array, as JSON or as text.
@@ -236,7 +239,7 @@ impl Paths {
 
 /// Calls with the piece of each row; none where there is none.
 fn each(arguments: &Arguments, mut take: impl FnMut(Option<&str>)) -> Result<()> {
-    let documents = arguments.text(0)?;
+    let documents = documents_of(arguments, 0)?;
     let texts = arguments.optional_text(1)?;
     let mut paths = Paths(None);
     for row in 0..arguments.rows {
@@ -261,6 +264,16 @@ fn piece(arguments: &Arguments) -> Result<ArrayRef> {
 
 fn piece_text(arguments: &Arguments) -> Result<ArrayRef> {
     texts(arguments, text_of)
+}
+
+fn variant_text(arguments: &Arguments) -> Result<ArrayRef> {
+    let documents = documents_of(arguments, 0)?;
+    let text = |document: &str| match document.as_bytes().first() {
+        Some(b'"') => text_of(document).or_else(|| Some(document.to_owned())),
+        _ if document == "null" => None,
+        _ => Some(document.to_owned()),
+    };
+    Ok(Arc::new(documents.iter().map(|document| document.and_then(text)).collect::<StringArray>()))
 }
 
 fn scalar(arguments: &Arguments) -> Result<ArrayRef> {
@@ -334,7 +347,7 @@ fn kind(arguments: &Arguments) -> Result<ArrayRef> {
 }
 
 fn is_valid(arguments: &Arguments) -> Result<ArrayRef> {
-    let documents = arguments.text(0)?;
+    let documents = documents_of(arguments, 0)?;
     let valid = documents.iter().map(|document| document.map(|document| find(document, &[]).is_some()));
     Ok(Arc::new(valid.collect::<BooleanArray>()))
 }
@@ -348,7 +361,7 @@ fn steps(arguments: &Arguments, index: usize) -> Result<Vec<Option<Step>>> {
 }
 
 fn members(arguments: &Arguments, text: fn(&str) -> Option<String>) -> Result<ArrayRef> {
-    let documents = arguments.text(0)?;
+    let documents = documents_of(arguments, 0)?;
     let mut found = StringBuilder::new();
     for (row, step) in steps(arguments, 1)?.into_iter().enumerate() {
         let json = text_at(&documents, row).zip(step).and_then(|(document, step)| find(document, &[step]));
@@ -366,7 +379,7 @@ fn member_text(arguments: &Arguments) -> Result<ArrayRef> {
 }
 
 fn has_key(arguments: &Arguments) -> Result<ArrayRef> {
-    let (documents, keys) = (arguments.text(0)?, arguments.text(1)?);
+    let (documents, keys) = (documents_of(arguments, 0)?, arguments.text(1)?);
     let has = |row: usize| {
         let (document, key) = (text_at(&documents, row)?, text_at(&keys, row)?);
         if let Some(items) = items(document) {
@@ -379,7 +392,7 @@ fn has_key(arguments: &Arguments) -> Result<ArrayRef> {
 
 /// Keys written as `{a,b,0}`, or each by itself; what is a number is an index into an array.
 fn at_keys_as(arguments: &Arguments, text: fn(&str) -> Option<String>) -> Result<ArrayRef> {
-    let documents = arguments.text(0)?;
+    let documents = documents_of(arguments, 0)?;
     let columns: Vec<StringArray> = (1..arguments.len()).map(|index| arguments.text(index)).collect::<Result<_>>()?;
     let mut found = StringBuilder::new();
     for row in 0..arguments.rows {

@@ -51,20 +51,20 @@ pub(super) fn is_json(field: &Field) -> bool {
 /// The field of a function's result, with the mark where it makes JSON of text.
 pub(super) fn marked(name: &str, data_type: DataType) -> Field {
     match data_type {
-        DataType::Utf8 if MAKES_JSON.contains(&name) => item_field().with_name(name),
+        DataType::Utf8 if MAKES_JSON.contains(&name) => document_field().with_name(name),
         other => Field::new(name, other, true),
     }
 }
 
-/// The field of the items of a list of JSON documents.
-pub(super) fn item_field() -> Field {
+/// The field of a JSON document.
+fn document_field() -> Field {
     let metadata = HashMap::from([(MARK.0.to_owned(), MARK.1.to_owned())]);
     Field::new_list_field(DataType::Utf8, true).with_metadata(metadata)
 }
 
 /// Writes the value of a row as JSON.
 pub(super) fn write_value(array: &ArrayRef, row: usize, is_json: bool, out: &mut String) -> Result<()> {
-    if array.is_null(row) {
+    if array.is_null(row) || *array.data_type() == DataType::Null {
         out.push_str("null");
         return Ok(());
     }
@@ -129,11 +129,25 @@ fn write_text(text: &str, out: &mut String) -> Result<()> {
     write!(out, "{quoted}").map_err(|error| exec_datafusion_err!("{error}"))
 }
 
+/// An argument as documents: text as it is, lists and structures as their JSON.
+pub(super) fn documents_of(arguments: &Arguments, index: usize) -> Result<arrow::array::StringArray> {
+    match arguments.array(index)?.data_type() {
+        DataType::List(_) | DataType::LargeList(_) | DataType::Struct(_) => {
+            Ok(encoded(arguments, index, false)?.as_string::<i32>().clone())
+        }
+        _ => arguments.text(index),
+    }
+}
+
 fn of(arguments: &Arguments) -> Result<ArrayRef> {
-    let (array, is_json) = (arguments.array(0)?, arguments.is_json(0));
+    encoded(arguments, 0, arguments.is_json(0))
+}
+
+fn encoded(arguments: &Arguments, index: usize, is_json: bool) -> Result<ArrayRef> {
+    let array = arguments.array(index)?;
     let mut documents = StringBuilder::new();
     for row in 0..arguments.rows {
-        if array.is_null(row) {
+        if array.is_null(row) || *array.data_type() == DataType::Null {
             documents.append_null();
             continue;
         }

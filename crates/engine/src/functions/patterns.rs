@@ -159,6 +159,11 @@ impl Patterns {
 }
 
 fn written(arguments: &Arguments) -> Result<ArrayRef> {
+    if arguments.array(0)?.data_type().is_numeric() {
+        return Err(exec_datafusion_err!(
+            "numbers are not written by a pattern here; cast them to text, or round them"
+        ));
+    }
     let (times, texts) = (arguments.times(0)?, arguments.text(1)?);
     let mut patterns = Patterns(None);
     let mut written = StringBuilder::new();

@@ -233,6 +233,11 @@ fn whole(arguments: &Arguments, how: Whole, strict: bool) -> Result<ArrayRef> {
             }
             Ok(Arc::new(numbers.finish()))
         }
+        DataType::Timestamp(..) if how == Whole::Cut => {
+            let times = arguments.times(0)?;
+            let seconds = (0..arguments.rows).map(|row| times.at(row).map(|at| at.div_euclid(1_000_000)));
+            Ok(Arc::new(seconds.collect::<Int64Array>()))
+        }
         _ if strict => converted(array, &DataType::Int64),
         _ => converted_or_null(array, &DataType::Int64),
     }

@@ -129,6 +129,6 @@ fn instant(arguments: &Arguments) -> Result<ArrayRef> {
     if arguments.len() == 2 && !has_zone(arguments.array(0)?.data_type()) {
         return shifted(arguments, Zone::utc);
     }
-    let times = arguments.times(0)?;
+    let times = arguments.times_or_seconds(0)?;
     Ok(Arc::new(times.micros.with_timezone("UTC")))
 }
