@@ -23,7 +23,7 @@ use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 
 use arguments::Arguments;
@@ -66,8 +66,9 @@ struct Registered {
 
 impl Registered {
     fn new(function: Function) -> Self {
-        let signature = if function.arity.1 == 0 {
-            Signature::nullary(Volatility::Immutable)
+        let signature = if function.arity.0 == 0 {
+            let kinds = vec![TypeSignature::Nullary, TypeSignature::VariadicAny];
+            Signature::one_of(kinds, Volatility::Immutable)
         } else {
             Signature::variadic_any(Volatility::Immutable)
         };

@@ -178,7 +178,7 @@ pub(super) fn rewrite(dialect: Dialect, mut function: Function, known: &dyn Know
             Some(reason) => Err((format!("the function {name}"), reason.trim().to_owned())),
             None => around(fill(dialect, template, &given.unwrap_or_default())?, function, known),
         },
-        (Some(Err(arities)), Some(_)) if !known.is_function(&name) => {
+        (Some(Err(arities)), Some(_)) => {
             let arities: Vec<String> = arities.iter().map(ToString::to_string).collect();
             Err((
                 format!("the function {name} with {count} arguments"),

@@ -72,6 +72,7 @@ pub(super) fn rewrite(dialect: Dialect, select: &mut Select) -> Result<(), Probl
             known.extend(name_of(&join.relation));
         }
     }
+    open_structures(select);
     let views = std::mem::take(&mut select.lateral_views);
     if views.is_empty() {
         return Ok(());
@@ -236,6 +237,62 @@ fn unnest(
     Columns(columns).factor(alias.or_else(|| Some(plain_alias("unnest"))), lateral)
 }
 
+/// The structures of an array that is written out have their fields as columns: `SELECT a FROM UNNEST([STRUCT(1 AS a)])`.
+fn open_structures(select: &mut Select) {
+    let takes_all = select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_)));
+    for from in &mut select.from {
+        open_structure(&mut from.relation, takes_all);
+        from.joins.iter_mut().for_each(|join| open_structure(&mut join.relation, takes_all));
+    }
+}
+
+fn open_structure(factor: &mut TableFactor, takes_all: bool) {
+    let TableFactor::Derived { subquery, alias: Some(alias), .. } = factor else { return };
+    let SetExpr::Select(inner) = subquery.body.as_ref() else { return };
+    let Some(SelectItem::ExprWithAlias { expr: Expr::Function(function), alias: item }) = inner.projection.first()
+    else {
+        return;
+    };
+    let names = match arguments(function).as_deref() {
+        Some([Expr::Array(array)]) if function_name(&function.name) == "unnest" => {
+            array.elem.first().and_then(field_names)
+        }
+        _ => None,
+    };
+    let Some(names) = names else { return };
+    let Some(mut outer) = query("SELECT 1") else { return };
+    let is_named = alias.name.value != "unnest" && !takes_all;
+    let mut columns: Vec<SelectItem> = Vec::new();
+    let item_column = Expr::Identifier(item.clone());
+    if is_named {
+        columns.push(SelectItem::ExprWithAlias { expr: item_column.clone(), alias: item.clone() });
+    }
+    for name in names {
+        let field = call("get_field", vec![item_column.clone(), text(&name)]);
+        columns.push(SelectItem::ExprWithAlias { expr: field, alias: Ident::new(name.to_lowercase()) });
+    }
+    for other in inner.projection.iter().skip(1) {
+        if let SelectItem::ExprWithAlias { alias, .. } = other {
+            columns.push(SelectItem::ExprWithAlias { expr: Expr::Identifier(alias.clone()), alias: alias.clone() });
+        }
+    }
+    if let SetExpr::Select(select) = outer.body.as_mut() {
+        select.projection = columns;
+        let relation = pivot::derived(subquery.clone(), Some(plain_alias("items_of_array")));
+        select.from = vec![TableWithJoins { relation, joins: Vec::new() }];
+    }
+    *subquery = outer;
+}
+
+/// The names of the fields of `named_struct('a', 1, ...)`.
+fn field_names(expr: &Expr) -> Option<Vec<String>> {
+    let Expr::Function(function) = expr else { return None };
+    if function_name(&function.name) != "named_struct" {
+        return None;
+    }
+    arguments(function)?.iter().step_by(2).map(|name| super::build::literal_text(name).map(str::to_owned)).collect()
+}
+
 /// 1, 2, 3, ... for each item.
 fn ordinals(list: Expr) -> Expr {
     let size = call("coalesce", vec![call("list_size", vec![list]), super::build::number(0)]);
@@ -296,6 +353,13 @@ fn rows_of(
         }
         "jsonb_object_keys" | "json_object_keys" => {
             named(if of.is_none() { name } else { "" }, call("json_keys", vec![at(0).ok_or_else(missing)?]))
+        }
+        "json_each" if dialect == Dialect::DuckDb => {
+            let document = at(0).ok_or_else(missing)?;
+            Columns(vec![
+                (Ident::new("key"), call("variant_keys", vec![document.clone()])),
+                (Ident::new("value"), call("variant_items", vec![document])),
+            ])
         }
         "jsonb_each" | "json_each" | "jsonb_each_text" | "json_each_text" => {
             let document = at(0).ok_or_else(missing)?;
@@ -430,4 +494,25 @@ pub(super) fn flattened(select: &Select) -> Vec<String> {
         .iter()
         .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
     factors.filter_map(name).collect()
+}
+
+/// The names of what Redshift takes from an array by its path: `FROM t, t.items AS item`.
+pub(super) fn implicit_items(dialect: Dialect, select: &Select) -> Vec<String> {
+    if dialect != Dialect::Redshift {
+        return Vec::new();
+    }
+    let factors = select
+        .from
+        .iter()
+        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
+    let (mut known, mut items) = (Vec::new(), Vec::new());
+    for factor in factors {
+        if let TableFactor::Table { name, alias: Some(alias), args: None, .. } = factor
+            && implicit(dialect, name, &known).is_some()
+        {
+            items.push(alias.name.value.to_lowercase());
+        }
+        known.extend(name_of(factor));
+    }
+    items
 }

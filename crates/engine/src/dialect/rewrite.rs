@@ -42,11 +42,13 @@ struct Walk<'a> {
     found: Vec<Untranslated>,
     /// Names under which FLATTEN is known in the queries around, the innermost last.
     flattened: Vec<Vec<String>>,
+    /// Names of items of arrays that are documents, likewise.
+    items: Vec<Vec<String>>,
 }
 
 impl<'a> Walk<'a> {
     fn new(dialect: Dialect, known: &'a dyn Known) -> Self {
-        Self { dialect, known, found: Vec::new(), flattened: Vec::new() }
+        Self { dialect, known, found: Vec::new(), flattened: Vec::new(), items: Vec::new() }
     }
 
     fn done(self) -> Result<(), Vec<Untranslated>> {
@@ -160,6 +162,7 @@ impl<'a> Walk<'a> {
                     String::from("Multiply and divide by a power of ten."),
                 ));
             }
+            Expr::CompoundIdentifier(names) => return Ok(self.piece_of_item(names)),
             Expr::Identifier(name) => return Ok(self.word(name)),
             Expr::OuterJoin(_) => return Err((String::from("(+)"), String::from("Write LEFT JOIN."))),
             Expr::Convert { .. } | Expr::MatchAgainst { .. } | Expr::MemberOf(_) | Expr::Prior(_) => {
@@ -190,6 +193,18 @@ impl<'a> Walk<'a> {
         if is_variant { call("variant_text", vec![expr]) } else { expr }
     }
 
+    /// `item.a.b`, where the item is a document.
+    fn piece_of_item(&self, names: &[Ident]) -> Option<Expr> {
+        let (first, rest) = names.split_first()?;
+        let is_item = self.items.iter().flatten().any(|known| first.value.eq_ignore_ascii_case(known));
+        if !is_item || rest.is_empty() {
+            return None;
+        }
+        let mut path = String::from("$");
+        rest.iter().for_each(|name| super::paths::key(&mut path, &name.value));
+        Some(call("json_piece", vec![Expr::Identifier(first.clone()), text(&path)]))
+    }
+
     fn is_flattened(&self, name: &str) -> bool {
         self.flattened.iter().flatten().any(|known| known.eq_ignore_ascii_case(name))
     }
@@ -211,12 +226,14 @@ impl VisitorMut for Walk<'_> {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         self.flattened.push(super::relations::flattened(select));
+        self.items.push(super::relations::implicit_items(self.dialect, select));
         selects::begin(self.dialect, select);
         ControlFlow::Continue(())
     }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         self.flattened.pop();
+        self.items.pop();
         let at = select.select_token.clone();
         if let Err(problem) = selects::end(self.dialect, select) {
             let start = at.0.span.start;

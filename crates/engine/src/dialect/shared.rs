@@ -4,6 +4,7 @@ use super::functions::Table;
 
 pub(super) const FUNCTIONS: Table = &[
     ("current_timestamp", "instant_of(now())"),
+    ("current_timestamp", "instant_of(date_floor(CASE WHEN $1 IS NULL THEN 'second' ELSE 'microsecond' END, now()))"),
     ("localtimestamp", "zone_wall(now(), 'UTC')"),
     ("now", "instant_of(now())"),
     ("any_value", "first_value($1)"),

@@ -108,7 +108,12 @@ impl Filler<'_> {
             "unit" => interval(argument)?.0,
             "count" => wrapped(interval(argument)?.1),
             "fmt" => text(&formats::strftime(self.dialect, constant(argument, "a pattern of a date or time")?)?),
-            "path" => text(&paths::canonical(self.dialect, constant(argument, "a path into JSON")?)?),
+            // A path that is computed is read with the row, in our words: most of them are.
+            "path" => match literal_text(argument) {
+                Some(path) => text(&paths::canonical(self.dialect, path)?),
+                None if self.dialect != Dialect::DuckDb => argument.clone(),
+                None => text(&paths::canonical(self.dialect, constant(argument, "a path into JSON")?)?),
+            },
             "text" => call(types::text_function(self.dialect), vec![argument.clone()]),
             _ => wrapped(argument.clone()),
         })

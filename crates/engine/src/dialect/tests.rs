@@ -49,11 +49,7 @@ fn one_name_with_two_meanings_becomes_two_functions() {
         "SELECT date_diff('week', a, b) AS x FROM t",
         "SELECT date_boundaries('week', a, b) AS x FROM t",
     );
-    check(
-        Dialect::Spark,
-        "SELECT datediff(MONTH, a, b) AS x FROM t",
-        "SELECT date_elapsed('month', a, b) AS x FROM t",
-    );
+    check(Dialect::Spark, "SELECT datediff(MONTH, a, b) AS x FROM t", "SELECT date_elapsed('month', a, b) AS x FROM t");
 }
 
 #[test]
