@@ -43,6 +43,7 @@ kill: build
 	@python=$$(scripts/python) && \
 	    "$$python" tests/kill/kill_up.py --binary "$(BINARY)" --kills $${KILLS:-200} && \
 	    "$$python" tests/kill/kill_up.py --binary "$(BINARY)" --points && \
+	    "$$python" tests/kill/materialise.py --binary "$(BINARY)" --kills $${KILLS:-200} --times 2 && \
 	    "$$python" tests/kill/takeover.py --binary "$(BINARY)" && \
 	    "$$python" tests/kill/power_cut.py --binary "$(BINARY)"
 

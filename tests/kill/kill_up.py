@@ -176,7 +176,7 @@ def try_point(project: KillProject, point: str, action: str, nth: int, outcome: 
 def every_point(folder: Path, binary: Path, times: int, actions: list[str], only: list[str], outcome: Outcome) -> None:
     shape = Shape(rotate="200ms")
     # Those of change capture need a database: tests/postgres/capture.py.
-    known = [point for point in fault_points() if not point.startswith("cdc.")]
+    known = [point for point in fault_points() if not point.startswith(("cdc.", "k."))]
     points = [point for point in known if not only or point.startswith(tuple(only))]
     tries = [(action, nth) for action in actions for nth in range(1, times + 1)]
     for point in (point for point in points if point in ONLY_NEW):

@@ -198,6 +198,15 @@ def check_points(outcome: Outcome, cluster: Cluster, binary: Path, root: Path) -
             cluster.sql("select pg_drop_replication_slot('headwater_f'); drop publication headwater_f; drop table one, two;")
 
 
+def listening(process: subprocess.Popen, log: Path, said_before: int, seconds: float = 60) -> None:
+    """Waits until the process says so, after what `log` held before it was started, or has ended."""
+    end = time.monotonic() + seconds
+    while "Listening on" not in log.read_bytes()[said_before:].decode(errors="replace"):
+        if process.poll() is not None or time.monotonic() > end:
+            return
+        time.sleep(0.05)
+
+
 def check_kills(outcome: Outcome, cluster: Cluster, binary: Path, root: Path, kills: int, seconds: float, seed: int) -> None:
     """pgbench runs while either side is killed; at the end all four tables are equal."""
     cluster.tool("pgbench", "-h", "127.0.0.1", "-p", cluster.port, "-U", "postgres", "-i", "-s", "2", "-q", "postgres")
@@ -205,9 +214,13 @@ def check_kills(outcome: Outcome, cluster: Cluster, binary: Path, root: Path, ki
     cluster.sql("alter table pgbench_history add column h bigserial primary key;")
     folder = project(binary, root / "kills", cluster, tables, name="bench")
     dice = random.Random(seed)
-    words = (root / "kills.stderr").open("w")
+    log = root / "kills.stderr"
+    words = log.open("w")
+    said_before = 0
 
     def start():
+        nonlocal said_before
+        said_before = log.stat().st_size
         return subprocess.Popen(folder.command("up", "--port", "0"), env=folder.environment(), stdin=subprocess.DEVNULL,
                                 stdout=subprocess.DEVNULL, stderr=words)
 
@@ -243,9 +256,11 @@ def check_kills(outcome: Outcome, cluster: Cluster, binary: Path, root: Path, ki
         bench.kill()
         bench.wait()
         cluster.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgbench'")
+        # A process that has only just been started has no ear for a polite request yet.
+        listening(ours, log, said_before)
         ours.terminate()
         ended = ours.wait(60)
-        said = (root / "kills.stderr").read_text(errors="replace")
+        said = log.read_text(errors="replace")
         outcome.hold("a polite stop", [] if ended == 0 else [f"ended with {ended}: {said[-500:]}"])
     ingest(outcome, "what is left comes", folder)
     print(f"killed: {deaths}", flush=True)

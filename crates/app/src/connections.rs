@@ -1,7 +1,8 @@
 //! The systems a project is connected to: which there are, and whether they answer.
 
+use headwater_connectors::kafka;
 use headwater_connectors::postgres::{self, Target};
-use headwater_project::config::{ConnectionConfig, HttpConnection, PostgresConnection};
+use headwater_project::config::{ConnectionConfig, HttpConnection, KafkaConnection, PostgresConnection};
 use headwater_project::{Diagnostic, Diagnostics, Entropy, Failure};
 
 use crate::clock::SystemEntropy;
@@ -57,6 +58,7 @@ impl Project {
         match config {
             ConnectionConfig::Postgres(config) => postgres::probe(&Target::new(config, &self.root), entropy),
             ConnectionConfig::Http(_) => Ok(vec![String::from("an address is asked when a source reads it")]),
+            ConnectionConfig::Kafka(config) => kafka::probe(&kafka::Target::new(config, &self.root)),
         }
     }
 
@@ -70,6 +72,14 @@ impl Project {
 }
 
 impl Project {
+    pub(crate) fn kafka_connection(&self, name: &str) -> Result<&KafkaConnection, Failure> {
+        match self.config.connections.get(name) {
+            Some(ConnectionConfig::Kafka(config)) => Ok(config),
+            Some(other) => Err(wrong_kind(name, other, "kafka")),
+            None => Err(no_such_connection(self, name)),
+        }
+    }
+
     pub(crate) fn http_connection(&self, name: &str) -> Result<&HttpConnection, Failure> {
         match self.config.connections.get(name) {
             Some(ConnectionConfig::Http(config)) => Ok(config),
@@ -85,6 +95,7 @@ fn address(config: &ConnectionConfig) -> String {
             format!("{}@{}:{}/{}", config.user, config.host, config.port, config.database)
         }
         ConnectionConfig::Http(config) => config.url.clone(),
+        ConnectionConfig::Kafka(config) => config.brokers.0.join(", "),
     }
 }
 
@@ -103,8 +114,21 @@ fn wrong_kind(name: &str, found: &ConnectionConfig, wanted: &str) -> Failure {
         .with_hint(format!("Name one of kind {wanted}."))
 }
 
+fn check_kafka(project: &Project, config: &kafka::KafkaConfig) -> Result<(), Failure> {
+    let connection = project.kafka_connection(&config.connection)?;
+    if config.needs_registry() && connection.registry.is_none() {
+        let failure = Failure::user(format!("connection `{}` has no schema registry", config.connection));
+        return Err(failure.with_hint("Values of `avro` and `json_schema` name schemas: add `registry` to it."));
+    }
+    Ok(())
+}
+
 /// Problems of sources that their own files do not show.
 pub(crate) fn check(project: &Project, found: &mut Diagnostics) {
+    if let Some(Err(failure)) = project.config.log.connection.as_ref().map(|name| project.kafka_connection(name)) {
+        let finding = Diagnostic::error(format!("`log` of headwater.yml: {}", failure.message));
+        found.push(Diagnostic { hint: failure.hint, ..finding });
+    }
     for source in &project.sources {
         let (findings, connected) = match &source.config {
             SourceConfig::Generator(_) | SourceConfig::Push(_) => continue,
@@ -112,6 +136,7 @@ pub(crate) fn check(project: &Project, found: &mut Diagnostics) {
             SourceConfig::Http(config) => {
                 (config.from.check(), project.http_connection(&config.from.connection).map(drop))
             }
+            SourceConfig::Kafka(config) => (config.from.check(), check_kafka(project, &config.from)),
             SourceConfig::Postgres(config) => {
                 (config.from.check(), project.postgres_connection(&config.from.connection).map(drop))
             }

@@ -247,6 +247,7 @@ mod tests {
         let lake = Lake::new(storage, Arc::new(SystemClock::start()), Arc::new(SystemEntropy));
         let options = EngineOptions {
             memory_bytes: 1 << 20,
+            column_cache_bytes: 0,
             spill_folder: None,
             partitions: 1,
             default_schema: "main".into(),

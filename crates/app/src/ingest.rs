@@ -1,6 +1,7 @@
 //! Sources into tables: which pipelines a project has, and running them.
 
 mod connected;
+mod kafka;
 mod lake_sink;
 mod pipelines;
 
@@ -110,7 +111,8 @@ impl Instance {
         }
     }
 
-    /// Lets the named sources begin anew when they run next: for streams whose slot was lost.
+    /// Lets the named sources begin anew when they run next: for streams whose slot was lost, and topics that are not what
+    /// they were.
     pub async fn restart_sources(&self, sources: &[String]) -> Result<(), Failure> {
         self.require_writer()?;
         self.require_sources(sources)?;
@@ -122,9 +124,10 @@ impl Instance {
                 SourceConfig::Postgres(config) if config.from.mode == Follow::Capture => {
                     connected::restart(self, config).await?;
                 }
+                SourceConfig::Kafka(config) => kafka::restart(self, config).await?,
                 other => {
                     return Err(Failure::user(format!("source `{}` has no stream to restart", other.name()))
-                        .with_hint("Only sources with `mode: capture` have."));
+                        .with_hint("Only sources of kind `kafka` and those with `mode: capture` have."));
                 }
             }
         }

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use headwater_connectors::kafka::{KafkaLog, Target};
 use headwater_engine::{Dialect, Engine, EngineOptions, PublishedRelation, Session};
-use headwater_ingest::log::{Consumers, LocalLog, LocalLogOptions};
+use headwater_ingest::log::{Consumers, EventLog, LocalLog, LocalLogOptions};
 use headwater_lake::{Credentials, Lake, Location, Storage, TableName};
 use headwater_project::{Classify, Clock, Entropy, Failure, Timestamp};
 use headwater_state::{BootId, MemoryStore, PublishedAs, SqliteStore, StateStore};
@@ -35,7 +36,9 @@ pub struct Inner {
     pub(crate) lake: Lake,
     pub(crate) engine: Engine,
     pub(crate) state: Arc<dyn StateStore>,
-    pub(crate) log: Arc<LocalLog>,
+    pub(crate) log: Arc<dyn EventLog>,
+    /// The same log, when it is on Kafka.
+    pub(crate) kafka_log: Option<Arc<KafkaLog>>,
     pub(crate) consumers: Arc<Consumers>,
     pub(crate) pushes: crate::push::Pushes,
     pub(crate) boot: BootId,
@@ -92,7 +95,11 @@ impl Instance {
         let threads = threads(&project);
         let engine = open_engine(&project, &paths, lake.clone(), threads, access)?;
         let state = open_state(&paths, access, &boot, now)?;
-        let log = open_log(&paths, access)?;
+        let kafka_log = open_kafka_log(&project, access, Arc::clone(&clock))?;
+        let log: Arc<dyn EventLog> = match &kafka_log {
+            Some(log) => Arc::clone(log) as Arc<dyn EventLog>,
+            None => Arc::new(open_log(&paths, access)?),
+        };
         Ok(Self(Arc::new(Inner {
             project,
             paths,
@@ -101,7 +108,8 @@ impl Instance {
             lake,
             engine,
             state,
-            log: Arc::new(log),
+            log,
+            kafka_log,
             consumers: Arc::new(Consumers::default()),
             pushes: crate::push::Pushes::default(),
             boot,
@@ -231,6 +239,9 @@ fn threads(project: &Project) -> usize {
     project.options.threads.or(project.config.build.threads.map(usize::from)).unwrap_or(cores).max(1)
 }
 
+/// Decoded columns kept for dashboards, on machines that have the memory.
+const COLUMN_CACHE_BYTES: usize = 128 << 20;
+
 fn open_engine(
     project: &Project,
     paths: &Paths,
@@ -241,13 +252,15 @@ fn open_engine(
     let memory = project.options.memory_bytes.or(project.config.memory.map(|size| size.0));
     let memory = memory.unwrap_or_else(|| machine_memory() / 2);
     // Half of the budget belongs to queries; staging, ingestion and the log share the rest.
-    let memory_bytes = usize::try_from(memory / 2).unwrap_or(usize::MAX);
+    let query_bytes = usize::try_from(memory / 2).unwrap_or(usize::MAX);
+    let column_cache_bytes = (query_bytes / 8).min(COLUMN_CACHE_BYTES);
     let spill = paths.spill();
     if access == Access::Writer {
         clear(&spill)?;
     }
     let options = EngineOptions {
-        memory_bytes,
+        memory_bytes: query_bytes - column_cache_bytes,
+        column_cache_bytes,
         spill_folder: (access == Access::Writer).then_some(spill),
         partitions: threads,
         default_schema: project.default_schema.clone(),
@@ -294,6 +307,15 @@ fn open_state(paths: &Paths, access: Access, boot: &BootId, now: Timestamp) -> R
         }
         Access::ReadOnly => Ok(Arc::new(MemoryStore::default())),
     }
+}
+
+/// The log on the cluster that the project names.
+fn open_kafka_log(project: &Project, access: Access, clock: Arc<dyn Clock>) -> Result<Option<Arc<KafkaLog>>, Failure> {
+    let config = &project.config.log;
+    let Some(connection) = &config.connection else { return Ok(None) };
+    let target = Target::new(project.kafka_connection(connection)?, &project.root);
+    let writer = (access == Access::Writer).then(|| format!("headwater/{}{}", config.prefix, project.name()));
+    Ok(Some(Arc::new(KafkaLog::new(target, &config.prefix, config.replication, writer, clock))))
 }
 
 fn open_log(paths: &Paths, access: Access) -> Result<LocalLog, Failure> {

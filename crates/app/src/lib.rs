@@ -13,6 +13,7 @@ mod connections;
 mod dashboards;
 mod doctor;
 mod examples;
+mod export;
 mod generators;
 mod history;
 mod home;
@@ -28,9 +29,11 @@ mod project;
 mod push;
 mod quarantine;
 mod query;
+mod sink_file;
 mod source_file;
 mod state_folder;
 mod text_time;
+mod topics;
 mod up;
 pub mod view;
 mod worker;
@@ -48,11 +51,13 @@ pub use open_files::raise_open_files;
 pub use operations::retry_request;
 pub use project::{IndirectSelection, OpenOptions, Project, Selection};
 
+pub use export::Exported;
 /// A moment of event time as it is typed: a date, with a time or without.
 pub use headwater_transform::parse_moment;
 pub use push::{PushReceipt, PushRefusal, PushRequest};
 pub use query::{Parameter, QueryStream};
 pub use text_time::rfc3339;
+pub use topics::Topics;
 pub use up::{GenerateRequest, Up, UpHandle, UpOptions};
 pub use view::{
     ColumnSummary, CompiledNode, Diagnosis, Finding, GeneratorStatus, NodeSummary, Observer, PipelineStatus, Place,

@@ -3,9 +3,13 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use headwater_project::{Failure, Kind};
 use rustix::fs::{FlockOperation, flock};
+
+const HOLDER_TRIES: usize = 50;
+const HOLDER_WAIT: Duration = Duration::from_millis(10);
 
 /// Held for the life of the process; the system frees it when the process dies, however it dies.
 #[derive(Debug)]
@@ -27,13 +31,8 @@ impl ProjectLock {
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(cannot)?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut holder = String::new();
-            // Unreadable only means that we cannot name the holder.
-            if file.read_to_string(&mut holder).is_err() {
-                holder.clear();
-            }
             return Err(Failure::new(Kind::Conflict, "another headwater process is running this project")
-                .with_detail(format!("Held by {}.", holder.trim()))
+                .with_detail(format!("Held by {}.", holder(&mut file)))
                 .with_hint("Stop it, or ask it over HTTP: `curl 127.0.0.1:7766/api/status`."));
         }
         file.set_len(0).map_err(cannot)?;
@@ -42,4 +41,16 @@ impl ProjectLock {
         file.sync_all().map_err(cannot)?;
         Ok(Self { _file: file })
     }
+}
+
+/// What the holder says of itself, which it writes a moment after it has the lock.
+fn holder(file: &mut File) -> String {
+    for _ in 0..HOLDER_TRIES {
+        let mut text = String::new();
+        if file.rewind().and_then(|()| file.read_to_string(&mut text)).is_ok() && !text.trim().is_empty() {
+            return text.trim().to_owned();
+        }
+        std::thread::sleep(HOLDER_WAIT);
+    }
+    String::from("a process that did not say which it is")
 }

@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::generators;
+use crate::sink_file::SinkConfig;
 use crate::source_file::SourceConfig;
 use crate::view::{Finding, NodeSummary, Place};
 
@@ -66,6 +67,7 @@ pub struct Project {
     pub(crate) files: Files,
     pub(crate) config: ProjectConfig,
     pub(crate) sources: Vec<SourceEntry>,
+    pub(crate) sinks: Vec<SinkConfig>,
     pub(crate) transform: TransformProject,
     pub(crate) jobs: Vec<Job>,
     pub(crate) dashboards: Vec<Dashboard>,
@@ -82,6 +84,7 @@ impl Project {
         let mut reader = Reader { root: root.clone(), files: Files::default(), diagnostics: Diagnostics::default() };
         let config: ProjectConfig = reader.file(Path::new(PROJECT_FILE)).map(|(value, _)| value).unwrap_or_default();
         let sources = read_sources(&mut reader);
+        let sinks = read_sinks(&mut reader);
         let jobs = read_jobs(&mut reader);
         let dashboards = read_dashboards(&mut reader);
         let vars = vars(options, &config)?;
@@ -116,6 +119,7 @@ impl Project {
             files,
             config,
             sources,
+            sinks,
             transform,
             jobs,
             dashboards: dashboards.into_iter().map(|(dashboard, _)| dashboard).collect(),
@@ -164,6 +168,7 @@ impl Project {
         }
         generators::check(self, &mut found);
         crate::connections::check(self, &mut found);
+        crate::export::check(self, &mut found);
         self.diagnostics.found.extend(found.found);
     }
 
@@ -289,6 +294,7 @@ impl Project {
         vec![
             ("headwater", config::schema::<ProjectConfig>()),
             ("source", config::schema::<SourceConfig>()),
+            ("sink", config::schema::<SinkConfig>()),
             ("job", config::schema::<JobConfig>()),
             ("dashboard", config::schema::<Dashboard>()),
         ]
@@ -450,6 +456,11 @@ fn read_sources(reader: &mut Reader) -> Vec<SourceEntry> {
     sources
 }
 
+fn read_sinks(reader: &mut Reader) -> Vec<SinkConfig> {
+    let paths = reader.folder("sinks");
+    paths.iter().filter_map(|path| reader.file::<SinkConfig>(path).map(|(config, _)| config)).collect()
+}
+
 fn read_jobs(reader: &mut Reader) -> Vec<Job> {
     let mut jobs = Vec::new();
     for path in reader.folder("jobs") {
@@ -479,6 +490,7 @@ fn declared_tables(root: &Path, source: &SourceConfig) -> Vec<DeclaredSource> {
         SourceConfig::Files(config) => vec![generators::declared(&config.name, config.table(), Vec::new())],
         SourceConfig::Http(config) => vec![generators::declared(&config.name, config.table(), Vec::new())],
         SourceConfig::Push(config) => vec![generators::declared(&config.name, config.table(), Vec::new())],
+        SourceConfig::Kafka(config) => vec![generators::declared(&config.name, config.table(), Vec::new())],
         SourceConfig::Postgres(config) => {
             let tables = config.from.each_table().map(|(name, table)| PostgresConfig::lake_name(name, &table));
             tables.map(|table| generators::declared(&config.name, &table, Vec::new())).collect()

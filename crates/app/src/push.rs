@@ -10,7 +10,7 @@ use headwater_connectors::push::{
     Begun, BodyError, MAX_KEY, Proof, PushConfig, PushIndex, body_hash, mark, prove, records,
 };
 use headwater_ingest::Error as IngestError;
-use headwater_ingest::log::{EventLog, TopicConfig};
+use headwater_ingest::log::TopicConfig;
 use headwater_ingest::record::RecordBuffer;
 use headwater_project::{Classify, Failure, Kind, Timestamp};
 
@@ -221,7 +221,7 @@ impl Instance {
         for (number, record) in (0_u32..).zip(records).skip(from as usize) {
             buffer.push_payload(now, &mark(number), record);
         }
-        let written = self.log.append(topic, 0, &buffer).and_then(|offsets| self.log.sync().map(|()| offsets.start));
+        let written = self.log.append_synced(topic, 0, &buffer).map(|offsets| offsets.start);
         written.map_err(|error| match error {
             IngestError::RecordTooLarge { .. } => PushRefusal::TooLarge(error.failure()),
             // There will be room again, and the request loses nothing by waiting.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use headwater_connectors::files::FilesConfig;
 use headwater_connectors::http::HttpConfig;
+use headwater_connectors::kafka::KafkaConfig;
 use headwater_connectors::postgres::PostgresConfig;
 use headwater_connectors::push::PushConfig;
 use headwater_project::config::{ByteSize, DurationText};
@@ -24,6 +25,8 @@ pub(crate) enum SourceConfig {
     Http(HttpSourceConfig),
     /// Records that others send.
     Push(PushSourceConfig),
+    /// Messages of Kafka topics.
+    Kafka(KafkaSourceConfig),
 }
 
 impl SourceConfig {
@@ -34,6 +37,7 @@ impl SourceConfig {
             Self::Postgres(config) => &config.name,
             Self::Http(config) => &config.name,
             Self::Push(config) => &config.name,
+            Self::Kafka(config) => &config.name,
         }
     }
 
@@ -43,6 +47,7 @@ impl SourceConfig {
             Self::Generator(_) | Self::Files(_) | Self::Push(_) => None,
             Self::Postgres(config) => Some(&config.from.connection),
             Self::Http(config) => Some(&config.from.connection),
+            Self::Kafka(config) => Some(&config.from.connection),
         }
     }
 }
@@ -115,6 +120,30 @@ pub(crate) struct HttpSourceConfig {
 }
 
 impl HttpSourceConfig {
+    pub(crate) fn table(&self) -> &str {
+        self.table.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// Messages of Kafka topics.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KafkaSourceConfig {
+    /// Name of the source.
+    pub(crate) name: String,
+    /// What the source holds.
+    #[expect(dead_code, reason = "for readers of the file; a page that shows sources will show it")]
+    pub(crate) description: Option<String>,
+    /// Its table is `<name>.<table>`; `<name>.<name>` when absent.
+    pub(crate) table: Option<String>,
+    /// Which topics, and what their messages are.
+    pub(crate) from: KafkaConfig,
+    /// When what was taken is committed.
+    #[serde(default)]
+    pub(crate) rotate: RotateConfig,
+}
+
+impl KafkaSourceConfig {
     pub(crate) fn table(&self) -> &str {
         self.table.as_deref().unwrap_or(&self.name)
     }

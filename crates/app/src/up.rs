@@ -125,6 +125,14 @@ impl Instance {
             let (shared, stop) = (Arc::clone(&shared), stop.clone());
             tasks.spawn(async move { shared.note(ingest::run(planned, stop).await) });
         }
+        for sink in &self.project().sinks {
+            let crate::sink_file::SinkConfig::Kafka(config) = sink.clone();
+            let (shared, stop) = (Arc::clone(&shared), stop.clone());
+            tasks.spawn(async move {
+                let sending = crate::export::forever(shared.instance.clone(), config, stop);
+                shared.note(sending.await);
+            });
+        }
         let (scheduling, token) = (Arc::clone(&shared), stop.clone());
         tasks.spawn(async move { scheduling.note(scheduler::run(&scheduling, token).await) });
         let (looking_after, token) = (Arc::clone(&shared), stop.clone());
@@ -153,7 +161,7 @@ impl Instance {
             source: config.name.clone(),
             config: settings.config(&pin)?,
             generator: settings.begin(&pin)?,
-            log: Arc::clone(&self.log) as Arc<dyn headwater_ingest::log::EventLog>,
+            log: Arc::clone(&self.log),
             clock: Arc::clone(&self.clock),
             partitions: usize::from(config.partitions),
             retention_bytes: config.retention.map(|size| size.0),
@@ -161,6 +169,7 @@ impl Instance {
             until,
             max_records: request.max_events,
             status: Arc::clone(&status),
+            log_recovers: self.kafka_log.is_some(),
         };
         let topics = settings.topics().into_iter().map(|topic| topic.name).collect();
         Ok((driver, GeneratorHandle { source: config.name.clone(), topics, status }))

@@ -85,12 +85,22 @@ pub(crate) enum Command {
         /// Sources to read; all when none is named.
         #[arg(value_name = "SOURCE", required_if_eq("restart", "true"))]
         sources: Vec<String>,
-        /// Begin the stream of a captured database anew, with a new slot and new copies of its tables.
+        /// Begin the stream of a captured database anew, with a new slot and new copies of its tables; let a Kafka source
+        /// go on whose topics are not what they were.
         #[arg(long)]
         restart: bool,
     },
-    /// Look into the topics of the local log.
+    /// Send what sinks have not sent yet, then stop.
+    Export {
+        /// Sinks to run; all when none is named.
+        #[arg(value_name = "SINK")]
+        sinks: Vec<String>,
+    },
+    /// Look into the topics of the project's log, or of a Kafka connection.
     Topics {
+        /// Look into the topics of this connection.
+        #[arg(long, value_name = "NAME", global = true)]
+        connection: Option<String>,
         #[command(subcommand)]
         action: Option<TopicsAction>,
     },
@@ -448,7 +458,7 @@ pub(crate) struct Demo {
     /// Folder for the project; ./headwater-demo-PROJECT when not given. One that is there goes on where it stopped.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
-    /// End by itself after this long once live; without a terminal, 15s.
+    /// End by itself after this long once live.
     #[arg(long = "for", value_name = "DURATION", value_parser = values::duration)]
     pub(crate) for_duration: Option<Duration>,
     /// Port on the loopback address; 0 takes any free one.

@@ -8,6 +8,7 @@ mod dashboards;
 mod dbt;
 mod demo;
 mod doctor;
+mod export;
 mod generate;
 mod ingest;
 mod init;
@@ -132,7 +133,10 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<(), Stop> 
         Command::Schema { kind } => check::schema(&context, kind.as_deref()),
         Command::Generate(generate) => Box::pin(generate::generate(&context, generate)).await,
         Command::Ingest { sources, restart } => Box::pin(ingest::ingest(&context, &sources, restart)).await,
-        Command::Topics { action } => Box::pin(topics::topics(&context, action)).await,
+        Command::Topics { connection, action } => {
+            Box::pin(topics::topics(&context, connection.as_deref(), action)).await
+        }
+        Command::Export { sinks } => Box::pin(export::export(&context, &sinks)).await,
         Command::Build(build) => Box::pin(build::build(&context, BuildCommand::Build, build)).await,
         Command::Run(build) => Box::pin(build::build(&context, BuildCommand::Run, build)).await,
         Command::Test(build) => Box::pin(build::build(&context, BuildCommand::Test, build)).await,

@@ -5,6 +5,7 @@
 
 pub mod files;
 pub mod http;
+pub mod kafka;
 mod keyed_hash;
 pub mod postgres;
 pub mod push;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use headwater_lake::{Lake, LakeTable, TableName};
+use headwater_lake::{Lake, LakeTable, Recent, TableName};
 
 use crate::error::Result;
 
@@ -24,54 +24,41 @@ pub enum PublishedRelation {
     },
 }
 
-/// Table versions read so far. A version never changes, so an entry is never wrong; the least recently used go first.
-#[derive(Debug, Default)]
-pub struct TableCache {
-    state: Mutex<CacheState>,
-}
+/// Tables in the cache.
+const CACHED_TABLES: usize = 512;
+/// Versions of one table: the published one, the one a run is about to publish, and one that a page still asks for.
+const CACHED_VERSIONS: usize = 3;
 
-#[derive(Debug, Default)]
-struct CacheState {
-    /// Counts uses: what was used at the smallest tick goes first.
-    tick: u64,
-    entries: HashMap<(TableName, u64), CachedTable>,
-}
-
+/// Table versions read so far. A version never changes, so an entry is never wrong; tables least recently used go first, and
+/// of a table the versions read first.
 #[derive(Debug)]
-struct CachedTable {
-    used: u64,
-    table: Arc<LakeTable>,
-}
+pub struct TableCache(Mutex<Recent<TableName, Vec<Arc<LakeTable>>>>);
 
-/// Versions kept in the cache.
-const CACHED_VERSIONS: usize = 512;
+impl Default for TableCache {
+    fn default() -> Self {
+        Self(Mutex::new(Recent::new(CACHED_TABLES)))
+    }
+}
 
 impl TableCache {
-    fn state(&self) -> MutexGuard<'_, CacheState> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.tick += 1;
-        state
+    fn tables(&self) -> MutexGuard<'_, Recent<TableName, Vec<Arc<LakeTable>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get(&self, name: &TableName, version: u64) -> Option<Arc<LakeTable>> {
-        let mut state = self.state();
-        let used = state.tick;
-        let entry = state.entries.get_mut(&(name.clone(), version))?;
-        entry.used = used;
-        Some(Arc::clone(&entry.table))
+        self.tables().get(name)?.into_iter().find(|known| known.table().version() == version)
     }
 
     fn put(&self, table: &Arc<LakeTable>) {
-        let mut state = self.state();
-        if state.entries.len() >= CACHED_VERSIONS {
-            let oldest = state.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone());
-            if let Some(key) = oldest {
-                state.entries.remove(&key);
-            }
+        let mut tables = self.tables();
+        let name = table.table().name();
+        let mut versions = tables.get(name).unwrap_or_default();
+        versions.retain(|known| known.table().version() != table.table().version());
+        if versions.len() == CACHED_VERSIONS {
+            versions.remove(0);
         }
-        let key = (table.table().name().clone(), table.table().version());
-        let entry = CachedTable { used: state.tick, table: Arc::clone(table) };
-        state.entries.insert(key, entry);
+        versions.push(Arc::clone(table));
+        tables.put(name.clone(), 1, versions);
     }
 }
 

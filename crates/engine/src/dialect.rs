@@ -11,7 +11,7 @@
 //!   function, as templates of the engine's SQL;
 //! - `template`: what the placeholders of templates stand for; `parts`, `formats`, `paths`: the words of dates, patterns of
 //!   times and paths into JSON;
-//! - `types`, `literals`, `operators`, `arrays`, `relations`, `selects`: the rest of the language.
+//! - `casts`, `literals`, `operators`, `arrays`, `relations`, `selects`: the rest of the language.
 //!
 //! What cannot be translated is a finding with its place and a hint. Nothing is passed on in the hope that it means the same,
 //! but for functions that the engine has under the same name and no table says anything about.
@@ -19,6 +19,7 @@
 mod arrays;
 mod bigquery;
 mod build;
+mod casts;
 mod duckdb;
 mod formats;
 mod functions;
@@ -37,7 +38,6 @@ mod shared;
 mod snowflake;
 mod spark;
 mod template;
-mod types;
 
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,7 @@ use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
-use headwater_lake::{Lake, STORE_URL, TableName};
+use headwater_lake::{ColumnCache, Lake, STORE_URL, TableName};
 use url::Url;
 
 use crate::catalog::{Catalog, PublishedRelation, Relation, TableCache};
@@ -53,6 +53,8 @@ const NAMED_CONSUMERS: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN;
 pub struct EngineOptions {
     /// Bytes that sorts, joins and aggregates may hold together; above it they spill or fail.
     pub memory_bytes: usize,
+    /// Bytes of decoded columns kept for [`Session::keeping_columns`], beside `memory_bytes`.
+    pub column_cache_bytes: usize,
     /// Where spilled data goes; the system's temporary folder when not given.
     pub spill_folder: Option<PathBuf>,
     /// Parallel partitions of one query.
@@ -69,6 +71,7 @@ pub struct Engine {
     lake: Lake,
     base: SessionState,
     cache: Arc<TableCache>,
+    columns: Arc<ColumnCache>,
     default_schema: String,
     dialect: Option<Dialect>,
 }
@@ -94,7 +97,8 @@ impl Engine {
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
         functions::register(&mut base)?;
         let default_schema = options.default_schema.clone();
-        Ok(Self { lake, base, cache: Arc::new(TableCache::default()), default_schema, dialect: options.dialect })
+        let columns = Arc::new(ColumnCache::new(options.column_cache_bytes));
+        Ok(Self { lake, base, cache: Arc::default(), columns, default_schema, dialect: options.dialect })
     }
 
     pub fn lake(&self) -> &Lake {
@@ -203,6 +207,15 @@ impl Planned {
 }
 
 impl Session {
+    /// The same session for those who ask the same small tables again and again: their columns stay in memory, decoded, as
+    /// far as [`EngineOptions::column_cache_bytes`] goes.
+    #[must_use]
+    pub fn keeping_columns(mut self) -> Self {
+        let config = self.engine.base.config().clone().with_extension(Arc::clone(&self.engine.columns));
+        self.engine.base = SessionStateBuilder::new_from_existing(self.engine.base).with_config(config).build();
+        self
+    }
+
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
     }
@@ -215,7 +228,8 @@ impl Session {
         Ok(QueryStream { schema: stream.schema(), inputs, stream })
     }
 
-    /// Starts a query for its first rows, in its own order; all of them without a limit.
+    /// Starts a query for its first rows, in its own order, which a query around it would be free to change; all of
+    /// them without a limit.
     pub async fn first_rows(&self, sql: &str, limit: Option<usize>) -> Result<QueryStream> {
         let planned = self.plan(sql, &[]).await?;
         let inputs = planned.inputs.clone();
@@ -226,7 +240,16 @@ impl Session {
 
     /// Columns of a statement's result, and the versions it would read.
     pub async fn describe(&self, sql: &str) -> Result<(SchemaRef, BTreeMap<TableName, u64>)> {
-        let planned = self.plan(sql, &[]).await?;
+        self.describe_with(sql, &[]).await
+    }
+
+    /// The same for a statement with parameters, bound as [`Session::query`] binds them.
+    pub async fn describe_with(
+        &self,
+        sql: &str,
+        parameters: &[(String, Parameter)],
+    ) -> Result<(SchemaRef, BTreeMap<TableName, u64>)> {
+        let planned = self.plan(sql, parameters).await?;
         Ok((Arc::clone(planned.plan.schema().inner()), planned.inputs))
     }
 
@@ -311,6 +334,10 @@ impl<'a> Scope<'a> {
         }
         let name = self.session.table_name(reference);
         let Some(relation) = self.session.catalog.relation(&name).await? else {
+            // `from generate_series(1, 3)` names a function as if it were a table.
+            if reference.schema().is_none() && self.context.state().table_functions().contains_key(reference.table()) {
+                return Ok(());
+            }
             return Err(self.missing(&name).await);
         };
         let provider: Arc<dyn TableProvider> = match relation {

@@ -15,6 +15,8 @@ use crate::{
     Update, Write,
 };
 
+mod columns;
+
 #[derive(Debug, Default)]
 struct Ticks(AtomicI64, AtomicU64);
 
@@ -34,18 +36,22 @@ impl Entropy for Ticks {
     }
 }
 
-fn engine() -> Engine {
-    let ticks = Arc::new(Ticks::default());
-    let storage = Storage::open(&Location::Memory, &Credentials::default()).unwrap();
-    let lake = Lake::new(storage, Arc::clone(&ticks) as Arc<dyn Clock>, ticks);
-    let options = EngineOptions {
+fn options() -> EngineOptions {
+    EngineOptions {
         memory_bytes: 64 << 20,
+        column_cache_bytes: 8 << 20,
         spill_folder: None,
         partitions: 2,
         default_schema: String::from("main"),
         dialect: None,
-    };
-    Engine::new(lake, &options).unwrap()
+    }
+}
+
+fn engine() -> Engine {
+    let ticks = Arc::new(Ticks::default());
+    let storage = Storage::open(&Location::Memory, &Credentials::default()).unwrap();
+    let lake = Lake::new(storage, Arc::clone(&ticks) as Arc<dyn Clock>, ticks);
+    Engine::new(lake, &options()).unwrap()
 }
 
 fn newest(engine: &Engine) -> Session {
@@ -374,4 +380,12 @@ async fn a_join_keeps_the_few_repeated_keys_and_not_the_wide_rows() {
     let plan = read(&newest(&engine), sql).await.join("\n");
     let join = plan.lines().find(|line| line.contains("HashJoinExec")).unwrap_or_default();
     assert!(join.contains("join_type=RightAnti") || join.contains("join_type=Right,"), "{plan}");
+}
+
+#[tokio::test]
+async fn the_first_rows_come_in_the_order_of_the_query() {
+    let engine = engine();
+    let sql = "select x from (values (2), (null), (3), (1)) as t(x) order by x desc nulls last";
+    let rows = newest(&engine).first_rows(sql, Some(3)).await.unwrap().collect().await.unwrap();
+    assert_eq!(texts(&rows), ["3", "2", "1"]);
 }

@@ -43,6 +43,12 @@ pub enum Error {
     Gap { topic: String, partition: i32, committed: i64, start: i64 },
     #[error("topic `{topic}` partition {partition} ends at {end}, but {committed} was already taken")]
     Rewound { topic: String, partition: i32, committed: i64, end: i64 },
+    #[error(
+        "topic `{topic}` partition {partition} holds another record at offset {committed} than the one that was taken"
+    )]
+    Replaced { topic: String, partition: i32, committed: i64 },
+    #[error("the brokers are those of another cluster than the one that was read before")]
+    OtherCluster,
     #[error("record of {bytes} bytes is over the limit of {limit}")]
     RecordTooLarge { bytes: usize, limit: usize },
     #[error("invalid schema: {reason}")]
@@ -53,6 +59,8 @@ pub enum Error {
     Injected(#[from] Injected),
     #[error(transparent)]
     Failed(#[from] Failure),
+    #[error("what was appended to the log was not kept")]
+    Unsynced,
     #[error("internal error: {0}")]
     Internal(&'static str),
 }
@@ -71,7 +79,7 @@ impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Io { source, .. } if is_full(source) => Kind::Exhausted,
-            Self::Io { .. } | Self::Injected(_) => Kind::External { retry_after: None },
+            Self::Io { .. } | Self::Injected(_) | Self::Unsynced => Kind::External { retry_after: None },
             Self::LowDisk { .. } | Self::RecordTooLarge { .. } => Kind::Exhausted,
             Self::Locked { .. } => Kind::Conflict,
             Self::Failed(failure) => failure.kind,
@@ -85,6 +93,8 @@ impl Classify for Error {
             | Self::OutOfRange { .. }
             | Self::Gap { .. }
             | Self::Rewound { .. }
+            | Self::Replaced { .. }
+            | Self::OtherCluster
             | Self::Schema { .. } => Kind::User,
         }
     }
@@ -98,10 +108,19 @@ impl Classify for Error {
             Self::LowDisk { .. } => "Free some disk space; writing resumes by itself.".to_owned(),
             Self::Locked { owner, .. } => format!("Stop that process first ({owner})."),
             Self::Gap { .. } => {
-                "Retention removed records before they were taken. Accept the gap or load again.".to_owned()
+                "Retention removed records before they were taken. `headwater ingest --restart SOURCE` goes on with what \
+                 is there."
+                    .to_owned()
             }
-            Self::Rewound { .. } => {
-                "The topic was recreated or cut. Load it again under a new pipeline name.".to_owned()
+            Self::Rewound { .. } | Self::Replaced { .. } => {
+                "The topic was made anew or cut. `headwater ingest --restart SOURCE` takes it from its start; rows that \
+                 came before stay."
+                    .to_owned()
+            }
+            Self::OtherCluster => {
+                "Check where the connection leads. `headwater ingest --restart SOURCE` takes this cluster's topics from \
+                 their start."
+                    .to_owned()
             }
             Self::InvalidTopic { reason, .. } => format!("A topic name {reason}."),
             Self::Failed(failure) => return failure.hint.clone(),

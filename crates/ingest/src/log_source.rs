@@ -91,7 +91,7 @@ impl LogSource {
 
 impl Source for LogSource {
     fn codec(&self) -> Option<Codec> {
-        Some(self.codec)
+        Some(self.codec.clone())
     }
 
     fn provenance(&self) -> Provenance {

@@ -33,6 +33,16 @@ pub fn log_key(pipeline: &str, topic: &str, partition: i32) -> String {
     format!("k/{pipeline}/{topic}/{partition}")
 }
 
+/// The key beside it with the fingerprint of the record at that position, by which a partition that was made anew is told.
+pub fn fingerprint_key(pipeline: &str, topic: &str, partition: i32) -> String {
+    format!("kh/{pipeline}/{topic}/{partition}")
+}
+
+/// The key with the fingerprint of the cluster that a pipeline reads.
+pub fn cluster_key(pipeline: &str) -> String {
+    format!("kc/{pipeline}")
+}
+
 /// The position key of a files source.
 pub fn files_key(source: &str) -> String {
     format!("f/{source}")

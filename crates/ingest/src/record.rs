@@ -22,7 +22,16 @@ pub struct RecordBuffer {
     key_ends: Vec<usize>,
     offsets: Vec<i64>,
     timestamps: Vec<i64>,
+    /// Records without any payload, which is not the same as an empty one: their places, ascending.
+    absent: Vec<usize>,
+    /// Names and values of headers, each after its length.
+    headers: Vec<u8>,
+    /// For each record that has headers its place, and where in `headers` they end.
+    header_ends: Vec<(usize, usize)>,
 }
+
+/// A length that stands for a header without a value.
+const NO_VALUE: u32 = u32::MAX;
 
 impl RecordBuffer {
     pub fn push(&mut self, record: Record<'_>) {
@@ -40,7 +49,46 @@ impl RecordBuffer {
         self.push(Record { offset, timestamp, key, payload });
     }
 
+    /// A record that has no payload, as a topic's key is deleted.
+    pub fn push_absent(&mut self, record: Record<'_>) {
+        self.absent.push(self.len());
+        self.push(Record { payload: &[], ..record });
+    }
+
+    /// Adds a header to the record pushed last.
+    pub fn push_header(&mut self, name: &str, value: Option<&[u8]>) {
+        let Some(last) = self.len().checked_sub(1) else { return };
+        // Neither is longer than a record, which is bounded far below.
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(NO_VALUE - 1).to_le_bytes();
+        self.headers.extend_from_slice(&length(name.as_bytes()));
+        self.headers.extend_from_slice(name.as_bytes());
+        self.headers.extend_from_slice(&value.map_or(NO_VALUE.to_le_bytes(), length));
+        self.headers.extend_from_slice(value.unwrap_or_default());
+        match self.header_ends.last_mut() {
+            Some((index, end)) if *index == last => *end = self.headers.len(),
+            _ => self.header_ends.push((last, self.headers.len())),
+        }
+    }
+
+    /// Whether the record has no payload at all.
+    pub fn is_absent(&self, index: usize) -> bool {
+        !self.absent.is_empty() && self.absent.binary_search(&index).is_ok()
+    }
+
+    /// Names and values of a record's headers, in order.
+    pub fn headers(&self, index: usize) -> Headers<'_> {
+        let place = self.header_ends.binary_search_by_key(&index, |(index, _)| *index).ok();
+        let range = place.and_then(|place| {
+            let start = place.checked_sub(1).and_then(|before| self.header_ends.get(before)).map_or(0, |(_, end)| *end);
+            self.headers.get(start..self.header_ends.get(place)?.1)
+        });
+        Headers(range.unwrap_or_default())
+    }
+
     pub fn clear(&mut self) {
+        self.absent.clear();
+        self.headers.clear();
+        self.header_ends.clear();
         self.payloads.clear();
         self.payload_ends.clear();
         self.keys.clear();
@@ -57,14 +105,14 @@ impl RecordBuffer {
         self.offsets.is_empty()
     }
 
-    /// Bytes of payloads and keys held.
+    /// Bytes of payloads, keys and headers held.
     pub fn bytes(&self) -> usize {
-        self.payloads.len() + self.keys.len()
+        self.payloads.len() + self.keys.len() + self.headers.len()
     }
 
     /// Bytes of memory reserved, used or not.
     pub fn capacity_bytes(&self) -> usize {
-        self.payloads.capacity() + self.keys.capacity() + 32 * self.offsets.capacity()
+        self.payloads.capacity() + self.keys.capacity() + self.headers.capacity() + 32 * self.offsets.capacity()
     }
 
     pub fn offsets(&self) -> &[i64] {
@@ -99,4 +147,59 @@ fn slice_of<'a>(bytes: &'a [u8], ends: &[usize], index: usize) -> &'a [u8] {
     let start = index.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
     let end = ends.get(index).copied().unwrap_or(start);
     bytes.get(start..end).unwrap_or(&[])
+}
+
+/// Headers of one record.
+#[derive(Clone, Copy, Debug)]
+pub struct Headers<'a>(&'a [u8]);
+
+impl<'a> Headers<'a> {
+    fn length(&mut self) -> Option<u32> {
+        let (head, rest) = self.0.split_first_chunk::<4>()?;
+        self.0 = rest;
+        Some(u32::from_le_bytes(*head))
+    }
+
+    fn bytes(&mut self, length: u32) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(length as usize)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+}
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = (&'a str, Option<&'a [u8]>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let length = self.length()?;
+        let name = std::str::from_utf8(self.bytes(length)?).ok()?;
+        let value = match self.length()? {
+            NO_VALUE => None,
+            length => Some(self.bytes(length)?),
+        };
+        Some((name, value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_and_absence_belong_to_their_record() {
+        let mut buffer = RecordBuffer::default();
+        let record = |offset| Record { offset, timestamp: 0, key: b"k", payload: b"p" };
+        buffer.push(record(0));
+        buffer.push(record(1));
+        buffer.push_header("a", Some(b"1"));
+        buffer.push_header("a", None);
+        buffer.push_absent(record(2));
+        buffer.push_header("", Some(b""));
+        let found: Vec<Vec<_>> = (0..3).map(|index| buffer.headers(index).collect()).collect();
+        assert_eq!(found, [vec![], vec![("a", Some(&b"1"[..])), ("a", None)], vec![("", Some(&b""[..]))]]);
+        assert_eq!((0..3).map(|index| buffer.is_absent(index)).collect::<Vec<_>>(), [false, false, true]);
+        buffer.clear();
+        buffer.push(record(0));
+        assert!(buffer.headers(0).next().is_none() && !buffer.is_absent(0));
+    }
 }

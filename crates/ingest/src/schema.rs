@@ -7,7 +7,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 
 pub use drift::DriftPolicy;
 
@@ -17,12 +17,28 @@ pub const TIMESTAMP_COLUMN: &str = "_timestamp";
 pub const SOURCE_FILE_COLUMN: &str = "_source_file";
 pub const LINE_COLUMN: &str = "_line";
 pub const INGESTED_AT_COLUMN: &str = "_ingested_at";
+pub const TOPIC_COLUMN: &str = "_topic";
+pub const KEY_COLUMN: &str = "_message_key";
+pub const HEADERS_COLUMN: &str = "_message_headers";
+pub const TOMBSTONE_COLUMN: &str = "_tombstone";
+
+/// Every column that is not a field of a record.
+const RESERVED: [&str; 10] = [
+    PARTITION_COLUMN,
+    OFFSET_COLUMN,
+    TIMESTAMP_COLUMN,
+    SOURCE_FILE_COLUMN,
+    LINE_COLUMN,
+    INGESTED_AT_COLUMN,
+    TOPIC_COLUMN,
+    KEY_COLUMN,
+    HEADERS_COLUMN,
+    TOMBSTONE_COLUMN,
+];
 
 /// Names that records cannot use because every table has columns of that name.
 pub fn is_reserved(name: &str) -> bool {
-    let reserved =
-        [PARTITION_COLUMN, OFFSET_COLUMN, TIMESTAMP_COLUMN, SOURCE_FILE_COLUMN, LINE_COLUMN, INGESTED_AT_COLUMN];
-    reserved.contains(&name)
+    RESERVED.contains(&name)
 }
 
 /// Which columns say where a row came from.
@@ -30,18 +46,68 @@ pub fn is_reserved(name: &str) -> bool {
 pub enum Provenance {
     Log,
     File,
+    /// Messages of a broker, whose key and headers may be kept.
+    Message(MessageColumns),
     /// Rows say themselves where they came from.
     None,
+}
+
+/// What is kept of a message besides its value, partition, offset and time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageColumns {
+    pub key: KeyColumn,
+    pub headers: bool,
+    /// Messages of several topics share the table.
+    pub topic: bool,
+}
+
+/// How the key of a message is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyColumn {
+    None,
+    #[default]
+    Text,
+    Bytes,
+}
+
+fn log_fields() -> Vec<Field> {
+    vec![
+        Field::new(PARTITION_COLUMN, DataType::Int32, true),
+        Field::new(OFFSET_COLUMN, DataType::Int64, true),
+        Field::new(TIMESTAMP_COLUMN, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
+    ]
+}
+
+/// One header: a list of these is a column, because a name may come twice.
+pub(crate) fn header_fields() -> Fields {
+    Fields::from(vec![Field::new("name", DataType::Utf8, true), Field::new("value", DataType::Utf8, true)])
+}
+
+impl MessageColumns {
+    fn fields(self) -> Vec<Field> {
+        let mut fields = log_fields();
+        if self.topic {
+            fields.push(Field::new(TOPIC_COLUMN, DataType::Utf8, true));
+        }
+        match self.key {
+            KeyColumn::None => {}
+            KeyColumn::Text => fields.push(Field::new(KEY_COLUMN, DataType::Utf8, true)),
+            KeyColumn::Bytes => fields.push(Field::new(KEY_COLUMN, DataType::Binary, true)),
+        }
+        if self.headers {
+            let header = Field::new("element", DataType::Struct(header_fields()), true);
+            fields.push(Field::new(HEADERS_COLUMN, DataType::List(Arc::new(header)), true));
+        }
+        fields.push(Field::new(TOMBSTONE_COLUMN, DataType::Boolean, true));
+        fields
+    }
 }
 
 impl Provenance {
     pub fn fields(self) -> Vec<Field> {
         match self {
-            Self::Log => vec![
-                Field::new(PARTITION_COLUMN, DataType::Int32, true),
-                Field::new(OFFSET_COLUMN, DataType::Int64, true),
-                Field::new(TIMESTAMP_COLUMN, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
-            ],
+            Self::Log => log_fields(),
+            Self::Message(columns) => columns.fields(),
             Self::File => vec![
                 Field::new(SOURCE_FILE_COLUMN, DataType::Utf8, true),
                 Field::new(LINE_COLUMN, DataType::Int64, true),

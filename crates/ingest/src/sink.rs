@@ -7,7 +7,9 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use headwater_project::Failure;
 
+use crate::limits::MAX_REJECTED_BYTES;
 use crate::position::Positions;
+use crate::record::Record;
 
 /// Where a record came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,20 @@ pub struct Rejected {
     pub offset: i64,
     /// Milliseconds since 1970.
     pub timestamp: i64,
+}
+
+impl Rejected {
+    pub fn new(record: Record<'_>, reason: String, origin: &Origin) -> Self {
+        let kept = record.payload.get(..MAX_REJECTED_BYTES).unwrap_or(record.payload);
+        Self {
+            reason,
+            bytes: kept.to_vec(),
+            length: record.payload.len() as u64,
+            origin: origin.clone(),
+            offset: record.offset,
+            timestamp: record.timestamp,
+        }
+    }
 }
 
 /// What becomes of rows, by key.

@@ -45,6 +45,8 @@ pub struct RowBatch {
     /// Without rows it still says which columns the table has.
     pub rows: RecordBatch,
     pub effect: Effect,
+    /// What no row could be made of. Counts as read.
+    pub rejected: Vec<Rejected>,
     /// As the source sent them.
     pub bytes: u64,
     /// As in [`RawBatch`].

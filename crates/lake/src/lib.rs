@@ -11,6 +11,7 @@
 //! - A checkpoint is trusted, and older log entries removed, only after the table was opened from it and compared.
 //! - No file is deleted that a live, published or recent version needs.
 
+mod column_cache;
 mod commit;
 mod error;
 mod file;
@@ -20,13 +21,16 @@ mod merge;
 mod name;
 mod pipeline;
 mod provider;
+mod recent;
 mod recover;
 mod schema;
 mod stage;
 mod stats;
 mod store;
 mod table;
+mod transactions;
 
+pub use column_cache::ColumnCache;
 pub use commit::{Change, Operation};
 pub use error::{LakeError, Result};
 pub use file::DataFile;
@@ -35,6 +39,7 @@ pub use merge::{KeyedRows, Unchanged};
 pub use name::TableName;
 pub use pipeline::{CommitReceipt, INGESTED_AT, Owner, PipelineWriter, Progress};
 pub use provider::{FILE_COLUMN, LakeTable, STORE_URL};
+pub use recent::Recent;
 pub use schema::{storable_schema, to_storable};
 pub use stage::{Stage, StageOptions};
 pub use store::{Credentials, Location, Storage};

@@ -14,6 +14,7 @@ use crate::recover;
 use crate::table::Lake;
 
 pub use checkpoint::Checkpointed;
+pub(crate) use checkpoint::checkpoint_version;
 pub use compact::Compacted;
 pub use vacuum::Vacuumed;
 

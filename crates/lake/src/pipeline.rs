@@ -100,7 +100,7 @@ pub struct PipelineWriter {
 impl PipelineWriter {
     /// Takes the table over with an epoch greater than any before, creating the table when it is not there. An owner that
     /// had the table before gets it again only while nobody else has it.
-    /// `keys` are the positions to read; `schema` the columns known beforehand, without [`INGESTED_AT`].
+    /// `keys` are the positions to read, where one that ends with `*` stands for all that begin so; `schema` the columns known beforehand, without [`INGESTED_AT`].
     pub async fn open(
         lake: &Lake,
         name: &TableName,
@@ -117,12 +117,7 @@ impl PipelineWriter {
         };
         let (table, epoch) = fence(lake, table, pipeline, owner).await?;
         fault::point("dl.fence_committed_before_read_positions")?;
-        let mut positions = Progress::new();
-        for key in keys {
-            if let Some(position) = table.transaction(key).await? {
-                positions.insert(key.clone(), position);
-            }
-        }
+        let positions = read_positions(lake, &table, keys).await?;
         let clock = table.transaction(&clock_id(pipeline)).await?.unwrap_or(i64::MIN);
         let mut writer = Self {
             lake: lake.clone(),
@@ -325,6 +320,21 @@ impl PipelineWriter {
         }
         Ok(())
     }
+}
+
+async fn read_positions(lake: &Lake, table: &TableVersion, keys: &[String]) -> Result<Progress> {
+    let mut positions = Progress::new();
+    for key in keys.iter().filter(|key| !key.ends_with('*')) {
+        if let Some(position) = table.transaction(key).await? {
+            positions.insert(key.clone(), position);
+        }
+    }
+    let beginnings: Vec<&str> = keys.iter().filter_map(|key| key.strip_suffix('*')).collect();
+    if !beginnings.is_empty() {
+        let all = crate::transactions::of(lake, table).await?.into_iter();
+        positions.extend(all.filter(|(key, _)| beginnings.iter().any(|beginning| key.starts_with(beginning))));
+    }
+    Ok(positions)
 }
 
 fn fence_id(pipeline: &str) -> String {

@@ -1,18 +1,21 @@
 //! A table version as DataFusion reads it.
 //!
 //! Files are left out by their partition values and statistics before anything is opened; row groups and pages are left out
-//! by the Parquet reader. Row counts and bounds from the log go to the planner, so that `count(*)` opens no file.
+//! by the Parquet reader. Row counts and bounds from the log go to the planner, so that `count(*)` opens no file. A session
+//! with a [`ColumnCache`] reads small tables through it.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PrunableStatistics;
 use datafusion::common::{DFSchema, ScalarValue, Statistics};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
@@ -25,6 +28,7 @@ use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
+use crate::column_cache::ColumnCache;
 use crate::file::DataFile;
 use crate::stats::{self, FileStatistics};
 use crate::table::TableVersion;
@@ -38,7 +42,7 @@ pub const FILE_COLUMN: &str = "__headwater_file";
 /// A version of a table, or a subset of its files, as a relation.
 pub struct LakeTable {
     table: TableVersion,
-    files: Vec<DataFile>,
+    files: Arc<[DataFile]>,
     with_file_column: bool,
     table_schema: TableSchema,
     statistics: OnceLock<Vec<FileStatistics>>,
@@ -52,12 +56,16 @@ impl fmt::Debug for LakeTable {
 
 impl LakeTable {
     pub fn new(table: TableVersion) -> Self {
-        let files = table.files().to_vec();
-        Self::over(table, files, false)
+        let files = Arc::clone(table.files());
+        Self::of(table, files, false)
     }
 
     /// Only `files` (also ones not committed yet), with [`FILE_COLUMN`] when asked for.
     pub fn over(table: TableVersion, files: Vec<DataFile>, with_file_column: bool) -> Self {
+        Self::of(table, files.into(), with_file_column)
+    }
+
+    fn of(table: TableVersion, files: Arc<[DataFile]>, with_file_column: bool) -> Self {
         let table_schema = table_schema(&table, with_file_column);
         Self { table, files, with_file_column, table_schema, statistics: OnceLock::new() }
     }
@@ -87,9 +95,14 @@ impl LakeTable {
         Ok(kept.iter().enumerate().filter(|(_, keep)| **keep).map(|(index, _)| index).collect())
     }
 
+    /// From the lake's root.
+    fn path_of(&self, index: usize) -> String {
+        format!("{}/{}", self.table.name().path(), self.files[index].path)
+    }
+
     fn partitioned_file(&self, index: usize) -> Result<PartitionedFile> {
         let file = &self.files[index];
-        let path = format!("{}/{}", self.table.name().path(), file.path);
+        let path = self.path_of(index);
         let mut values = Vec::with_capacity(self.table.partition_columns().len() + 1);
         for column in self.table.partition_columns() {
             let data_type = self.table.schema().field_with_name(column)?.data_type();
@@ -109,6 +122,80 @@ impl LakeTable {
         let schema = self.table_schema.table_schema();
         let each = self.statistics_of_files();
         Statistics::try_merge_iter(files.iter().map(|index| &each[*index].planning), schema)
+    }
+
+    fn file_scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        groups: Vec<FileGroup>,
+        statistics: Statistics,
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let url = ObjectStoreUrl::parse(STORE_URL)?;
+        let store = state.runtime_env().object_store(&url)?;
+        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let parquet = TableParquetOptions {
+            global: state.config_options().execution.parquet.clone(),
+            ..TableParquetOptions::default()
+        };
+        let source = ParquetSource::new(self.table_schema.clone())
+            .with_table_parquet_options(parquet)
+            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, cache)));
+        let config = FileScanConfigBuilder::new(url, Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn goes_through(&self, cache: &ColumnCache, files: &[usize]) -> bool {
+        !self.with_file_column && cache.takes(files.iter().map(|index| self.files[*index].size).sum())
+    }
+
+    /// The same rows from memory; what is not there yet is read whole and kept.
+    async fn kept_scan(
+        &self,
+        cache: &ColumnCache,
+        state: &dyn Session,
+        projection: &Vec<usize>,
+        files: &[usize],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = Arc::new(self.schema().project(projection)?);
+        let (mut kept, mut missing) = (Vec::with_capacity(files.len()), Vec::new());
+        for index in files {
+            match cache.get(&self.path_of(*index), &schema)? {
+                Some(batch) => kept.push(batch),
+                None => missing.push(*index),
+            }
+        }
+        if !missing.is_empty() {
+            kept.extend(self.load_columns(cache, state, projection, &missing).await?);
+        }
+        let groups = grouped(kept, state.config().target_partitions(), |batch| batch.num_rows() as u64);
+        let rows = state.config().batch_size();
+        let sliced = groups.into_iter().map(|group| group.iter().flat_map(|batch| slices(batch, rows)).collect());
+        let source = MemorySourceConfig::try_new(&sliced.collect::<Vec<_>>(), schema, None)?.with_limit(limit);
+        Ok(DataSourceExec::from_data_source(source))
+    }
+
+    async fn load_columns(
+        &self,
+        cache: &ColumnCache,
+        state: &dyn Session,
+        projection: &Vec<usize>,
+        files: &[usize],
+    ) -> Result<Vec<RecordBatch>> {
+        let mut plans = Vec::with_capacity(files.len());
+        for index in files {
+            let group = FileGroup::new(vec![self.partitioned_file(*index)?]);
+            let statistics = self.total_statistics(&[*index])?;
+            plans.push((self.path_of(*index), self.file_scan(state, Some(projection), vec![group], statistics, None)?));
+        }
+        cache.load(plans, state.task_ctx()).await
     }
 }
 
@@ -134,16 +221,22 @@ fn viewed(field: &Field) -> Field {
     Field::new(field.name(), data_type, field.is_nullable())
 }
 
-/// Spreads files over at most `groups` lists of about the same size.
-fn grouped(files: Vec<PartitionedFile>, groups: usize) -> Vec<FileGroup> {
-    let mut lists: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, Vec::new()); groups.clamp(1, files.len().max(1))];
-    for file in files {
-        if let Some((bytes, list)) = lists.iter_mut().min_by_key(|(bytes, _)| *bytes) {
-            *bytes += file.object_meta.size;
-            list.push(file);
+/// Spreads things over at most `groups` lists of about the same size.
+fn grouped<T>(things: Vec<T>, groups: usize, size: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
+    let mut lists: Vec<(u64, Vec<T>)> = (0..groups.clamp(1, things.len().max(1))).map(|_| (0, Vec::new())).collect();
+    for thing in things {
+        if let Some((total, list)) = lists.iter_mut().min_by_key(|(total, _)| *total) {
+            *total += size(&thing);
+            list.push(thing);
         }
     }
-    lists.into_iter().map(|(_, list)| FileGroup::new(list)).collect()
+    lists.into_iter().map(|(_, list)| list).collect()
+}
+
+/// A batch as batches of at most `rows` rows, over the same memory.
+fn slices(batch: &RecordBatch, rows: usize) -> Vec<RecordBatch> {
+    let starts = (0..batch.num_rows()).step_by(rows.max(1));
+    starts.map(|start| batch.slice(start, rows.min(batch.num_rows() - start))).collect()
 }
 
 #[async_trait]
@@ -181,23 +274,15 @@ impl TableProvider for LakeTable {
             };
             return Ok(Arc::new(EmptyExec::new(projected)));
         }
+        if let Some(cache) = state.config().get_extension::<ColumnCache>()
+            && let Some(projection) = projection.filter(|columns| !columns.is_empty())
+            && self.goes_through(&cache, &relevant)
+        {
+            return self.kept_scan(&cache, state, projection, &relevant, limit).await;
+        }
         let files: Result<Vec<PartitionedFile>> = relevant.iter().map(|index| self.partitioned_file(*index)).collect();
-        let url = ObjectStoreUrl::parse(STORE_URL)?;
-        let store = state.runtime_env().object_store(&url)?;
-        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let parquet = TableParquetOptions {
-            global: state.config_options().execution.parquet.clone(),
-            ..TableParquetOptions::default()
-        };
-        let source = ParquetSource::new(self.table_schema.clone())
-            .with_table_parquet_options(parquet)
-            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, cache)));
-        let config = FileScanConfigBuilder::new(url, Arc::new(source))
-            .with_file_groups(grouped(files?, state.config().target_partitions()))
-            .with_statistics(self.total_statistics(&relevant)?)
-            .with_projection_indices(projection.cloned())?
-            .with_limit(limit)
-            .build();
-        Ok(DataSourceExec::from_data_source(config))
+        let groups = grouped(files?, state.config().target_partitions(), |file| file.object_meta.size);
+        let groups = groups.into_iter().map(FileGroup::new).collect();
+        self.file_scan(state, projection, groups, self.total_statistics(&relevant)?, limit)
     }
 }

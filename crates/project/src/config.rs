@@ -18,11 +18,14 @@ use serde::de::DeserializeOwned;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::tree::Tree;
 
-pub use connection::{ConnectionConfig, HttpAuth, HttpConnection, PostgresConnection, Secret, TlsMode};
+pub use connection::{
+    ConnectionConfig, HttpAuth, HttpConnection, KafkaConnection, KafkaSasl, PostgresConnection, RegistryConnection,
+    SaslMechanism, Secret, TlsMode,
+};
 pub use duration::DurationText;
 pub use interpolate::{Variables, interpolate};
 pub use project_file::{
-    ApiConfig, BuildConfig, LakeConfig, MaintenanceConfig, PROJECT_FILE, ProjectConfig, StorageCredentials,
+    ApiConfig, BuildConfig, LakeConfig, LogConfig, MaintenanceConfig, PROJECT_FILE, ProjectConfig, StorageCredentials,
 };
 pub use size::ByteSize;
 pub use text_list::TextList;

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Every point in the product, by plane. `dl`: lake commits, `log`: the local log, `cdc`: change capture, `gen`: generators, `mt`: maintenance,
+/// Every point in the product, by plane. `dl`: lake commits, `log`: the local log, `cdc`: change capture, `k`: Kafka, `gen`: generators, `mt`: maintenance,
 /// `m`/`p`: models and publishing.
 pub const POINTS: &[&str] = &[
     "dl.before_stage",
@@ -39,6 +39,11 @@ pub const POINTS: &[&str] = &[
     "cdc.log_committed_before_current",
     "cdc.table_a_committed_before_table_b",
     "cdc.all_committed_before_ack",
+    "k.before_assign",
+    "k.after_poll",
+    "k.after_lake_commit_before_group_commit",
+    "k.before_transaction_commit",
+    "k.after_transaction_commit",
     "gen.before_snapshot_rename",
     "gen.after_snapshot",
     "m.pinned",

@@ -35,22 +35,32 @@ pub(crate) fn code_hashes(
     hashes
 }
 
+type Macros<'a> = Vec<&'a Arc<MacroDefinition>>;
+
 struct Reach<'a> {
     definitions: &'a Definitions,
     /// Macros by name, and by what follows a dispatch prefix.
-    by_name: HashMap<&'a str, Vec<&'a Arc<MacroDefinition>>>,
+    by_name: HashMap<&'a str, Macros<'a>>,
+    /// What each macro mentions, by its id: most nodes reach the same few.
+    mentions: HashMap<&'a str, Macros<'a>>,
 }
 
 impl<'a> Reach<'a> {
     fn new(definitions: &'a Definitions) -> Self {
-        let mut by_name: HashMap<&str, Vec<&Arc<MacroDefinition>>> = HashMap::new();
+        let mut by_name: HashMap<&str, Macros<'_>> = HashMap::new();
         for definition in definitions.macros.iter() {
             by_name.entry(&definition.name).or_default().push(definition);
             if let Some((_, dispatched)) = definition.name.split_once("__") {
                 by_name.entry(dispatched).or_default().push(definition);
             }
         }
-        Self { definitions, by_name }
+        let mut reach = Self { definitions, by_name, mentions: HashMap::new() };
+        reach.mentions = definitions
+            .macros
+            .iter()
+            .map(|definition| (definition.unique_id.as_str(), reach.mentioned(&definition.text)))
+            .collect();
+        reach
     }
 
     fn own_hash(&self, node: &Node, inputs: Option<&BTreeMap<String, String>>) -> Sha256 {
@@ -72,16 +82,16 @@ impl<'a> Reach<'a> {
 
     fn macros(&self, code: &str) -> BTreeMap<&'a str, &'a Arc<MacroDefinition>> {
         let mut reached: BTreeMap<&str, &Arc<MacroDefinition>> = BTreeMap::new();
-        let mut waiting: Vec<&Arc<MacroDefinition>> = self.mentioned(code);
+        let mut waiting = self.mentioned(code);
         while let Some(definition) = waiting.pop() {
             if reached.insert(&definition.unique_id, definition).is_none() {
-                waiting.extend(self.mentioned(&definition.text));
+                waiting.extend(self.mentions.get(definition.unique_id.as_str()).into_iter().flatten());
             }
         }
         reached
     }
 
-    fn mentioned(&self, code: &str) -> Vec<&'a Arc<MacroDefinition>> {
+    fn mentioned(&self, code: &str) -> Macros<'a> {
         let words: BTreeSet<&str> = words(code).collect();
         words.into_iter().filter_map(|word| self.by_name.get(word)).flatten().copied().collect()
     }

@@ -79,7 +79,7 @@ impl Instance {
             };
             relations.insert(name, relation);
         }
-        let session = self.engine.session(relations, self.built_names());
+        let session = self.engine.session(relations, self.built_names()).keeping_columns();
         Ok(Moment { session, published, stamp, views })
     }
 
@@ -133,9 +133,9 @@ impl Instance {
         let moment = self.moment()?;
         let sql = self.render(&moment.session, &query.sql_template).await?;
         let mut parameters = bound(&query);
-        let stream = moment.session.query(&sql, &parameters).await.map_err(|error| error.failure())?;
-        let columns: Vec<String> = stream.schema.fields().iter().map(|field| field.name().clone()).collect();
-        drop(stream);
+        let described = moment.session.describe_with(&sql, &parameters).await;
+        let (schema, _) = described.map_err(|error| error.failure())?;
+        let columns: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
         let filtered = narrowed(&sql, &columns, conditions, &mut parameters)?;
         let stream = moment.session.query(&filtered, &parameters).await.map_err(|error| error.failure())?;
         take(stream, DETAIL_ROWS).await
@@ -176,8 +176,9 @@ impl Instance {
         let cell = self.prepared.cell(&moment.stamp, &query.sql_template);
         let make = async {
             let sql = self.render(&moment.session, &query.sql_template).await?;
-            let stream = moment.session.query(&sql, &bound(query)).await.map_err(|error| error.failure())?;
-            Ok::<_, Failure>(Prepared { sql, tables: stream.inputs.keys().cloned().collect() })
+            let described = moment.session.describe_with(&sql, &bound(query)).await;
+            let (_, inputs) = described.map_err(|error| error.failure())?;
+            Ok::<_, Failure>(Prepared { sql, tables: inputs.into_keys().collect() })
         };
         cell.get_or_try_init(|| Box::pin(make)).await.cloned()
     }

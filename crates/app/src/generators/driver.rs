@@ -2,7 +2,7 @@
 //!
 //! The generator is deterministic, so the n-th record of a (topic, partition) is always the same, and its offset in the log
 //! is n. That makes the log's end the generator's position: on a restart it runs again from its last snapshot, and whatever
-//! the log already holds is skipped.
+//! the log already holds is skipped. A log that failed and can be asked what it kept is gone on with in the same way.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use headwater_ingest::RecordBuffer;
 use headwater_ingest::log::{EventLog, TopicConfig};
-use headwater_project::{Classify, Clock, Failure, Timestamp};
+use headwater_project::{Classify, Clock, Failure, Kind, Timestamp};
 use headwater_sim::{
     Counts as TopicCounts, Generated, Generator, RecordSink, Sessions, SessionsConfig, Stop, TopicSpec,
 };
@@ -29,6 +29,8 @@ const SNAPSHOT_RECORDS: u64 = 4_000_000;
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(30);
 /// Live records become durable at least this often.
 const SYNC_EVERY: Duration = Duration::from_millis(200);
+/// First and longest wait after the log failed.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
 /// How a generator is doing.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +61,8 @@ pub(crate) struct Driver {
     pub(crate) until: Until,
     pub(crate) max_records: Option<u64>,
     pub(crate) status: Arc<Mutex<DriverStatus>>,
+    /// The log may fail for a while and then say what it kept.
+    pub(crate) log_recovers: bool,
 }
 
 /// Buffers records by topic and partition, leaving out those the log already has.
@@ -102,12 +106,44 @@ impl RecordSink for Buffers {
 impl Driver {
     /// Runs until `stop`, or its end. Blocks: give it a thread.
     pub(crate) fn run(mut self, stop: &CancellationToken) -> Result<(), Failure> {
-        let result = self.drive(stop);
+        let result = self.drive_on(stop);
         if let Err(failure) = &result {
             tracing::error!(generator = self.source, detail = failure.detail.as_deref(), "generator failed: {failure}");
             self.tell(|status| status.state = "failed");
         }
         result
+    }
+
+    /// Drives, and begins again where the log is when it failed and may recover.
+    fn drive_on(&mut self, stop: &CancellationToken) -> Result<(), Failure> {
+        let mut beginning = Vec::new();
+        let unsaved = |error: std::io::Error| Failure::internal("a generator's state").with_detail(error.to_string());
+        self.generator.snapshot(&mut beginning).map_err(unsaved)?;
+        let mut wait = RETRY.0;
+        loop {
+            let began = self.clock.monotonic();
+            let failure = match self.drive(stop) {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+            let is_passing = matches!(failure.kind, Kind::External { .. });
+            if !(self.log_recovers && is_passing) || self.until == Until::BacklogDone {
+                return Err(failure);
+            }
+            tracing::warn!(generator = self.source, detail = failure.detail.as_deref(), "generator waits: {failure}");
+            self.tell(|status| status.state = "waiting");
+            wait =
+                if self.clock.monotonic().saturating_sub(began) > RETRY.1 { RETRY.0 } else { (wait * 2).min(RETRY.1) };
+            let until = self.clock.monotonic() + wait;
+            while self.clock.monotonic() < until {
+                if stop.is_cancelled() {
+                    return Ok(());
+                }
+                std::thread::sleep(LONGEST_SLEEP);
+            }
+            self.generator = Sessions::restore(&self.config, &mut beginning.as_slice())
+                .map_err(|error| Failure::internal("a generator's state").with_detail(error.to_string()))?;
+        }
     }
 
     fn drive(&mut self, stop: &CancellationToken) -> Result<(), Failure> {
@@ -187,15 +223,12 @@ impl Driver {
         for topic in topics {
             self.log.create_topic(&topic.name, &config).map_err(|error| error.failure())?;
         }
-        let described = self.log.topics().map_err(|error| error.failure())?;
-        let held: Counts = topics
-            .iter()
-            .map(|topic| {
-                let partitions = described.iter().find(|known| known.name == topic.name);
-                let ends = partitions.into_iter().flat_map(|known| &known.partitions);
-                ends.map(|partition| u64::try_from(partition.end_offset).unwrap_or(0)).collect()
-            })
-            .collect();
+        let mut held = Counts::new();
+        for topic in topics {
+            let counts = (0..partitions).map(|partition| self.log.appended(&topic.name, partition));
+            let counts = counts.map(|count| count.map(|count| u64::try_from(count).unwrap_or(0)));
+            held.push(counts.collect::<Result<_, _>>().map_err(|error| error.failure())?);
+        }
         let mut made = vec![vec![0; self.partitions]; topics.len()];
         if let Some((counts, state)) = snapshot::read(&self.snapshot, topics.len(), self.partitions) {
             let fits = counts.iter().flatten().zip(held.iter().flatten()).all(|(made, held)| made <= held);
@@ -231,11 +264,8 @@ impl Driver {
     fn take_snapshot(&self, buffers: &Buffers) -> Result<(), Failure> {
         self.log.sync().map_err(|error| error.failure())?;
         snapshot::write(&self.snapshot, &buffers.made, &self.generator).map_err(|error| {
-            Failure::new(
-                headwater_project::Kind::External { retry_after: None },
-                "a generator's snapshot was not written",
-            )
-            .with_detail(error.to_string())
+            Failure::new(Kind::External { retry_after: None }, "a generator's snapshot was not written")
+                .with_detail(error.to_string())
         })
     }
 

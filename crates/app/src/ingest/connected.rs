@@ -8,18 +8,15 @@ use headwater_connectors::postgres::{
     progress_keys, snapshot_key, table_keys,
 };
 use headwater_ingest::capture::{CapturePipeline, CaptureTable};
-use headwater_ingest::codec::Codec;
-use headwater_ingest::log::EventLog;
-use headwater_ingest::log_source::LogSource;
 use headwater_ingest::pipeline::{MetricsHandle, Pipeline};
-use headwater_ingest::position::{Positions, log_key};
+use headwater_ingest::position::Positions;
 use headwater_ingest::sink::{Commit, TableSink};
 use headwater_ingest::source::Source;
 use headwater_lake::TableName;
 use headwater_project::Failure;
 
 use super::lake_sink::LakeSink;
-use super::pipelines::{Mode, Planned, Work, handle, options, planned};
+use super::pipelines::{Mode, Planned, Work, handle, options, planned, topic_source};
 use crate::instance::Instance;
 use crate::source_file::{HttpSourceConfig, PostgresSourceConfig, PushSourceConfig};
 
@@ -41,14 +38,11 @@ pub(super) fn http(instance: &Instance, config: &HttpSourceConfig, mode: Mode) -
 pub(super) fn push(instance: &Instance, config: &PushSourceConfig, mode: Mode) -> Result<Planned, Failure> {
     crate::push::ensure_topic(instance, config)?;
     let table = TableName::new(config.name.clone(), config.table().to_owned());
-    let log: Arc<dyn EventLog> = Arc::clone(&instance.log) as Arc<dyn EventLog>;
-    let (consumers, clock) = (Arc::clone(&instance.consumers), Arc::clone(&instance.clock));
-    let source = LogSource::new(&config.name, &config.name, Codec::Json, log, consumers, Arc::clone(&clock));
-    let source = if mode == Mode::UntilEnd { source.stop_at_end() } else { source };
-    let keys = vec![log_key(&config.name, &config.name, 0)];
+    let clock = Arc::clone(&instance.clock);
+    let (source, keys) = topic_source(instance, &config.name, &config.name, 1, mode)?;
     let sink = LakeSink::new(instance.lake.clone(), table.clone(), &config.name, keys, None);
     let name = format!("{}.{}", config.name, table.table);
-    let pipeline = Pipeline::new(&name, Box::new(source), Box::new(sink), clock, options(config.rotate));
+    let pipeline = Pipeline::new(&name, source, Box::new(sink), clock, options(config.rotate));
     Ok(planned(pipeline, &config.name, &table))
 }
 

@@ -9,7 +9,6 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 use headwater_connectors::files::{FilesSource, TakenFile};
 use headwater_ingest::capture::CapturePipeline;
 use headwater_ingest::codec::Codec;
-use headwater_ingest::log::EventLog;
 use headwater_ingest::log_source::LogSource;
 use headwater_ingest::pipeline::{MetricsHandle, Pipeline, PipelineOptions, Rotation};
 use headwater_ingest::position::{files_key, log_key};
@@ -20,7 +19,7 @@ use headwater_project::{Classify, Failure};
 use headwater_sim::Generator;
 
 use super::lake_sink::{LakeRawStore, LakeSink};
-use super::{PipelineHandle, connected};
+use super::{PipelineHandle, connected, kafka};
 use crate::generators::{Pin, Settings};
 use crate::instance::Instance;
 use crate::source_file::{FilesSourceConfig, GeneratorConfig, RotateConfig, SourceConfig};
@@ -56,6 +55,7 @@ pub(crate) async fn plan(instance: &Instance, sources: &[String], mode: Mode) ->
             SourceConfig::Files(config) => planned.push(files(instance, config, mode).await?),
             SourceConfig::Push(config) => planned.push(connected::push(instance, config, mode)?),
             SourceConfig::Http(config) => planned.push(connected::http(instance, config, mode)?),
+            SourceConfig::Kafka(config) => planned.push(kafka::pipeline(instance, config, mode)?),
             SourceConfig::Postgres(config) => planned.extend(connected::postgres(instance, config, mode)?),
         }
     }
@@ -96,27 +96,37 @@ fn topics(instance: &Instance, config: &GeneratorConfig, mode: Mode) -> Result<V
             instance.log.create_topic(&topic.name, &partitions).map_err(|error| error.failure())?;
         }
         let table = TableName::new(config.name.clone(), topic.name.clone());
-        let keys =
-            (0..config.partitions).map(|partition| log_key(&config.name, &topic.name, i32::from(partition))).collect();
-        let log: Arc<dyn EventLog> = Arc::clone(&instance.log) as Arc<dyn EventLog>;
-        let consumers = Arc::clone(&instance.consumers);
-        let mut source =
-            LogSource::new(&config.name, &topic.name, Codec::Json, log, consumers, Arc::clone(&instance.clock));
-        if mode == Mode::UntilEnd {
-            source = source.stop_at_end();
-        }
+        let (source, keys) = topic_source(instance, &config.name, &topic.name, config.partitions, mode)?;
         let records = read_as_numbers(&topic.schema);
         let declared = with_provenance(&records, source.provenance());
         let sink = LakeSink::new(instance.lake.clone(), table.clone(), &config.name, keys, Some(declared));
         let options = PipelineOptions { declared: Some(records), ..options(config.rotate) };
         let name = format!("{}.{}", config.name, topic.name);
-        let mut pipeline = Pipeline::new(&name, Box::new(source), Box::new(sink), Arc::clone(&instance.clock), options);
+        let mut pipeline = Pipeline::new(&name, source, Box::new(sink), Arc::clone(&instance.clock), options);
         if config.raw_files {
             pipeline = pipeline.with_raw_files(Arc::new(LakeRawStore { lake: instance.lake.clone() }));
         }
         pipelines.push(planned(pipeline, &config.name, &table));
     }
     Ok(pipelines)
+}
+
+/// A topic of the project's log as a source, and its position keys.
+pub(super) fn topic_source(
+    instance: &Instance,
+    pipeline: &str,
+    topic: &str,
+    partitions: u16,
+    mode: Mode,
+) -> Result<(Box<dyn Source>, Vec<String>), Failure> {
+    if let Some(log) = &instance.kafka_log {
+        return kafka::topic_source(instance, log, pipeline, topic, mode);
+    }
+    let (log, consumers) = (Arc::clone(&instance.log), Arc::clone(&instance.consumers));
+    let source = LogSource::new(pipeline, topic, Codec::Json, log, consumers, Arc::clone(&instance.clock));
+    let source = if mode == Mode::UntilEnd { source.stop_at_end() } else { source };
+    let keys = (0..partitions).map(|partition| log_key(pipeline, topic, i32::from(partition))).collect();
+    Ok((Box::new(source), keys))
 }
 
 /// JSON has one kind of fraction. What a topic declares as decimal is read as a double, which holds the six digits of an

@@ -108,6 +108,7 @@ fn session(request: &Request) -> Result<headwater_engine::Session, Failure> {
     let lake = Lake::new(storage, Arc::new(SystemClock::start()), Arc::new(SystemEntropy));
     let options = EngineOptions {
         memory_bytes: usize::try_from(request.memory_bytes / 2).unwrap_or(usize::MAX),
+        column_cache_bytes: 0,
         spill_folder: None,
         partitions: 2,
         default_schema: request.default_schema.clone(),

@@ -1,7 +1,6 @@
 //! `headwater demo`: a reference project from nothing to live, in one command.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use headwater_app::view::{Status, TileAnswer};
 use headwater_app::{BuildRequest, GenerateRequest, Instance, UpOptions, example_names, extract_example};
@@ -13,25 +12,26 @@ use crate::print::{Printer, batch_table, grouped};
 use crate::serving::{Serving, ServingOptions};
 use crate::signals::Interrupt;
 
-/// How long the demo stays live when nobody can press Ctrl-C.
-const UNATTENDED: Duration = Duration::from_secs(15);
+/// Users of a new demo: as many as make something happen every few seconds of real time.
+const USERS: u64 = 10_000;
 
 pub(super) async fn demo(context: &Context, demo: Demo) -> Result<(), Stop> {
     let interrupt = Interrupt::listen(&context.printer)?;
+    let is_new = !is_project(&demo.dir.clone().unwrap_or_else(|| default_folder(&demo)));
     let folder = project_folder(context, &demo)?;
     let mut open = context.open.clone();
     open.project_dir = folder.clone();
     let context = Context { open, printer: context.printer.clone() };
     let instance = context.writer().await?;
-    let request = GenerateRequest { users: demo.users, max_events: demo.events, ..GenerateRequest::default() };
+    let users = demo.users.or(is_new.then_some(USERS));
+    let request = GenerateRequest { users, max_events: demo.events, ..GenerateRequest::default() };
     backlog(&context, &instance, request, &interrupt).await?;
     if interrupt.token.is_cancelled() {
         return Ok(());
     }
-    let unattended = (!context.printer.stdout_is_terminal).then_some(UNATTENDED);
     let options = ServingOptions {
         port: demo.port,
-        for_duration: demo.for_duration.or(unattended),
+        for_duration: demo.for_duration,
         access: AccessOptions::default(),
         up: UpOptions { build_every: Some(demo.build_every), speed: demo.speed },
     };
@@ -48,7 +48,7 @@ fn project_folder(context: &Context, demo: &Demo) -> Result<PathBuf, Failure> {
         return Err(Failure::user(format!("there is no reference project `{}`", demo.project))
             .with_hint(format!("The projects are {names}.")));
     }
-    let folder = demo.dir.clone().unwrap_or_else(|| PathBuf::from(format!("headwater-demo-{}", demo.project)));
+    let folder = demo.dir.clone().unwrap_or_else(|| default_folder(demo));
     if is_project(&folder) {
         context.printer.words(&format!("Going on with the project in {}", folder.display()));
         return Ok(folder);
@@ -56,6 +56,10 @@ fn project_folder(context: &Context, demo: &Demo) -> Result<PathBuf, Failure> {
     let folder = extract_example(&demo.project, &folder)?;
     context.printer.words(&format!("The project is in {}", folder.display()));
     Ok(folder)
+}
+
+fn default_folder(demo: &Demo) -> PathBuf {
+    PathBuf::from(format!("headwater-demo-{}", demo.project))
 }
 
 fn is_project(folder: &Path) -> bool {

@@ -1,6 +1,6 @@
 //! `headwater topics`.
 
-use headwater_app::Instance;
+use headwater_app::Topics;
 use headwater_app::view::{TopicRecord, TopicSummary};
 use headwater_project::Failure;
 use headwater_server::wire;
@@ -9,20 +9,28 @@ use super::{Context, Stop};
 use crate::args::TopicsAction;
 use crate::print::{Align, Table, bytes, grouped};
 
-pub(super) async fn topics(context: &Context, action: Option<TopicsAction>) -> Result<(), Stop> {
+pub(super) async fn topics(
+    context: &Context,
+    connection: Option<&str>,
+    action: Option<TopicsAction>,
+) -> Result<(), Stop> {
     let instance = context.reader_of_any_project().await?;
+    let topics = match connection {
+        Some(name) => instance.topics_of(name)?,
+        None => instance.log_topics(),
+    };
     match action.unwrap_or(TopicsAction::List) {
-        TopicsAction::List => list(context, &instance).await,
-        TopicsAction::Describe { topic } => describe(context, &instance, &topic).await,
+        TopicsAction::List => list(context, &topics).await,
+        TopicsAction::Describe { topic } => describe(context, &topics, &topic).await,
         TopicsAction::Tail { topic, limit, from_end } => {
             let from_end = from_end.unwrap_or(u64::try_from(limit).unwrap_or(u64::MAX));
-            tail(context, instance.tail(&topic, from_end, limit).await?)
+            tail(context, topics.tail(&topic, from_end, limit).await?)
         }
     }
 }
 
-async fn list(context: &Context, instance: &Instance) -> Result<(), Stop> {
-    let topics = instance.topics().await?;
+async fn list(context: &Context, topics: &Topics) -> Result<(), Stop> {
+    let topics = topics.list().await?;
     if context.printer.json {
         let topics: Vec<wire::Topic> = topics.into_iter().map(Into::into).collect();
         return context.printer.json(&topics);
@@ -46,8 +54,8 @@ fn records(topic: &TopicSummary) -> u64 {
     topic.partitions.iter().map(|partition| held(partition.start_offset, partition.end_offset)).sum()
 }
 
-async fn describe(context: &Context, instance: &Instance, name: &str) -> Result<(), Stop> {
-    let topics = instance.topics().await?;
+async fn describe(context: &Context, topics: &Topics, name: &str) -> Result<(), Stop> {
+    let topics = topics.list().await?;
     let known = topics.iter().map(|topic| format!("`{}`", topic.name)).collect::<Vec<_>>().join(", ");
     let topic = topics.into_iter().find(|topic| topic.name == name).ok_or_else(|| {
         let failure = Failure::user(format!("there is no topic `{name}`"));

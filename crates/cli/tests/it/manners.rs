@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::invocation::Sandbox;
 
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "init",
     "check",
     "schema",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 24] = [
     "tables",
     "up",
     "demo",
+    "export",
     "users",
     "doctor",
     "maintain",

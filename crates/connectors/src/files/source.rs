@@ -196,7 +196,7 @@ impl FilesSource {
         };
         let header = match self.config.codec() {
             Codec::Delimited(_) => self.config.columns.as_ref().map(|columns| columns.clone().into()),
-            Codec::Json | Codec::Text => Some(Arc::default()),
+            Codec::Json | Codec::Text | Codec::Bytes | Codec::Avro(_) => Some(Arc::default()),
         };
         let splitter = Splitter::new(self.config.framing(), MAX_RECORD_BYTES);
         let chunk = vec![0; CHUNK_BYTES];

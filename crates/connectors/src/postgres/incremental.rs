@@ -148,7 +148,7 @@ impl IncrementalSource {
         let effect = Effect::Merge { key: Arc::clone(&poll.key), removed };
         // Without a position there were no rows: nothing to commit but the table itself.
         let boundary = ended || self.position.is_some();
-        Ok(RowBatch { rows, effect, bytes, positions, boundary, info: None })
+        Ok(RowBatch { rows, effect, rejected: Vec::new(), bytes, positions, boundary, info: None })
     }
 }
 

@@ -150,6 +150,7 @@ impl Source for SnapshotSource {
         let mut batch = RowBatch {
             rows: RecordBatch::new_empty(Arc::clone(&running.schema)),
             effect,
+            rejected: Vec::new(),
             bytes: 0,
             positions: Positions::default(),
             boundary: piece.is_none(),

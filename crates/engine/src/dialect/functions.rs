@@ -311,7 +311,7 @@ fn special(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Result<Expr, 
     Some(match name {
         // NULL in any of them makes NULL.
         "concat" if !matches!(dialect, Dialect::Postgres | Dialect::DuckDb) && !given.is_empty() => {
-            let texts = given.iter().map(|expr| call(super::types::text_function(dialect), vec![expr.clone()]));
+            let texts = given.iter().map(|expr| call(super::casts::text_function(dialect), vec![expr.clone()]));
             let joined = texts.reduce(|one, other| binary(one, BinaryOperator::StringConcat, other));
             Ok(Expr::Nested(Box::new(joined?)))
         }

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::Dialect;
 use super::build::{binary, call, function_name, literal_text, number, text};
 use super::template::Problem;
-use super::{parts, types};
+use super::{casts, parts};
 
 /// A value with its text in single quotes.
 pub(super) fn plain(value: &mut Value) {
@@ -34,7 +34,7 @@ pub(super) fn typed(dialect: Dialect, literal: &TypedString) -> Result<Expr, Pro
     if matches!(literal.data_type, DataType::JSON | DataType::JSONB) {
         return Ok(call("json_document", vec![text(&given)]));
     }
-    types::cast_to(dialect, datafusion::sql::sqlparser::ast::CastKind::Cast, text(&given), &literal.data_type, None)
+    casts::cast_to(dialect, datafusion::sql::sqlparser::ast::CastKind::Cast, text(&given), &literal.data_type, None)
 }
 
 /// An interval of one part or of several, as sums of `interval_of('part', count)`.
@@ -143,7 +143,7 @@ pub(super) fn structure(dialect: Dialect, values: Vec<Expr>, fields: &[StructFie
             other => other,
         };
         let value = match field {
-            Some(field) => types::cast_to(
+            Some(field) => casts::cast_to(
                 dialect,
                 datafusion::sql::sqlparser::ast::CastKind::Cast,
                 value,

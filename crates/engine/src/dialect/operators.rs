@@ -9,7 +9,7 @@ use super::build::{
     arguments, binary, call, case, function_name, literal_integer, literal_text, not, null, number, text,
 };
 use super::template::Problem;
-use super::{paths, types};
+use super::{casts, paths};
 
 /// An operation as the engine does it; `None` when it does it so already.
 pub(super) fn operation(dialect: Dialect, left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<Expr> {
@@ -303,11 +303,11 @@ pub(super) fn extract(dialect: Dialect, word: &str, expr: Expr) -> Result<Expr, 
             ));
         }
         "datetime" => {
-            return types::cast_to(
+            return casts::cast_to(
                 dialect,
                 datafusion::sql::sqlparser::ast::CastKind::Cast,
                 expr,
-                &types::timestamp(),
+                &casts::timestamp(),
                 None,
             );
         }

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::build::{call, function_name, text};
 use super::template::Problem;
-use super::{Dialect, Known, Untranslated, arrays, functions, literals, operators, parse, selects, types};
+use super::{Dialect, Known, Untranslated, arrays, casts, functions, literals, operators, parse, selects};
 
 /// Findings of one text are told up to this many.
 const MOST_FINDINGS: usize = 50;
@@ -88,7 +88,7 @@ impl<'a> Walk<'a> {
             Expr::Function(function) => functions::rewrite(dialect, function.clone(), self.known)?,
             Expr::Cast { kind, expr, data_type, format, .. } => {
                 let value = self.variant((**expr).clone());
-                types::cast_to(dialect, kind.clone(), value, data_type, format.as_ref())?
+                casts::cast_to(dialect, kind.clone(), value, data_type, format.as_ref())?
             }
             Expr::TypedString(literal) => literals::typed(dialect, literal)?,
             Expr::Interval(interval) => literals::interval(dialect, interval)?,

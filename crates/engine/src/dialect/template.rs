@@ -114,7 +114,7 @@ impl Filler<'_> {
                 None if self.dialect != Dialect::DuckDb => argument.clone(),
                 None => text(&paths::canonical(self.dialect, constant(argument, "a path into JSON")?)?),
             },
-            "text" => call(types::text_function(self.dialect), vec![argument.clone()]),
+            "text" => call(casts::text_function(self.dialect), vec![argument.clone()]),
             _ => wrapped(argument.clone()),
         })
     }

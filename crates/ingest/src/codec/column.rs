@@ -4,11 +4,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, BooleanBufferBuilder, ListArray, PrimitiveArray, StringArray, StructArray};
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, ListArray, PrimitiveArray, StringArray, StructArray,
+};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::kernels::cast_utils::{Parser, string_to_timestamp_nanos};
 use arrow::datatypes::{
-    DataType, Date32Type, FieldRef, Fields, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Decimal128Type, FieldRef, Fields, Float64Type, Int32Type, Int64Type, TimeUnit,
+    TimestampMicrosecondType,
 };
 
 use crate::error::{Error, Result};
@@ -32,6 +35,8 @@ pub(crate) enum Values {
     Date32(Vec<i32>),
     Timestamp(Vec<i64>),
     Text { ends: Vec<i32>, bytes: Vec<u8> },
+    Binary { ends: Vec<i32>, bytes: Vec<u8> },
+    Decimal(Vec<i128>),
     Struct(Fieldset),
     List { ends: Vec<i32>, item: Box<Column> },
 }
@@ -98,6 +103,8 @@ impl Column {
             DataType::Date32 => Values::Date32(Vec::new()),
             DataType::Timestamp(TimeUnit::Microsecond, _) => Values::Timestamp(Vec::new()),
             DataType::Utf8 => Values::Text { ends: Vec::new(), bytes: Vec::new() },
+            DataType::Binary => Values::Binary { ends: Vec::new(), bytes: Vec::new() },
+            DataType::Decimal128(_, _) => Values::Decimal(Vec::new()),
             DataType::Struct(fields) => Values::Struct(Fieldset::new(fields)?),
             DataType::List(item) => Values::List { ends: Vec::new(), item: Box::new(Self::new(item)?) },
             other => {
@@ -129,7 +136,10 @@ impl Column {
             Values::Int32(values) | Values::Date32(values) => values.push(0),
             Values::Int64(values) | Values::Timestamp(values) => values.push(0),
             Values::Float64(values) => values.push(0.0),
-            Values::Text { ends, .. } | Values::List { ends, .. } => ends.push(ends.last().copied().unwrap_or(0)),
+            Values::Decimal(values) => values.push(0),
+            Values::Text { ends, .. } | Values::Binary { ends, .. } | Values::List { ends, .. } => {
+                ends.push(ends.last().copied().unwrap_or(0));
+            }
             Values::Struct(fields) => {
                 fields.rows += 1;
                 for column in &mut fields.columns {
@@ -148,7 +158,10 @@ impl Column {
             Values::Int32(values) | Values::Date32(values) => values.push(0),
             Values::Int64(values) | Values::Timestamp(values) => values.push(0),
             Values::Float64(values) => values.push(0.0),
-            Values::Text { ends, .. } | Values::List { ends, .. } => ends.push(ends.last().copied().unwrap_or(0)),
+            Values::Decimal(values) => values.push(0),
+            Values::Text { ends, .. } | Values::Binary { ends, .. } | Values::List { ends, .. } => {
+                ends.push(ends.last().copied().unwrap_or(0));
+            }
             Values::Struct(fields) => {
                 fields.rows += 1;
                 fields.columns.iter_mut().for_each(Self::push_absent);
@@ -205,6 +218,53 @@ impl Column {
         Ok(())
     }
 
+    pub(crate) fn push_bytes(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        let Values::Binary { ends, bytes } = &mut self.values else { return Err(refused(&self.field, "bytes")) };
+        bytes.extend_from_slice(value);
+        ends.push(i32::try_from(bytes.len()).map_err(|_| "a batch holds more than 2 GiB of bytes".to_owned())?);
+        self.mark_present();
+        Ok(())
+    }
+
+    /// An integer, also as the count of days or microseconds that dates and times are.
+    pub(crate) fn push_integer(&mut self, value: i64) -> Result<(), Refusal> {
+        let Self { field, values, .. } = self;
+        let too_large = || inexact(field, &value.to_string());
+        match values {
+            Values::Int64(out) | Values::Timestamp(out) => out.push(value),
+            Values::Int32(out) | Values::Date32(out) => out.push(i32::try_from(value).map_err(|_| too_large())?),
+            // What a float cannot hold exactly stays out, as in JSON.
+            Values::Float64(out) if value.unsigned_abs() <= 1 << 53 => out.push(value as f64),
+            Values::Float64(_) => return Err(refused(field, &format!("{value}, which no float holds exactly"))),
+            _ => return Err(refused(field, "an integer")),
+        }
+        self.mark_present();
+        Ok(())
+    }
+
+    pub(crate) fn push_float(&mut self, value: f64) -> Result<(), Refusal> {
+        let Values::Float64(out) = &mut self.values else { return Err(refused(&self.field, "a float")) };
+        out.push(value);
+        self.mark_present();
+        Ok(())
+    }
+
+    /// A decimal with as many digits after the point as the column has.
+    pub(crate) fn push_decimal(&mut self, unscaled: i128, scale: i8) -> Result<(), Refusal> {
+        let Self { field, values, .. } = self;
+        match (values, field.data_type()) {
+            (Values::Decimal(out), DataType::Decimal128(precision, held)) if *held == scale => {
+                if unscaled.unsigned_abs() >= 10_u128.pow(u32::from(*precision).min(38)) {
+                    return Err(refused(field, &format!("a decimal of more than {precision} digits")));
+                }
+                out.push(unscaled);
+            }
+            _ => return Err(refused(field, &format!("a decimal with {scale} digits after the point"))),
+        }
+        self.mark_present();
+        Ok(())
+    }
+
     pub(crate) fn refuse(&self, found: &str) -> Refusal {
         refused(&self.field, found)
     }
@@ -222,7 +282,8 @@ impl Column {
             Values::Int32(values) | Values::Date32(values) => values.truncate(len),
             Values::Int64(values) | Values::Timestamp(values) => values.truncate(len),
             Values::Float64(values) => values.truncate(len),
-            Values::Text { ends, bytes } => {
+            Values::Decimal(values) => values.truncate(len),
+            Values::Text { ends, bytes } | Values::Binary { ends, bytes } => {
                 ends.truncate(len);
                 bytes.truncate(end_of(ends));
             }
@@ -253,6 +314,14 @@ impl Column {
             Values::Text { ends, bytes } => {
                 let values = Buffer::from_vec(renew(bytes));
                 Arc::new(StringArray::try_new(offsets(ends), values, nulls)?)
+            }
+            Values::Binary { ends, bytes } => {
+                let values = Buffer::from_vec(renew(bytes));
+                Arc::new(BinaryArray::try_new(offsets(ends), values, nulls)?)
+            }
+            Values::Decimal(values) => {
+                let array = PrimitiveArray::<Decimal128Type>::try_new(renew(values).into(), nulls)?;
+                Arc::new(array.with_data_type(data_type))
             }
             Values::List { ends, item } => {
                 let array = item.take()?;
@@ -291,6 +360,8 @@ fn kind_of(field: &FieldRef) -> &'static str {
         DataType::Boolean => "booleans",
         DataType::Int32 | DataType::Int64 => "integers",
         DataType::Float64 => "numbers",
+        DataType::Decimal128(..) => "decimals",
+        DataType::Binary => "bytes",
         DataType::Date32 => "dates",
         DataType::Timestamp(..) => "timestamps",
         DataType::Struct(_) => "objects",

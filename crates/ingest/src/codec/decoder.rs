@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
-};
+use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema, SchemaRef};
 
 use crate::codec::column::{Fieldset, Refusal};
 use crate::codec::json::{Notes, UnknownFields};
-use crate::codec::{Codec, TEXT_COLUMN, as_text, delimited, json};
+use crate::codec::{BYTES_COLUMN, Codec, TEXT_COLUMN, as_text, avro, delimited, json, provenance};
 use crate::error::{Error, Result};
-use crate::limits::MAX_REJECTED_BYTES;
-use crate::record::{Record, RecordBuffer};
+use crate::record::RecordBuffer;
 use crate::schema::{DriftPolicy, Provenance, drift, infer, with_provenance};
 use crate::sink::{Origin, Rejected};
 
@@ -68,7 +65,7 @@ impl Decoder {
                 let nothing = Arc::new(Schema::empty());
                 let unlimited = DriftPolicy { add_columns: true, ..self.policy };
                 Target::new(
-                    drift::evolve(&nothing, &infer::infer(self.codec, header, records), &unlimited),
+                    drift::evolve(&nothing, &infer::infer(&self.codec, header, records), &unlimited),
                     self.provenance,
                 )?
             }
@@ -76,7 +73,7 @@ impl Decoder {
         let mut notes = Notes::default();
         let mut pass = self.pass(&mut target, UnknownFields::Note, records, header, &mut notes);
         if notes.unknown_field || notes.inexact_number && self.policy.widen_integers {
-            let inferred = infer::infer(self.codec, header, records);
+            let inferred = infer::infer(&self.codec, header, records);
             let evolved = drift::evolve(&target.records, &inferred, &self.policy);
             if Arc::ptr_eq(&evolved, &target.records) {
                 target.columns.truncate(0);
@@ -85,7 +82,7 @@ impl Decoder {
             }
             pass = self.pass(&mut target, UnknownFields::Refuse, records, header, &mut notes);
         }
-        let decoded = finish(&mut target, records, pass, origin);
+        let decoded = finish(&mut target, records, pass, origin, self.provenance);
         self.target = Some(target);
         decoded
     }
@@ -101,12 +98,10 @@ impl Decoder {
         let columns = &mut target.columns;
         let mut pass = Pass::default();
         for (index, record) in records.iter().enumerate() {
-            let result = match self.codec {
-                Codec::Json => json::decode(record.payload, unknown_fields, columns, notes),
-                Codec::Delimited(marks) => {
-                    delimited::decode(record.payload, marks, header, unknown_fields, columns, notes)
-                }
-                Codec::Text => decode_text(record.payload, columns),
+            let result = match provenance::check_key(record.key, self.provenance) {
+                Ok(()) if records.is_absent(index) => decode_absent(columns),
+                Ok(()) => self.decode_record(record.payload, unknown_fields, header, columns, notes),
+                Err(reason) => Err(reason),
             };
             match result {
                 Ok(()) => pass.accepted.push(index),
@@ -115,12 +110,39 @@ impl Decoder {
         }
         pass
     }
+
+    fn decode_record(
+        &self,
+        payload: &[u8],
+        unknown_fields: UnknownFields,
+        header: &[String],
+        columns: &mut Fieldset,
+        notes: &mut Notes,
+    ) -> Result<(), Refusal> {
+        match &self.codec {
+            Codec::Json => json::decode(payload, unknown_fields, columns, notes),
+            Codec::Delimited(marks) => delimited::decode(payload, *marks, header, unknown_fields, columns, notes),
+            Codec::Text => decode_text(payload, columns),
+            Codec::Bytes => decode_bytes(payload, columns),
+            Codec::Avro(schemas) => avro::decode(payload, schemas, unknown_fields, columns, notes),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Pass {
     accepted: Vec<usize>,
     refused: Vec<(usize, Refusal)>,
+}
+
+/// A row of nulls, or nothing where a column must not be null.
+fn decode_absent(columns: &mut Fieldset) -> Result<(), Refusal> {
+    let rows = columns.rows();
+    let result = columns.finish_row();
+    if result.is_err() {
+        columns.truncate(rows);
+    }
+    result
 }
 
 fn decode_text(record: &[u8], columns: &mut Fieldset) -> Result<(), Refusal> {
@@ -132,49 +154,32 @@ fn decode_text(record: &[u8], columns: &mut Fieldset) -> Result<(), Refusal> {
     columns.finish_row()
 }
 
-fn finish(target: &mut Target, records: &RecordBuffer, pass: Pass, origin: &Origin) -> Result<Decoded> {
+fn decode_bytes(record: &[u8], columns: &mut Fieldset) -> Result<(), Refusal> {
+    let Some(column) = columns.find(BYTES_COLUMN, 0).and_then(|index| columns.columns.get_mut(index)) else {
+        return Err(format!("table has no column `{BYTES_COLUMN}`"));
+    };
+    column.push_bytes(record)?;
+    columns.finish_row()
+}
+
+fn finish(
+    target: &mut Target,
+    records: &RecordBuffer,
+    pass: Pass,
+    origin: &Origin,
+    provenance: Provenance,
+) -> Result<Decoded> {
     let rows = pass.accepted.len();
     if target.columns.rows() != rows {
         return Err(Error::Internal("the columns of a batch are not as long as its rows"));
     }
     let mut arrays = target.columns.take()?;
-    arrays.extend(provenance_columns(records, &pass.accepted, origin));
+    arrays.extend(provenance::columns(provenance, records, &pass.accepted, origin)?);
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     let rows = RecordBatch::try_new_with_options(Arc::clone(&target.table), arrays, &options)?;
     let mut rejected = Vec::with_capacity(pass.refused.len());
     for (index, reason) in pass.refused {
-        rejected.extend(records.record(index).map(|record| reject(record, reason, origin)));
+        rejected.extend(records.record(index).map(|record| Rejected::new(record, reason, origin)));
     }
     Ok(Decoded { rows, rejected })
-}
-
-pub(crate) fn reject(record: Record<'_>, reason: String, origin: &Origin) -> Rejected {
-    let kept = record.payload.get(..MAX_REJECTED_BYTES).unwrap_or(record.payload);
-    Rejected {
-        reason,
-        bytes: kept.to_vec(),
-        length: record.payload.len() as u64,
-        origin: origin.clone(),
-        offset: record.offset,
-        timestamp: record.timestamp,
-    }
-}
-
-fn provenance_columns(records: &RecordBuffer, accepted: &[usize], origin: &Origin) -> Vec<ArrayRef> {
-    let pick = |values: &[i64]| accepted.iter().filter_map(|index| values.get(*index).copied()).collect::<Vec<_>>();
-    let offsets: ArrayRef = Arc::new(Int64Array::from(pick(records.offsets())));
-    match origin {
-        Origin::Log { partition, .. } => {
-            let micros: Vec<i64> = pick(records.timestamps()).into_iter().map(|ms| ms.saturating_mul(1_000)).collect();
-            vec![
-                Arc::new(Int32Array::from(vec![*partition; accepted.len()])),
-                offsets,
-                Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC")),
-            ]
-        }
-        Origin::File { path } => {
-            let paths = std::iter::repeat_n(path.as_ref(), accepted.len());
-            vec![Arc::new(StringArray::from_iter_values(paths)), offsets]
-        }
-    }
 }

@@ -232,16 +232,17 @@ impl Reader {
 
     /// Hands on rows that came typed.
     fn take_rows(&mut self, batch: RowBatch, steps: &Sender<Step>) -> Result<(), Halt> {
-        let RowBatch { rows, effect, bytes, positions, boundary, info } = batch;
+        let RowBatch { rows, effect, rejected, bytes, positions, boundary, info } = batch;
         self.note(&positions, boundary, info);
         self.pending.counts.bytes += bytes;
         self.pending.counts.rows += rows.num_rows() as u64;
+        self.pending.counts.rejected += rejected.len() as u64;
         let Shape::Typed(known) = &mut self.shape else {
             return Err(Error::Internal("a source of records gave typed rows").into());
         };
         let schema = drift::adopt(known.as_ref(), &rows.schema());
         *known = Some(Arc::clone(&schema));
-        send(steps, Step::Rows { schema, rows, effect, rejected: Vec::new() })?;
+        send(steps, Step::Rows { schema, rows, effect, rejected })?;
         Ok(())
     }
 

@@ -10,18 +10,20 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde_json::Value;
 
-use crate::codec::{Codec, TEXT_COLUMN, column, delimited};
+use crate::codec::{BYTES_COLUMN, Codec, TEXT_COLUMN, avro, column, delimited};
 use crate::limits::{INFERENCE_SAMPLE_RECORDS, MAX_COLUMN_DEPTH, MAX_COLUMNS};
 use crate::record::RecordBuffer;
 use crate::schema::is_reserved;
 
 /// The shape of the records, without columns for their provenance. Looks at a bounded number of them.
-pub fn infer(codec: Codec, header: &[String], records: &RecordBuffer) -> SchemaRef {
+pub fn infer(codec: &Codec, header: &[String], records: &RecordBuffer) -> SchemaRef {
     let sample = records.iter().take(INFERENCE_SAMPLE_RECORDS).map(|record| record.payload);
     let mut seen = Fields::default();
     let mut budget = MAX_COLUMNS;
     match codec {
         Codec::Text => return Arc::new(Schema::new(vec![Field::new(TEXT_COLUMN, DataType::Utf8, true)])),
+        Codec::Bytes => return Arc::new(Schema::new(vec![Field::new(BYTES_COLUMN, DataType::Binary, true)])),
+        Codec::Avro(schemas) => return avro::columns(schemas, records),
         Codec::Json => {
             for payload in sample {
                 let payload = payload.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(payload);
@@ -32,7 +34,7 @@ pub fn infer(codec: Codec, header: &[String], records: &RecordBuffer) -> SchemaR
         }
         Codec::Delimited(marks) => {
             for row in sample.filter_map(|payload| std::str::from_utf8(payload).ok()) {
-                let Ok(fields) = delimited::fields(row, marks) else { continue };
+                let Ok(fields) = delimited::fields(row, *marks) else { continue };
                 for (name, field) in header.iter().zip(&fields).filter(|_| fields.len() == header.len()) {
                     seen.entry(name, &mut budget)
                         .into_iter()

@@ -7,7 +7,7 @@ use crate::record::RecordBuffer;
 fn inferred(lines: &[&str]) -> SchemaRef {
     let mut records = RecordBuffer::default();
     lines.iter().for_each(|line| records.push_payload(0, b"", line.as_bytes()));
-    infer::infer(Codec::Json, &[], &records)
+    infer::infer(&Codec::Json, &[], &records)
 }
 
 fn shown(schema: &Schema) -> String {

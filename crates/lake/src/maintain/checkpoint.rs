@@ -71,7 +71,7 @@ fn oldest_needed(checkpoints: &BTreeSet<u64>, keep: &[u64]) -> Option<u64> {
 }
 
 /// `Some(version)` for a single-file checkpoint.
-fn checkpoint_version(path: &Path) -> Option<u64> {
+pub(crate) fn checkpoint_version(path: &Path) -> Option<u64> {
     let stem = path.filename()?.strip_suffix(".checkpoint.parquet")?;
     (stem.len() == 20).then(|| stem.parse().ok())?
 }

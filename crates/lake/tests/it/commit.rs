@@ -3,12 +3,13 @@ use std::sync::atomic::Ordering;
 
 use arrow::array::{Float64Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
-use headwater_lake::{LakeError, Owner, Storage};
+use headwater_lake::maintain::Policy;
+use headwater_lake::{LakeError, Owner, Progress, Storage};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
 use crate::faulty::{FaultyStore, Trouble};
-use crate::world::{START, World, at, expected, key, rows};
+use crate::world::{START, World, at, expected, key, name, rows};
 
 #[tokio::test]
 async fn data_and_position_are_one_commit() {
@@ -151,4 +152,30 @@ async fn filters_and_counts_use_the_statistics_of_the_log() {
     assert_eq!(world.numbers("select id from t where id between 18 and 21 order by 1").await, [18, 19, 20, 21]);
     assert_eq!(world.numbers("select max(id) from t").await, [49]);
     assert_eq!(world.numbers("select count(*) from t where word = 'word 3'").await, [5]);
+}
+
+#[tokio::test]
+async fn positions_are_read_by_the_beginning_of_their_keys_from_commits_and_from_a_checkpoint() {
+    let world = World::over(Arc::new(InMemory::new()));
+    let keys = vec![String::from("k/wide/*"), String::from("alone")];
+    let owner = Owner::new(&world.lake);
+    let mut writer = world.writer_with(&keys, &owner).await.unwrap();
+    let progress = |from: i64, to: i64| (from..to).map(|n| (format!("k/wide/t/{n}"), n)).collect::<Progress>();
+    writer.write(&rows(0)).await.unwrap();
+    let mut first = progress(0, 50);
+    first.insert(String::from("alone"), 7);
+    first.insert(String::from("k/other/t/0"), 9);
+    writer.commit(&first, &serde_json::Value::Null).await.unwrap();
+    let expected = |count: i64| {
+        let mut all = progress(0, count);
+        all.insert(String::from("alone"), 7);
+        all
+    };
+    assert_eq!(world.writer_with(&keys, &owner).await.unwrap().positions(), &expected(50));
+    let policy = Policy { small_files: usize::MAX, checkpoint_every: 1, ..Policy::default() };
+    assert!(world.lake.maintain(&name(), policy, &[]).await.unwrap().checkpointed.is_some());
+    assert_eq!(world.writer_with(&keys, &owner).await.unwrap().positions(), &expected(50));
+    let mut writer = world.writer_with(&keys, &owner).await.unwrap();
+    writer.commit(&progress(50, 60), &serde_json::Value::Null).await.unwrap();
+    assert_eq!(world.writer_with(&keys, &owner).await.unwrap().positions(), &expected(60));
 }

@@ -70,8 +70,13 @@ impl World {
     }
 
     pub(crate) async fn writer_of(&self, owner: &Owner) -> headwater_lake::Result<PipelineWriter> {
-        let (keys, options) = (vec![key()], StageOptions::default());
-        PipelineWriter::open(&self.lake, &name(), "p", &schema(), &keys, options, owner).await
+        self.writer_with(&[key()], owner).await
+    }
+
+    /// A writer that reads positions by these keys.
+    pub(crate) async fn writer_with(&self, keys: &[String], owner: &Owner) -> headwater_lake::Result<PipelineWriter> {
+        let options = StageOptions::default();
+        PipelineWriter::open(&self.lake, &name(), "p", &schema(), keys, options, owner).await
     }
 
     /// Commits ten rows, 10n to 10n+9, at position n.

@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
+use super::TextList;
+
 /// Text that is never shown: not in errors, not by `Debug`, not over HTTP.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
@@ -57,6 +59,8 @@ pub enum ConnectionConfig {
     Postgres(PostgresConnection),
     /// A web service.
     Http(HttpConnection),
+    /// A Kafka cluster.
+    Kafka(KafkaConnection),
 }
 
 impl ConnectionConfig {
@@ -64,6 +68,7 @@ impl ConnectionConfig {
         match self {
             Self::Postgres(_) => "postgres",
             Self::Http(_) => "http",
+            Self::Kafka(_) => "kafka",
         }
     }
 }
@@ -112,6 +117,82 @@ pub struct HttpConnection {
     pub headers: std::collections::BTreeMap<String, Secret>,
     /// Most requests a second.
     pub requests_per_second: Option<f64>,
+}
+
+/// A cluster of Apache Kafka 2.6 or newer, or of something that speaks its protocol.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaConnection {
+    /// Where to ask first, as `host:port`; the others are learnt from there.
+    pub brokers: TextList,
+    /// Whether connections are encrypted. Default: `verify`, but `off` for this machine.
+    pub tls: Option<TlsMode>,
+    /// File with the certificates to trust (PEM), relative to the project; the system's when not given.
+    pub ca_file: Option<String>,
+    /// File with a certificate that says who we are (PEM), relative to the project.
+    pub certificate_file: Option<String>,
+    /// File with the key of that certificate (PEM), relative to the project.
+    pub key_file: Option<String>,
+    /// User, password, and how they are proved.
+    pub sasl: Option<KafkaSasl>,
+    /// Where schemas of values are, for Avro and JSON Schema.
+    pub registry: Option<RegistryConnection>,
+    /// Settings of the client library by their own names, such as `client.rack`.
+    #[serde(default)]
+    pub settings: std::collections::BTreeMap<String, Secret>,
+}
+
+impl KafkaConnection {
+    /// Whether connections are encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        let is_near = |broker: &String| {
+            let host = broker.rsplit_once(':').map_or(broker.as_str(), |(host, _)| host);
+            matches!(host.trim_matches(['[', ']']), "localhost" | "127.0.0.1" | "::1")
+        };
+        match self.tls {
+            Some(mode) => mode == TlsMode::Verify,
+            None => !self.brokers.0.iter().all(is_near),
+        }
+    }
+}
+
+/// User, password, and how they are proved.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaSasl {
+    /// How the password is proved.
+    #[serde(default)]
+    pub mechanism: SaslMechanism,
+    /// Name of the user.
+    pub user: String,
+    /// Password of the user; write "${NAME}" and set NAME in the environment.
+    pub password: Secret,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum SaslMechanism {
+    /// The password is sent.
+    #[serde(rename = "plain")]
+    Plain,
+    /// The password is proved with SCRAM over SHA-256.
+    #[serde(rename = "scram-sha-256")]
+    ScramSha256,
+    /// The password is proved with SCRAM over SHA-512.
+    #[default]
+    #[serde(rename = "scram-sha-512")]
+    ScramSha512,
+}
+
+/// A schema registry with the interface of Confluent's.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryConnection {
+    /// Its address, such as `https://registry.example.com`.
+    pub url: String,
+    /// Name of the user.
+    pub user: Option<String>,
+    /// Password of the user.
+    pub password: Option<Secret>,
 }
 
 /// How to say who asks.

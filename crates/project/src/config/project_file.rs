@@ -24,6 +24,9 @@ pub struct ProjectConfig {
     /// The systems the project reads from and writes to, by name.
     #[serde(default)]
     pub connections: BTreeMap<String, ConnectionConfig>,
+    /// Where topics of generators and pushes are kept.
+    #[serde(default)]
+    pub log: LogConfig,
     /// Defaults of `headwater build`.
     #[serde(default)]
     pub build: BuildConfig,
@@ -91,6 +94,19 @@ impl Default for MaintenanceConfig {
             allow_short_retention: false,
         }
     }
+}
+
+/// Where topics of generators and pushes are kept: in the project folder, unless a connection is named.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// Name of a connection of kind `kafka` that keeps the topics.
+    pub connection: Option<String>,
+    /// What names of topics begin with there, such as `music.`.
+    #[serde(default)]
+    pub prefix: String,
+    /// Copies of each partition there; as many as the cluster makes by itself when not given.
+    pub replication: Option<u16>,
 }
 
 /// Defaults of `headwater build`.

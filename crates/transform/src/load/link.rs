@@ -20,7 +20,7 @@ use crate::jinja::render::{Collected, PRELUDE, Pass, Render, Subject, Templates}
 use crate::jinja::source::{TemplateSource, offset};
 use crate::jinja::value::to_json;
 use crate::near::nearest;
-use crate::node::{Column, Node, NodeId, NodeKind, RefCall, ResourceType, TestKind, UnitTest};
+use crate::node::{Column, Node, NodeId, NodeKind, RefCall, ResourceType, SourceCall, TestKind, UnitTest};
 use crate::project::TransformProject;
 use crate::warehouse::RelationName;
 
@@ -45,6 +45,15 @@ pub(crate) struct Linker {
     inputs: BTreeMap<NodeId, BTreeMap<String, String>>,
     paths: HashMap<FileId, PathBuf>,
     groups: BTreeSet<String>,
+    /// What a plain test of a column makes use of, by package and test: all of them use the same.
+    plain_tests: HashMap<(String, String), PlainTest>,
+}
+
+/// Macros and variables a built-in test of a column reads.
+#[derive(Clone, Debug)]
+struct PlainTest {
+    macros: BTreeSet<String>,
+    inputs: BTreeMap<String, String>,
 }
 
 impl Linker {
@@ -59,6 +68,7 @@ impl Linker {
             inputs: BTreeMap::new(),
             paths: HashMap::new(),
             groups: BTreeSet::new(),
+            plain_tests: HashMap::new(),
         }
     }
 
@@ -177,6 +187,9 @@ impl Linker {
             self.broken(node, self.diagnostic(&error, &what, node.span), found);
             return Collected::default();
         }
+        if let Some(known) = self.known_test(node) {
+            return known;
+        }
         let render = Render::new(&self.definitions, self.subject(node, draft.config.clone()), Pass::Parse);
         if let Err(error) = self.templates.render(node.id.as_str(), &render) {
             let mut problem = self.diagnostic(&error, &what, node.span);
@@ -189,7 +202,33 @@ impl Linker {
                 self.broken(node, problem, found);
             }
         }
-        render.take()
+        let collected = render.take();
+        self.note_test(node, &collected);
+        collected
+    }
+
+    /// What parsing a plain test would find, when another was parsed before: two thirds of a usual project are such tests.
+    fn known_test(&self, node: &Node) -> Option<Collected> {
+        let (name, tested) = plain_test(node)?;
+        let known = self.plain_tests.get(&(node.package.clone(), name.to_owned()))?.clone();
+        let (refs, sources) = calls_of(self.graph.nodes.get(tested)?);
+        Some(Collected { macros: known.macros, inputs: known.inputs, refs, sources, ..Collected::default() })
+    }
+
+    /// Only tests that are dbt's own throughout: a project's macro may look at anything.
+    fn note_test(&mut self, node: &Node, found: &Collected) {
+        let Some((name, tested)) = plain_test(node) else { return };
+        let Some(tested) = self.graph.nodes.get(tested) else { return };
+        let own = format!("macro.{BUILTIN_PACKAGE}.");
+        let is_plain = found.macros.iter().all(|id| id.starts_with(&own))
+            && (&found.refs, &found.sources) == (&calls_of(tested).0, &calls_of(tested).1)
+            && found.config.is_empty()
+            && found.messages.is_empty()
+            && !found.volatile;
+        if is_plain {
+            let known = PlainTest { macros: found.macros.clone(), inputs: found.inputs.clone() };
+            self.plain_tests.insert((node.package.clone(), name.to_owned()), known);
+        }
     }
 
     /// What hooks refer to must be there before the node is built.
@@ -515,6 +554,29 @@ fn declared_node(package: &str, declared: &DeclaredSource) -> Node {
         macros: BTreeSet::new(),
         relation: declared.relation.clone(),
         checksum: String::new(),
+    }
+}
+
+/// `unique` or `not_null` of a column named as it is, and the node it tests.
+fn plain_test(node: &Node) -> Option<(&str, &NodeId)> {
+    let NodeKind::Test(TestKind::Generic { name, namespace: None, arguments, attached, .. }) = &node.kind else {
+        return None;
+    };
+    let is_named = |column: &serde_json::Value| column.as_str().is_some_and(|text| !text.contains(['(', '{']));
+    let only_column = arguments.len() == 1 && arguments.get("column_name").is_some_and(is_named);
+    (only_column && matches!(name.as_str(), "unique" | "not_null")).then_some((name.as_str(), attached))
+}
+
+/// The one call that stands for a tested node.
+fn calls_of(tested: &Node) -> (Vec<RefCall>, Vec<SourceCall>) {
+    match &tested.kind {
+        NodeKind::Source { source, .. } => {
+            (Vec::new(), vec![SourceCall { source: source.clone(), table: tested.name.clone() }])
+        }
+        _ => {
+            let version = tested.version.as_ref().map(ToString::to_string);
+            (vec![RefCall { package: None, name: tested.name.clone(), version }], Vec::new())
+        }
     }
 }
 

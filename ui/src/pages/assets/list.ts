@@ -1,5 +1,6 @@
 // Nodes of the project and tables of the lake as one list: a model and the table it made are one thing.
 
+import { ascending } from '../../format/order'
 import type { Assets, Integer, Table } from '../../wire'
 
 export interface Listed {
@@ -39,7 +40,7 @@ export function listed({ nodes, tables }: Assets): Listed[] {
   }))
   // What has rows comes first: tests are many, and are looked for at what they test.
   const isTest = (asset: Listed) => Number(asset.kind === 'test')
-  return [...fromNodes, ...rest].sort((a, b) => isTest(a) - isTest(b) || a.name.localeCompare(b.name))
+  return [...fromNodes, ...rest].sort((a, b) => isTest(a) - isTest(b) || ascending(a.name, b.name))
 }
 
 export function matching(assets: readonly Listed[], kind: string, search: string): Listed[] {

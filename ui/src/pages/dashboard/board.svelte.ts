@@ -4,6 +4,7 @@ import * as api from '../../api/endpoints'
 import { isAbort, refusalOf, type Refusal } from '../../api/request'
 import { SeriesColours } from '../../charts/colours.svelte'
 import { colouredNames } from '../../charts/names'
+import { afterPaint } from '../../frames'
 import type { Dashboard, Event, Filter, Json, Tile, TileAnswer } from '../../wire'
 import { held, readChoices, requestOf, toggled, writeChoices, type Choices } from './choices'
 
@@ -72,12 +73,16 @@ export class Board {
   readonly tiles: ReadonlyMap<string, TileState>
   choices = $state.raw<Choices>({})
   tab = $state<string | null>(null)
+  /** Something was chosen, and the tiles it concerns are about to be asked. */
+  choosing = $state(false)
   /** Tiles stay as they are until the viewer lets them go on. */
   paused = $state(false)
   readonly shown = $derived.by(() => this.definition.tiles.filter((tile) => this.tab === null || tile.tab === this.tab))
   #navigate: (query: URLSearchParams) => void
   #only: string | null
   #due = new Set<string>()
+  #wasRead = false
+  #stopped = false
   #timer: ReturnType<typeof setTimeout> | undefined
 
   /** `only` is the one tile an embedding page shows. */
@@ -88,15 +93,16 @@ export class Board {
     this.#only = only
   }
 
-  /** Takes over what the address says, and asks the tiles whose question changed. */
+  /** Takes over what the address says, and asks the tiles whose question changed: after the choice itself is seen. */
   read(query: URLSearchParams): void {
     this.choices = readChoices(this.definition.filters, query)
     const tab = query.get('tab')
     const known = this.definition.tabs.find(({ name }) => name === tab) ?? this.definition.tabs[0]
     this.tab = known?.name ?? null
-    for (const tile of this.#visible()) {
-      if (this.state(tile).asked !== JSON.stringify(requestOf(tile, this.choices))) this.#ask(tile)
-    }
+    this.choosing = this.#wasRead
+    if (this.#wasRead) afterPaint(() => this.#askChanged())
+    else this.#askChanged()
+    this.#wasRead = true
   }
 
   choose(choices: Choices, query: URLSearchParams): void {
@@ -150,12 +156,21 @@ export class Board {
   }
 
   stop(): void {
+    this.#stopped = true
     clearTimeout(this.#timer)
     for (const state of this.tiles.values()) state.stop()
   }
 
   #visible(): Tile[] {
     return this.#only === null ? this.shown : this.definition.tiles.filter(({ name }) => name === this.#only)
+  }
+
+  #askChanged(): void {
+    if (this.#stopped) return
+    this.choosing = false
+    for (const tile of this.#visible()) {
+      if (this.state(tile).asked !== JSON.stringify(requestOf(tile, this.choices))) this.#ask(tile)
+    }
   }
 
   #outdate(tile: Tile): void {

@@ -37,6 +37,7 @@ fn driver(log: &Arc<NullLog>, snapshot: PathBuf, until: Until) -> Driver {
         until,
         max_records: Some(MADE_BEFORE),
         status: Arc::default(),
+        log_recovers: false,
     }
 }
 
