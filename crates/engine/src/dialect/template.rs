@@ -21,7 +21,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::build::{call, function_name, literal_text, text, wrapped};
-use super::{Dialect, formats, parts, paths, types};
+use super::{Dialect, casts, formats, parts, paths};
 
 /// Why a template cannot be filled: what, and what to do.
 pub(super) type Problem = (String, String);
