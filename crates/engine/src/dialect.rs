@@ -5,21 +5,28 @@
 //! (plans, views that were published, statements around a model's query) knows one language.
 //!
 //! A statement is read with the dialect's grammar, its tree is rewritten, and written down again:
-//! - `parse`: the grammar of each dialect, and what of its text must be mended before it is read;
+//! - `tokens`, `parse`: the grammar of each dialect, and what of its text must be mended before it is read;
 //! - `rewrite`: the one walk over the tree, which calls the rules of the other modules;
 //! - `functions` and the tables `bigquery`, `postgres`, `redshift`, `snowflake`, `duckdb`, `spark`, `shared`: what becomes of each
 //!   function, as templates of the engine's SQL;
 //! - `template`: what the placeholders of templates stand for; `parts`, `formats`, `paths`: the words of dates, patterns of
 //!   times and paths into JSON;
-//! - `casts`, `literals`, `operators`, `arrays`, `relations`, `selects`: the rest of the language.
+//! - `calls`, `aggregates`, `sorting`: functions that templates cannot say;
+//! - `casts`, `literals`, `operators`, `comparisons`, `arrays`, `documents`: the other expressions;
+//! - `relations`, `pivot`, `rows`, `windows`, `subqueries`, `selects`: queries;
+//! - `planner`: what only types can tell, asked by the engine when the translated statement is planned.
 //!
 //! What cannot be translated is a finding with its place and a hint. Nothing is passed on in the hope that it means the same,
 //! but for functions that the engine has under the same name and no table says anything about.
 
+mod aggregates;
 mod arrays;
 mod bigquery;
 mod build;
+mod calls;
 mod casts;
+mod comparisons;
+mod documents;
 mod duckdb;
 mod formats;
 mod functions;
@@ -29,15 +36,21 @@ mod parse;
 mod parts;
 mod paths;
 mod pivot;
+mod planner;
 mod postgres;
 mod redshift;
 mod relations;
 mod rewrite;
+mod rows;
 mod selects;
 mod shared;
 mod snowflake;
+mod sorting;
 mod spark;
+mod subqueries;
 mod template;
+mod tokens;
+mod windows;
 
 #[cfg(test)]
 mod tests;
@@ -48,6 +61,7 @@ use crate::error::{EngineError, Result};
 use crate::session::{Engine, Session};
 
 pub(crate) use arrays::LAMBDA;
+pub(crate) use planner::TypedPlanner;
 
 /// The SQL of a warehouse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

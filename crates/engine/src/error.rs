@@ -13,6 +13,8 @@ pub type Result<T> = std::result::Result<T, EngineError>;
 pub enum EngineError {
     #[error("the query could not be planned or run")]
     Query(#[source] Box<DataFusionError>),
+    #[error("a subquery refers to the row around it in a way that cannot be run")]
+    Correlated,
     #[error("table `{0}` does not exist")]
     NoSuchTable(String, Option<String>),
     #[error("{0}")]
@@ -41,8 +43,16 @@ pub enum EngineError {
 
 impl From<DataFusionError> for EngineError {
     fn from(error: DataFusionError) -> Self {
-        Self::Query(Box::new(error))
+        if is_correlated(&error) { Self::Correlated } else { Self::Query(Box::new(error)) }
     }
+}
+
+/// Whether the engine was left with a subquery it found no join for.
+fn is_correlated(error: &DataFusionError) -> bool {
+    let DataFusionError::NotImplemented(message) = error.find_root() else { return false };
+    let is_left = message.starts_with("Physical plan does not support logical expression");
+    is_left
+        && ["OuterReferenceColumn", "ScalarSubquery", "Exists", "InSubquery"].iter().any(|kind| message.contains(kind))
 }
 
 impl From<LakeError> for EngineError {
@@ -69,6 +79,9 @@ impl Classify for EngineError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Query(error) => query_hint(error),
+            Self::Correlated => Some(String::from(
+                "Write it as a join: with a GROUP BY for an aggregate, with row_number() for the first rows of each.",
+            )),
             Self::NoSuchTable(_, Some(near)) => Some(format!("Did you mean `{near}`?")),
             Self::NoSuchTable(_, None) => {
                 Some(String::from("`headwater ls` lists the models; a model must be built before it can be read."))

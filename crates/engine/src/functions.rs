@@ -4,15 +4,26 @@
 //! here, and the translation of a dialect chooses between them.
 
 mod arguments;
+mod arithmetic;
+mod collections;
 mod dates;
 mod division;
+mod encodings;
 mod hashes;
 mod json;
 mod json_documents;
+mod json_edits;
 mod lists;
+mod number_patterns;
 mod patterns;
+mod pieces;
 mod regexes;
+mod series;
+mod sums;
+mod text_formats;
 mod texts;
+mod times_of_text;
+mod value_texts;
 mod zones;
 
 use std::hash::{Hash, Hasher};
@@ -22,29 +33,56 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::execution::{FunctionRegistry, SessionState};
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    AggregateUDF, Cast, ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    TypeSignature, Volatility,
 };
 
 use arguments::Arguments;
 
+pub(crate) use json_documents::is_json;
+
+const GROUPS: &[&[Function]] = &[
+    arithmetic::FUNCTIONS,
+    collections::FUNCTIONS,
+    dates::FUNCTIONS,
+    division::FUNCTIONS,
+    encodings::FUNCTIONS,
+    hashes::FUNCTIONS,
+    json::FUNCTIONS,
+    json_documents::FUNCTIONS,
+    json_edits::FUNCTIONS,
+    lists::FUNCTIONS,
+    number_patterns::FUNCTIONS,
+    patterns::FUNCTIONS,
+    pieces::FUNCTIONS,
+    regexes::FUNCTIONS,
+    series::FUNCTIONS,
+    text_formats::FUNCTIONS,
+    texts::FUNCTIONS,
+    times_of_text::FUNCTIONS,
+    value_texts::FUNCTIONS,
+    zones::FUNCTIONS,
+];
+
+/// All of them, by name.
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, ScalarUDF)> {
+    let functions = GROUPS.iter().copied().flatten();
+    functions.map(|function| (function.name, ScalarUDF::new_from_impl(Registered::new(*function))))
+}
+
 /// Registers all of them.
 pub(crate) fn register(state: &mut SessionState) -> Result<()> {
-    let groups = [
-        dates::FUNCTIONS,
-        division::FUNCTIONS,
-        hashes::FUNCTIONS,
-        json::FUNCTIONS,
-        json_documents::FUNCTIONS,
-        lists::FUNCTIONS,
-        patterns::FUNCTIONS,
-        regexes::FUNCTIONS,
-        texts::FUNCTIONS,
-        zones::FUNCTIONS,
-    ];
-    for function in groups.into_iter().flatten() {
-        state.register_udf(Arc::new(ScalarUDF::new_from_impl(Registered::new(*function))))?;
+    for (_, function) in all() {
+        state.register_udf(Arc::new(function))?;
     }
+    Ok(())
+}
+
+/// Registers sums that notice when they do not fit, in place of the engine's own.
+pub(crate) fn register_checked_sum(state: &mut SessionState) -> Result<()> {
+    state.register_udaf(Arc::new(AggregateUDF::new_from_impl(sums::CheckedSum::new())))?;
     Ok(())
 }
 
@@ -115,7 +153,31 @@ impl ScalarUDFImpl for Registered {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        Ok(Arc::new(json_documents::marked(self.function.name, self.return_type(&types)?)))
+        // An item of a document is one.
+        let is_item = matches!(self.function.name, "list_item" | "list_item_or_null")
+            && matches!(types.first(), Some(DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View));
+        let name = if is_item { "json_piece" } else { self.function.name };
+        Ok(Arc::new(json_documents::marked(name, self.return_type(&types)?).with_name(self.function.name)))
+    }
+
+    /// A plain cast, which the engine can look through, where there is no text to read.
+    fn simplify(&self, mut args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        if self.function.name == "as_is" && args.len() == 2 {
+            return Ok(ExprSimplifyResult::Simplified(args.swap_remove(0)));
+        }
+        if !times_of_text::is_cast(self.function.name) {
+            return Ok(ExprSimplifyResult::Original(args));
+        }
+        let [only] = args.as_slice() else { return Ok(ExprSimplifyResult::Original(args)) };
+        let from = info.get_data_type(only)?;
+        let to = (self.function.returns)(std::slice::from_ref(&from))?;
+        Ok(match from {
+            same if same == to => ExprSimplifyResult::Simplified(only.clone()),
+            DataType::Date32 | DataType::Timestamp(..) => {
+                ExprSimplifyResult::Simplified(Expr::Cast(Cast::new(Box::new(only.clone()), to)))
+            }
+            _ => ExprSimplifyResult::Original(args),
+        })
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

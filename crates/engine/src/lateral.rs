@@ -20,8 +20,12 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::dialect::LAMBDA;
 
-/// Plans joins with subqueries that only take arrays of their left side apart.
-pub(crate) fn beside_their_rows(plan: LogicalPlan) -> Result<LogicalPlan> {
+/// Plans joins with subqueries that only take arrays of their left side apart. A statement that has none pays for a look at its
+/// text.
+pub(crate) fn beside_their_rows(sql: &str, plan: LogicalPlan) -> Result<LogicalPlan> {
+    if !mentions(sql, "lateral") && !mentions(sql, "unnest") {
+        return Ok(plan);
+    }
     plan.transform_up_with_subqueries(|plan| match plan {
         LogicalPlan::Join(join) if join.join_type == JoinType::Inner => match rebuilt(&join)? {
             Some(plan) => Ok(Transformed::yes(plan)),
@@ -30,6 +34,11 @@ pub(crate) fn beside_their_rows(plan: LogicalPlan) -> Result<LogicalPlan> {
         other => Ok(Transformed::no(other)),
     })
     .data()
+}
+
+/// Whether a text has a word in it, in whatever case.
+fn mentions(sql: &str, word: &str) -> bool {
+    sql.as_bytes().windows(word.len()).any(|piece| piece.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 fn rebuilt(join: &Join) -> Result<Option<LogicalPlan>> {

@@ -26,7 +26,7 @@ use headwater_lake::{ColumnCache, Lake, STORE_URL, TableName};
 use url::Url;
 
 use crate::catalog::{Catalog, PublishedRelation, Relation, TableCache};
-use crate::dialect::{Dialect, LAMBDA};
+use crate::dialect::{Dialect, LAMBDA, TypedPlanner};
 use crate::error::{EngineError, Result};
 use crate::functions;
 use crate::lateral;
@@ -93,9 +93,16 @@ impl Engine {
         let optimizer = &mut config.options_mut().optimizer;
         optimizer.hash_join_single_partition_threshold = SHARED_BUILD_BYTES;
         optimizer.hash_join_single_partition_threshold_rows = SHARED_BUILD_ROWS;
-        let mut base =
-            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        let mut builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime);
+        if let Some(dialect) = options.dialect {
+            // It is asked before the engine's own, which come with the default features.
+            builder = builder.with_expr_planners(vec![Arc::new(TypedPlanner::new(dialect))]);
+        }
+        let mut base = builder.with_default_features().build();
         functions::register(&mut base)?;
+        if options.dialect.is_some() {
+            functions::register_checked_sum(&mut base)?;
+        }
         let default_schema = options.default_schema.clone();
         let columns = Arc::new(ColumnCache::new(options.column_cache_bytes));
         Ok(Self { lake, base, cache: Arc::default(), columns, default_schema, dialect: options.dialect })
@@ -257,7 +264,8 @@ impl Session {
         let mut scope = Scope::new(self);
         let statement = scope.parse(sql)?;
         scope.load(&statement, 0).await?;
-        let plan = lateral::beside_their_rows(scope.context.state().statement_to_plan(statement).await?)?;
+        let plan = scope.context.state().statement_to_plan(statement).await?;
+        let plan = lateral::beside_their_rows(sql, plan)?;
         read_only().verify_plan(&plan)?;
         let plan = if parameters.is_empty() {
             plan
@@ -348,7 +356,8 @@ impl<'a> Scope<'a> {
             Relation::View { sql } => {
                 let statement = self.parse(&sql)?;
                 self.load(&statement, depth + 1).await?;
-                let plan = lateral::beside_their_rows(self.context.state().statement_to_plan(statement).await?)?;
+                let plan = self.context.state().statement_to_plan(statement).await?;
+                let plan = lateral::beside_their_rows(&sql, plan)?;
                 read_only().verify_plan(&plan)?;
                 Arc::new(ViewTable::new(plan, Some(sql)))
             }

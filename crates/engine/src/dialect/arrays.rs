@@ -4,9 +4,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, LambdaFunction,
-    LimitClause, OneOrManyWithParens, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor,
-    ValueTableMode, VisitMut, VisitorMut,
+    Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, GroupByExpr,
+    Ident, LambdaFunction, LimitClause, OneOrManyWithParens, OrderByExpr, OrderByKind, Query, Select, SelectItem,
+    SetExpr, TableFactor, ValueTableMode, VisitMut, VisitorMut,
 };
 
 use super::build::{binary, call, function_name, ident, literal_integer, number, text};
@@ -39,6 +39,8 @@ pub(super) fn of_lambda(function: &LambdaFunction) -> Expr {
 /// A query over one array and nothing else.
 struct OverArray {
     array: Expr,
+    /// The fields of its items, where it is written out.
+    fields: Option<Vec<String>>,
     alias: Option<String>,
     condition: Option<Expr>,
     item: Expr,
@@ -86,6 +88,7 @@ fn over_array(query: &Query) -> Option<OverArray> {
     };
     (!uses_offset).then(|| OverArray {
         array: array.clone(),
+        fields: item_fields(array),
         alias: alias.as_ref().map(|alias| alias.name.value.to_lowercase()),
         condition: select.selection.clone(),
         item,
@@ -93,6 +96,16 @@ fn over_array(query: &Query) -> Option<OverArray> {
         order,
         limit,
     })
+}
+
+fn item_fields(array: &Expr) -> Option<Vec<String>> {
+    let Expr::Array(array) = array else { return None };
+    let Expr::Struct { values, .. } = array.elem.first()? else { return None };
+    let name = |value: &Expr| match value {
+        Expr::Named { name, .. } | Expr::Identifier(name) => Some(name.value.to_lowercase()),
+        _ => None,
+    };
+    values.iter().map(name).collect()
 }
 
 fn is_plain(select: &Select) -> bool {
@@ -114,7 +127,7 @@ fn structure(items: &[SelectItem]) -> Option<Expr> {
     Some(Expr::Struct { values, fields: Vec::new() })
 }
 
-fn mentions(expr: &Expr, name: &str) -> bool {
+pub(super) fn mentions(expr: &Expr, name: &str) -> bool {
     let mut expr = expr.clone();
     let mut found = Mentions { name, found: false };
     let _: ControlFlow<()> = expr.visit(&mut found);
@@ -142,7 +155,12 @@ impl OverArray {
             mentions(&self.item, alias) || self.condition.as_ref().is_some_and(|condition| mentions(condition, alias))
         });
         let mut body = expr.clone();
-        let _: ControlFlow<()> = body.visit(&mut Items { alias: self.alias.as_deref(), is_scalar, inside: 0 });
+        let _: ControlFlow<()> = body.visit(&mut Items {
+            alias: self.alias.as_deref(),
+            fields: self.fields.as_deref(),
+            is_scalar,
+            inside: 0,
+        });
         body
     }
 
@@ -208,6 +226,28 @@ impl OverArray {
         };
         let filtered = |expr: &Expr| call("array_filter", vec![self.kept(), self.lambda(expr)]);
         let compact = |expr: &Expr| call("array_compact", vec![values(expr)]);
+        // An order of its own: of the values themselves it is how they are sorted.
+        let orders: Vec<&OrderByExpr> = list
+            .clauses
+            .iter()
+            .flat_map(|clause| match clause {
+                FunctionArgumentClause::OrderBy(keys) => keys.iter().collect(),
+                _ => Vec::new(),
+            })
+            .collect();
+        let sorted = |values: Expr, expr: &Expr| match orders.as_slice() {
+            [] => Some(values),
+            [key] if key.expr == *expr => {
+                let is_descending = key.options.asc == Some(false);
+                let (direction, nulls) = if is_descending { ("DESC", "NULLS LAST") } else { ("ASC", "NULLS FIRST") };
+                Some(call("array_sort", vec![values, text(direction), text(nulls)]))
+            }
+            _ => None,
+        };
+        let is_limited = list.clauses.iter().any(|clause| !matches!(clause, FunctionArgumentClause::OrderBy(_)));
+        if is_limited {
+            return None;
+        }
         let positive = |count: Expr| binary(count, datafusion::sql::sqlparser::ast::BinaryOperator::Gt, number(0));
         Some(Some(match (name.as_str(), first) {
             ("count", None) => Self::count(self.kept()),
@@ -219,10 +259,10 @@ impl OverArray {
             ("countif", Some(expr)) => Self::count(filtered(expr)),
             ("logical_or", Some(expr)) => positive(Self::count(filtered(expr))),
             ("any_value", Some(expr)) => call("list_item_or_null", vec![values(expr), number(0)]),
-            ("array_agg", Some(expr)) => values(expr),
+            ("array_agg", Some(expr)) => sorted(values(expr), expr)?,
             ("string_agg", Some(expr)) => {
                 let separator = second.unwrap_or_else(|| text(","));
-                call("list_text", vec![values(expr), separator])
+                call("list_string_agg", vec![sorted(values(expr), expr)?, separator])
             }
             ("logical_and" | "stddev" | "variance" | "approx_count_distinct", _) => return None,
             _ => return Some(None),
@@ -233,6 +273,7 @@ impl OverArray {
 /// Puts the item for its alias and fields.
 struct Items<'a> {
     alias: Option<&'a str>,
+    fields: Option<&'a [String]>,
     /// The alias stands for the item itself: other names belong to the query around.
     is_scalar: bool,
     /// Queries within are their own business.
@@ -243,6 +284,10 @@ impl Items<'_> {
     fn field(names: &[Ident]) -> Expr {
         let item = Expr::Identifier(ident(ITEM));
         names.iter().fold(item, |at, name| call("get_field", vec![at, text(&name.value)]))
+    }
+
+    fn is_field(&self, name: &Ident) -> bool {
+        self.fields.is_none_or(|fields| fields.contains(&name.value.to_lowercase()))
     }
 
     fn is_alias(&self, name: &Ident) -> bool {
@@ -270,7 +315,9 @@ impl VisitorMut for Items<'_> {
         let replaced = match &*expr {
             Expr::Identifier(name) if name.value == ITEM => None,
             Expr::Identifier(name) if self.is_alias(name) => Some(Expr::Identifier(ident(ITEM))),
-            Expr::Identifier(name) if !self.is_scalar => Some(Self::field(std::slice::from_ref(name))),
+            Expr::Identifier(name) if !self.is_scalar && self.is_field(name) => {
+                Some(Self::field(std::slice::from_ref(name)))
+            }
             Expr::CompoundIdentifier(names) => match names.split_first() {
                 Some((first, rest)) if self.is_alias(first) => Some(Self::field(rest)),
                 Some(_) if self.alias.is_none() => Some(Self::field(names)),
@@ -311,7 +358,10 @@ pub(super) fn over(expr: &Expr) -> Option<Expr> {
             Some(binary(count, op, number(0)))
         }
         Expr::InSubquery { expr, subquery, negated } => {
-            let has = call("array_has", vec![over_array(subquery)?.list()?, (**expr).clone()]);
+            let item = super::build::column("__compared");
+            let same = binary((**expr).clone(), datafusion::sql::sqlparser::ast::BinaryOperator::Eq, item);
+            let is_same = lambda(&[String::from("__compared")], same);
+            let has = call("array_any_match", vec![over_array(subquery)?.list()?, is_same]);
             Some(if *negated { super::build::not(has) } else { has })
         }
         _ => None,

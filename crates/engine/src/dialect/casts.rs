@@ -23,7 +23,8 @@ enum Kind {
 pub(super) fn text_function(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::BigQuery => "bigquery_text",
-        Dialect::Postgres | Dialect::Redshift => "postgres_text",
+        Dialect::Postgres => "postgres_text",
+        Dialect::Redshift => "redshift_text",
         Dialect::Snowflake => "snowflake_text",
         Dialect::DuckDb => "duckdb_text",
         Dialect::Spark => "spark_text",
@@ -62,13 +63,17 @@ fn kind(dialect: Dialect, data_type: &DataType) -> Result<Kind, Problem> {
             // Snowflake and others refuse longer text; cutting it is what a cast does in PostgreSQL and Redshift.
             Kind::Text(first.filter(|_| is_postgres || matches!(dialect, Dialect::Snowflake | Dialect::Spark)))
         }
-        "int64" | "bigint" | "int8" | "long" | "hugeint" | "ubigint" | "uint64" | "bigserial" => {
+        "hugeint" | "uhugeint" | "ubigint" | "uint64" if dialect == Dialect::DuckDb => Kind::Plain(decimal(38, 0)),
+        "int64" | "bigint" | "int8" | "long" | "ubigint" | "uint64" | "bigserial" => {
             Kind::Whole(DataType::BigInt(None))
         }
         "int" | "integer" | "int4" | "int32" | "serial" | "mediumint" | "signed" | "uinteger" => match dialect {
             Dialect::BigQuery | Dialect::Snowflake => Kind::Whole(DataType::BigInt(None)),
             _ => Kind::Whole(DataType::Int(None)),
         },
+        "tinyint" | "byte" | "int1" if matches!(dialect, Dialect::DuckDb | Dialect::Spark) => {
+            Kind::Whole(DataType::TinyInt(None))
+        }
         "smallint" | "int2" | "int16" | "short" | "tinyint" | "byteint" | "byte" | "utinyint" | "usmallint"
         | "uint8" => match dialect {
             Dialect::BigQuery | Dialect::Snowflake => Kind::Whole(DataType::BigInt(None)),
@@ -142,6 +147,55 @@ pub(super) fn plain(dialect: Dialect, data_type: &DataType) -> Result<DataType, 
     }
 }
 
+/// Whether a type is one of instants.
+pub(super) fn is_instant(dialect: Dialect, data_type: &DataType) -> bool {
+    matches!(kind(dialect, data_type), Ok(Kind::Instant))
+}
+
+/// The function that makes a date, or a time without a zone, of a value; none for other types.
+fn time_function(dialect: Dialect, data_type: &DataType) -> Option<&'static str> {
+    let is_postgres = matches!(dialect, Dialect::Postgres | Dialect::Redshift);
+    match data_type {
+        DataType::Date if is_postgres => Some("postgres_date"),
+        DataType::Date => Some("date_of"),
+        DataType::Timestamp(..) if is_postgres => Some("postgres_time"),
+        DataType::Timestamp(..) if matches!(dialect, Dialect::Snowflake | Dialect::Spark) => Some("wall_time_of"),
+        DataType::Timestamp(..) => Some("time_of"),
+        _ => None,
+    }
+}
+
+/// Each item of an array cast by itself, as the dialect casts.
+fn items(dialect: Dialect, kind: CastKind, expr: Expr, data_type: &DataType) -> Option<Result<Expr, Problem>> {
+    let DataType::Array(
+        ArrayElemTypeDef::AngleBracket(item)
+        | ArrayElemTypeDef::SquareBracket(item, _)
+        | ArrayElemTypeDef::Parenthesis(item),
+    ) = data_type
+    else {
+        return None;
+    };
+    if matches!(item.as_ref(), DataType::Struct(..)) {
+        return None;
+    }
+    let array = match (literal_text(&expr), dialect) {
+        (Some(given), Dialect::Postgres | Dialect::Redshift) => match super::comparisons::items(given) {
+            Some(items) => call("make_array", items),
+            None => return Some(Err(unknown(data_type))),
+        },
+        (_, Dialect::DuckDb) => call("list_of", vec![expr]),
+        _ => expr,
+    };
+    if matches!(&array, Expr::Function(function) if super::build::arguments(function).is_some_and(|args| args.is_empty()))
+        || matches!(&array, Expr::Array(array) if array.elem.is_empty())
+    {
+        let plain = plain(dialect, data_type);
+        return Some(plain.map(|plain| cast(CastKind::Cast, array, plain)));
+    }
+    let one = cast_to(dialect, kind, super::build::column("__item"), item, None);
+    Some(one.map(|one| call("array_transform", vec![array, super::arrays::lambda(&[String::from("__item")], one)])))
+}
+
 /// A cast as the dialect does it.
 pub(super) fn cast_to(
     dialect: Dialect,
@@ -155,9 +209,21 @@ pub(super) fn cast_to(
         return formatted(dialect, is_safe, expr, data_type, format);
     }
     let tried = |name: &str| if is_safe { format!("try_{name}") } else { name.to_owned() };
+    if let Some(items) = items(dialect, kind_of_cast.clone(), expr.clone(), data_type) {
+        return items;
+    }
     Ok(match kind(dialect, data_type)? {
         Kind::Text(length) => {
-            let shown = call(text_function(dialect), vec![expr]);
+            let mut shown = call(text_function(dialect), vec![expr]);
+            match taken_apart(data_type).0.as_str() {
+                "uuid" => shown = call("lower", vec![shown]),
+                // Blanks at the end of text of a fixed length mean nothing.
+                "char" | "character" | "bpchar" | "nchar" if dialect == Dialect::Postgres => {
+                    let length = length.and_then(|length| i64::try_from(length).ok()).unwrap_or(1);
+                    return Ok(call("rtrim", vec![call("left", vec![shown, number(length)])]));
+                }
+                _ => {}
+            }
             match length.and_then(|length| i64::try_from(length).ok()) {
                 Some(length) => call("left", vec![shown, number(length)]),
                 None => shown,
@@ -166,18 +232,29 @@ pub(super) fn cast_to(
         Kind::Whole(width) => {
             let name = match dialect {
                 Dialect::Spark => tried("whole_number_cut"),
-                Dialect::Snowflake | Dialect::DuckDb => tried("whole_number_of_any"),
+                Dialect::Snowflake => tried("whole_number_of_any"),
+                Dialect::DuckDb => tried("whole_number_of_any_even"),
+                Dialect::Postgres => String::from("whole_number_even"),
                 _ => tried("whole_number"),
             };
             let whole = call(&name, vec![expr]);
             if matches!(width, DataType::BigInt(_)) { whole } else { cast(kind_of_cast, whole, width) }
         }
+        Kind::Plain(data_type) if time_function(dialect, &data_type).is_some() => {
+            let name = time_function(dialect, &data_type).unwrap_or_default();
+            // PostgreSQL has no casts that give NULL.
+            let name = if name.starts_with("postgres") { name.to_owned() } else { tried(name) };
+            call(&name, vec![expr])
+        }
         Kind::Plain(data_type) => {
             let kind_of_cast = if is_safe { CastKind::TryCast } else { kind_of_cast };
             cast(kind_of_cast, expr, data_type)
         }
-        Kind::Instant if is_safe => call("arrow_try_cast", vec![expr, text("Timestamp(Microsecond, Some(\"UTC\"))")]),
+        Kind::Instant if is_safe => call("try_instant_of", vec![expr]),
         Kind::Instant => call("instant_of", vec![expr]),
+        Kind::Json if dialect == Dialect::Postgres && matches!(data_type, DataType::JSONB) => {
+            call("jsonb_document", vec![expr])
+        }
         Kind::Json if is_postgres_json(dialect, data_type) => call(&tried("json_document"), vec![expr]),
         Kind::Json => call("json_of", vec![expr]),
     })

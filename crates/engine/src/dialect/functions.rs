@@ -2,13 +2,18 @@
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, HavingBoundKind, NullTreatment, OrderByExpr, OrderByOptions, VisitMut, VisitorMut, WindowType,
+    FunctionArguments, NullTreatment, OrderByExpr, VisitMut, VisitorMut, WindowType,
 };
 use std::ops::ControlFlow;
 
-use super::build::{arguments, binary, call, function_name, number, text};
+use super::build::{arguments, binary, function_name};
 use super::template::{Problem, arity, fill};
-use super::{Dialect, Known, bigquery, duckdb, postgres, redshift, selects, shared, snowflake, spark};
+use super::{
+    Dialect, Known, aggregates, bigquery, calls, duckdb, literals, postgres, redshift, selects, shared, snowflake,
+    sorting, spark,
+};
+
+pub(super) use calls::array_of;
 
 /// A name and what becomes of its call: a template, or the reason it has none, after `!`. The first row whose template takes
 /// as many arguments as there are counts.
@@ -147,36 +152,44 @@ impl VisitorMut for Put<'_> {
         }
         if let Some(around) = self.around.take() {
             around.put(function);
+            *expr = over_window(function.clone());
         }
         ControlFlow::Break(())
     }
+}
+
+/// An aggregate with an order of its own is sorted apart over a window, where the engine has no order for it.
+fn over_window(function: Function) -> Expr {
+    let sorted = function.over.is_some().then(|| sorting::collected(&function)).flatten();
+    sorted.unwrap_or(Expr::Function(function))
 }
 
 /// A call as the engine makes it.
 pub(super) fn rewrite(dialect: Dialect, mut function: Function, known: &dyn Known) -> Result<Expr, Problem> {
     let name = function_name(&function.name);
     settle(dialect, &mut function, &name)?;
-    if let Some(result) = limited(&name, &function) {
+    if let Some(result) = aggregates::rewrite(dialect, &name, &function) {
         return result;
     }
-    if let Some(result) = ordered_set(&name, &function) {
-        return Ok(result);
+    if name == "make_interval" || name == "make_dt_interval" {
+        return literals::made_interval(dialect, &name, &function);
     }
-    let mut given = arguments(&function);
-    if name.contains("percentile") || name.contains("quantile") {
-        // How far is a plain number there.
-        given.iter_mut().flatten().for_each(plain_number);
-    }
+    aggregates::tell_casts_apart(&mut function, known);
+    let given = arguments(&function);
     if let Some(given) = &given
-        && let Some(result) = special(dialect, &name, given)
+        && let Some(result) = calls::special(dialect, &name, given)
     {
         return around(result?, function, known);
     }
     let count = given.as_ref().map_or(usize::MAX, Vec::len);
     match (template(dialect, &name, count), given) {
-        (Some(Ok(template)), given) => match template.strip_prefix('!') {
-            Some(reason) => Err((format!("the function {name}"), reason.trim().to_owned())),
-            None => around(fill(dialect, template, &given.unwrap_or_default())?, function, known),
+        (Some(Ok(template)), given) => match (template.strip_prefix('!'), given) {
+            (Some(reason), _) => Err((format!("the function {name}"), reason.trim().to_owned())),
+            (None, Some(given)) => around(fill(dialect, template, &given)?, function, known),
+            (None, None) => Err((
+                format!("the function {name} with * or with names of arguments"),
+                String::from("Write its arguments in their order, one by one."),
+            )),
         },
         (Some(Err(arities)), Some(_)) => {
             let arities: Vec<String> = arities.iter().map(ToString::to_string).collect();
@@ -184,6 +197,12 @@ pub(super) fn rewrite(dialect: Dialect, mut function: Function, known: &dyn Know
                 format!("the function {name} with {count} arguments"),
                 format!("It is known with {} here.", arities.join(" or ")),
             ))
+        }
+        _ if known.is_aggregate(&name) => {
+            let around = Around::take(&mut function);
+            let mut function = named(function, name);
+            around.put(&mut function);
+            Ok(over_window(function))
         }
         _ if known.is_function(&name) || name == super::LAMBDA => Ok(Expr::Function(named(function, name))),
         _ => {
@@ -200,33 +219,8 @@ pub(super) fn rewrite(dialect: Dialect, mut function: Function, known: &dyn Know
     }
 }
 
-/// Aggregates of an order that the engine has not: they take what was collected in it.
-fn ordered_set(name: &str, function: &Function) -> Option<Expr> {
-    let [key] = function.within_group.as_slice() else { return None };
-    let mut collect = super::build::function("array_agg", vec![key.expr.clone()]);
-    collect.filter.clone_from(&function.filter);
-    collect.over.clone_from(&function.over);
-    match name {
-        "mode" => Some(call("list_mode", vec![Expr::Function(collect)])),
-        "percentile_disc" => {
-            let mut fraction = arguments(function)?.first()?.clone();
-            plain_number(&mut fraction);
-            if let FunctionArguments::List(list) = &mut collect.args {
-                list.clauses.push(FunctionArgumentClause::OrderBy(vec![key.clone()]));
-            }
-            let is_not_null = Expr::IsNotNull(Box::new(super::build::wrapped(key.expr.clone())));
-            collect.filter = Some(Box::new(match collect.filter.take() {
-                Some(before) => binary(*before, BinaryOperator::And, is_not_null),
-                None => is_not_null,
-            }));
-            Some(call("list_percentile", vec![Expr::Function(collect), fraction]))
-        }
-        _ => None,
-    }
-}
-
 /// A decimal literal as it was written.
-fn plain_number(expr: &mut Expr) {
+pub(super) fn plain_number(expr: &mut Expr) {
     if let Expr::Cast { expr: inner, data_type: datafusion::sql::sqlparser::ast::DataType::Decimal(_), .. } = &*expr
         && let Some(digits) = super::build::literal_text(inner)
     {
@@ -304,118 +298,4 @@ fn settle(dialect: Dialect, function: &mut Function, name: &str) -> Result<(), P
         }));
     }
     Ok(())
-}
-
-/// Calls that templates cannot say.
-fn special(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Result<Expr, Problem>> {
-    Some(match name {
-        // NULL in any of them makes NULL.
-        "concat" if !matches!(dialect, Dialect::Postgres | Dialect::DuckDb) && !given.is_empty() => {
-            let texts = given.iter().map(|expr| call(super::casts::text_function(dialect), vec![expr.clone()]));
-            let joined = texts.reduce(|one, other| binary(one, BinaryOperator::StringConcat, other));
-            Ok(Expr::Nested(Box::new(joined?)))
-        }
-        "date_part" if matches!(dialect, Dialect::Postgres | Dialect::Redshift) => {
-            let [field, time] = given else { return None };
-            let word = super::parts::word(field)?;
-            let read = super::operators::extract(dialect, &word, time.clone());
-            let double = datafusion::sql::sqlparser::ast::DataType::Double(
-                datafusion::sql::sqlparser::ast::ExactNumberInfo::None,
-            );
-            match dialect {
-                Dialect::Postgres => {
-                    read.map(|read| super::build::cast(datafusion::sql::sqlparser::ast::CastKind::Cast, read, double))
-                }
-                _ => read,
-            }
-        }
-        "concat_ws" if matches!(dialect, Dialect::Snowflake | Dialect::BigQuery) => {
-            Ok(super::operators::unless_null(given, call("concat_ws", given.to_vec())))
-        }
-        "greatest" | "least" if matches!(dialect, Dialect::BigQuery | Dialect::Snowflake) => {
-            Ok(super::operators::unless_null(given, call(name, given.to_vec())))
-        }
-        "decode" if matches!(dialect, Dialect::Snowflake | Dialect::Redshift | Dialect::Spark) && given.len() > 2 => {
-            decode(given)
-        }
-        "map" if dialect == Dialect::Spark => {
-            let (keys, values): (Vec<_>, Vec<_>) =
-                given.chunks(2).filter_map(|pair| Some((pair.first()?.clone(), pair.get(1)?.clone()))).unzip();
-            Ok(call("map", vec![call("make_array", keys), call("make_array", values)]))
-        }
-        "named_struct" | "struct" if dialect == Dialect::Spark && name == "struct" => {
-            super::literals::structure(dialect, given.to_vec(), &[])
-        }
-        "width_bucket" => {
-            let [value, low, high, count] = given else { return None };
-            let template = "CASE WHEN $1 < $2 THEN 0 WHEN $1 >= $3 THEN $4 + 1 ELSE CAST(floor(CAST($1 - $2 AS DOUBLE) / CAST($3 - $2 AS DOUBLE) * $4) AS BIGINT) + 1 END";
-            fill(dialect, template, &[value.clone(), low.clone(), high.clone(), count.clone()])
-        }
-        _ => return None,
-    })
-}
-
-/// `DECODE(x, 1, 'a', 2, 'b', 'c')`, where NULL is equal to NULL.
-fn decode(given: &[Expr]) -> Result<Expr, Problem> {
-    let Some((value, rest)) = given.split_first() else { return Err((String::from("decode"), String::new())) };
-    let mut conditions = Vec::new();
-    let pairs = rest.chunks_exact(2);
-    let otherwise = pairs.remainder().first().cloned();
-    for pair in pairs {
-        if let [wanted, result] = pair {
-            let same = Expr::IsNotDistinctFrom(
-                Box::new(super::build::wrapped(value.clone())),
-                Box::new(super::build::wrapped(wanted.clone())),
-            );
-            conditions.push((same, result.clone()));
-        }
-    }
-    Ok(super::build::case(conditions, otherwise))
-}
-
-/// LIMIT and HAVING MAX within the parentheses of an aggregate.
-fn limited(name: &str, function: &Function) -> Option<Result<Expr, Problem>> {
-    if !matches!(name, "array_agg" | "string_agg" | "listagg" | "any_value") {
-        return None;
-    }
-    let FunctionArguments::List(list) = &function.args else { return None };
-    let limit = list.clauses.iter().find_map(|clause| match clause {
-        FunctionArgumentClause::Limit(limit) => Some(limit.clone()),
-        _ => None,
-    });
-    let bound = list.clauses.iter().find_map(|clause| match clause {
-        FunctionArgumentClause::Having(bound) => Some(bound.clone()),
-        _ => None,
-    });
-    if limit.is_none() && bound.is_none() {
-        return None;
-    }
-    let mut inner = function.clone();
-    if let FunctionArguments::List(list) = &mut inner.args {
-        list.clauses
-            .retain(|clause| !matches!(clause, FunctionArgumentClause::Limit(_) | FunctionArgumentClause::Having(_)));
-    }
-    if let Some(bound) = bound {
-        let given = arguments(&inner)?;
-        let mut chosen = super::build::function("first_value", vec![given.first()?.clone()]);
-        let asc = Some(matches!(bound.0, HavingBoundKind::Min));
-        let key =
-            OrderByExpr { expr: bound.1, options: OrderByOptions { asc, nulls_first: Some(false) }, with_fill: None };
-        if let FunctionArguments::List(list) = &mut chosen.args {
-            list.clauses.push(FunctionArgumentClause::OrderBy(vec![key]));
-        }
-        chosen.filter = function.filter.clone();
-        chosen.over = function.over.clone();
-        return Some(Ok(Expr::Function(chosen)));
-    }
-    if name != "array_agg" {
-        let separator = arguments(&inner).and_then(|args| args.get(1).cloned()).unwrap_or_else(|| text(","));
-        if let FunctionArguments::List(list) = &mut inner.args {
-            list.args.truncate(1);
-        }
-        inner.name = super::build::object_name("array_agg");
-        let pieces = call("array_slice", vec![Expr::Function(inner), number(1), limit?]);
-        return Some(Ok(call("list_text", vec![pieces, separator])));
-    }
-    Some(Ok(call("array_slice", vec![Expr::Function(inner), number(1), limit?])))
 }

@@ -1,11 +1,12 @@
 //! Literals: text in all its quotes, typed text, intervals, structures.
 
 use datafusion::sql::sqlparser::ast::{
-    DataType, DateTimeField, DictionaryField, Expr, Interval, StructField, TypedString, UnaryOperator, Value,
+    DataType, DateTimeField, DictionaryField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    Interval, StructField, TypedString, UnaryOperator, Value,
 };
 
 use super::Dialect;
-use super::build::{binary, call, function_name, literal_text, number, text};
+use super::build::{arguments, binary, call, function_name, literal_text, named_argument, number, text};
 use super::template::Problem;
 use super::{casts, parts};
 
@@ -31,7 +32,7 @@ pub(super) fn plain(value: &mut Value) {
 /// `DATE '2024-01-31'` and its like.
 pub(super) fn typed(dialect: Dialect, literal: &TypedString) -> Result<Expr, Problem> {
     let given = literal.value.value.clone().into_string().unwrap_or_default();
-    if matches!(literal.data_type, DataType::JSON | DataType::JSONB) {
+    if matches!(literal.data_type, DataType::JSON) {
         return Ok(call("json_document", vec![text(&given)]));
     }
     casts::cast_to(dialect, datafusion::sql::sqlparser::ast::CastKind::Cast, text(&given), &literal.data_type, None)
@@ -42,10 +43,11 @@ pub(super) fn interval(dialect: Dialect, interval: &Interval) -> Result<Expr, Pr
     let bad = |what: &str| {
         (format!("the interval {what}"), String::from("Write a number and one part, for example INTERVAL 1 DAY."))
     };
-    if interval.last_field.is_some() {
-        return Err(bad("with TO"));
-    }
     let given = literal_text(&interval.value).map(str::trim);
+    if let (Some(last), Some(first)) = (&interval.last_field, &interval.leading_field) {
+        let given = given.ok_or_else(|| bad("with TO that is computed"))?;
+        return ranged(dialect, given, &field_word(first), &field_word(last)).ok_or_else(|| bad(given))?;
+    }
     match (&interval.leading_field, given) {
         (Some(field), given) => {
             let count = match given {
@@ -81,12 +83,75 @@ fn number_of(digits: &str) -> Option<Expr> {
     Some(if negative { Expr::UnaryOp { op: UnaryOperator::Minus, expr: Box::new(value) } } else { value })
 }
 
+/// `'1 02:03:04' DAY TO SECOND`, `'1-2' YEAR TO MONTH`: a count for each part from the first to the last.
+fn ranged(dialect: Dialect, given: &str, first: &str, last: &str) -> Option<Result<Expr, Problem>> {
+    const PARTS: [&str; 6] = ["year", "month", "day", "hour", "minute", "second"];
+    let place = |word: &str| PARTS.iter().position(|part| *part == word);
+    let parts = PARTS.get(place(first)?..=place(last)?)?;
+    let (is_negative, counts) = given.strip_prefix('-').map_or((false, given), |rest| (true, rest));
+    let counts: Vec<&str> = counts.split([' ', ':', '-']).filter(|count| !count.is_empty()).collect();
+    if counts.len() != parts.len() {
+        return None;
+    }
+    let sign = if is_negative { "-" } else { "" };
+    let pieces: Option<Vec<_>> = parts
+        .iter()
+        .zip(counts)
+        .map(|(part, count)| Some(of(dialect, part, number_of(&format!("{sign}{count}"))?)))
+        .collect();
+    Some(summed(pieces?))
+}
+
+/// The sum of intervals.
+fn summed(pieces: Vec<Result<Expr, Problem>>) -> Result<Expr, Problem> {
+    let pieces: Vec<Expr> = pieces.into_iter().collect::<Result<_, Problem>>()?;
+    let plus = datafusion::sql::sqlparser::ast::BinaryOperator::Plus;
+    pieces.into_iter().reduce(|sum, piece| binary(sum, plus.clone(), piece)).ok_or_else(|| {
+        (
+            String::from("an interval of nothing"),
+            String::from("Write a number and one part, for example INTERVAL 1 DAY."),
+        )
+    })
+}
+
+/// `MAKE_INTERVAL(days => 10)`, and the same with its counts in order.
+pub(super) fn made_interval(dialect: Dialect, name: &str, function: &Function) -> Result<Expr, Problem> {
+    let parts: &[&str] = match (name, dialect) {
+        ("make_dt_interval", _) => &["days", "hours", "mins", "secs"],
+        _ => &["years", "months", "weeks", "days", "hours", "mins", "secs"],
+    };
+    let problem = || {
+        let hint = format!("Its arguments are {}.", parts.join(", "));
+        (format!("the function {name} with other arguments"), hint)
+    };
+    let FunctionArguments::List(list) = &function.args else { return Err(problem()) };
+    let mut pieces = Vec::new();
+    for (index, arg) in list.args.iter().enumerate() {
+        let (part, count) = match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(count)) => (parts.get(index).copied(), count.clone()),
+            other => {
+                let part =
+                    parts.iter().copied().find(|part| named_argument(std::slice::from_ref(other), part).is_some());
+                let count = part.and_then(|part| named_argument(std::slice::from_ref(other), part));
+                (part, count.ok_or_else(problem)?)
+            }
+        };
+        pieces.push(of(dialect, part.ok_or_else(problem)?, count));
+    }
+    summed(pieces)
+}
+
 /// `1 day`, `1 year 2 months`, `1 day, 2 hours`, `02:30:00`; none when it is nothing of the kind.
 fn several(dialect: Dialect, text: &str) -> Option<Result<Expr, Problem>> {
     let spaced = separated(text);
     let mut words = spaced.split([' ', ',', '\t', '\n']).filter(|word| !word.is_empty()).peekable();
     let mut pieces = Vec::new();
+    let mut sign = "";
     while let Some(word) = words.next() {
+        if matches!(word, "-" | "+") {
+            sign = word;
+            continue;
+        }
         if word.contains(':') {
             let clock: Option<Vec<i64>> = word.split(':').map(|digits| digits.parse().ok()).collect();
             for (unit, count) in ["hour", "minute", "second"].into_iter().zip(clock?) {
@@ -94,17 +159,10 @@ fn several(dialect: Dialect, text: &str) -> Option<Result<Expr, Problem>> {
             }
             continue;
         }
-        let count = number_of(word)?;
+        let count = number_of(&format!("{}{word}", std::mem::take(&mut sign)))?;
         pieces.push(of(dialect, &words.next()?.to_lowercase(), count));
     }
-    let pieces: Result<Vec<Expr>, Problem> = pieces.into_iter().collect();
-    match pieces {
-        Err(problem) => Some(Err(problem)),
-        Ok(pieces) => {
-            let plus = datafusion::sql::sqlparser::ast::BinaryOperator::Plus;
-            pieces.into_iter().reduce(|sum, piece| binary(sum, plus.clone(), piece)).map(Ok)
-        }
-    }
+    (!pieces.is_empty()).then(|| summed(pieces))
 }
 
 /// A blank between a number and the letters that follow it: `1d` is `1 d`.
@@ -159,47 +217,71 @@ pub(super) fn structure(dialect: Dialect, values: Vec<Expr>, fields: &[StructFie
 
 /// The structures of an array have the names of its first: `[STRUCT(1 AS a), (2), STRUCT(3)]`.
 pub(super) fn same_fields(items: &mut [Expr]) {
-    let names = match items.first() {
-        Some(Expr::Function(function)) if function_name(&function.name) == "named_struct" => {
-            let args = super::build::arguments(function).unwrap_or_default();
-            args.into_iter().step_by(2).collect::<Vec<_>>()
+    let Some((first, rest)) = items.split_first_mut() else { return };
+    rest.iter_mut().for_each(|item| rename(first, item));
+}
+
+/// Gives the fields of a structure the names another has, also within.
+fn rename(model: &Expr, item: &mut Expr) {
+    let Expr::Function(function) = model else { return };
+    let fields = arguments(function).filter(|_| function_name(&function.name) == "named_struct");
+    let Some(fields) = fields else { return };
+    let values: Vec<Expr> = match item {
+        Expr::Tuple(values) => std::mem::take(values),
+        Expr::Nested(one) => vec![(**one).clone()],
+        Expr::Function(function) if function_name(&function.name) == "named_struct" => {
+            arguments(function).unwrap_or_default().into_iter().skip(1).step_by(2).collect()
         }
         _ => return,
     };
-    for item in items.iter_mut().skip(1) {
-        let values: Vec<Expr> = match item {
-            Expr::Tuple(values) => std::mem::take(values),
-            Expr::Nested(one) => vec![(**one).clone()],
-            Expr::Function(function) if function_name(&function.name) == "named_struct" => {
-                super::build::arguments(function).unwrap_or_default().into_iter().skip(1).step_by(2).collect()
-            }
-            _ => continue,
-        };
-        let args = names.iter().cloned().zip(values).flat_map(|(name, value)| [name, value]).collect();
-        *item = call("named_struct", args);
-    }
+    let pairs = fields.chunks(2).zip(values).filter_map(|(field, mut value)| match field {
+        [name, model] => {
+            rename(model, &mut value);
+            Some([name.clone(), value])
+        }
+        _ => None,
+    });
+    *item = call("named_struct", pairs.flatten().collect());
 }
 
-/// A number with decimal places, or one too large for 64 bits: exact, but in BigQuery.
-pub(super) fn exact(dialect: Dialect, value: &Value) -> Option<Expr> {
-    let Value::Number(digits, _) = value else { return None };
+/// A number with decimal places, or one too large for 64 bits, is exact, but in BigQuery. Bytes are made of their text.
+pub(super) fn exact(dialect: Dialect, value: &Value) -> Result<Option<Expr>, Problem> {
+    let digits = match value {
+        Value::Number(digits, _) => digits,
+        Value::SingleQuotedByteStringLiteral(bytes)
+        | Value::DoubleQuotedByteStringLiteral(bytes)
+        | Value::TripleSingleQuotedByteStringLiteral(bytes)
+        | Value::TripleDoubleQuotedByteStringLiteral(bytes) => {
+            return Ok(Some(call("arrow_cast", vec![text(bytes), text("Binary")])));
+        }
+        Value::Placeholder(name) if dialect == Dialect::Snowflake => {
+            let column = name.strip_prefix('$').and_then(|digits| digits.parse::<u32>().ok());
+            return Ok(column.map(|column| super::build::column(&format!("column{column}"))));
+        }
+        _ => return Ok(None),
+    };
     let is_whole = !digits.contains('.');
     if digits.contains(['e', 'E'])
         || (is_whole && digits.parse::<i64>().is_ok())
         || (dialect == Dialect::BigQuery && !is_whole)
     {
-        return None;
+        return Ok(None);
     }
     let scale = digits.split_once('.').map_or(0, |(_, places)| places.len());
     let precision = digits.chars().filter(char::is_ascii_digit).count().max(scale + 1);
     if precision > 38 {
-        return None;
+        return Err((
+            format!("the number {digits}"),
+            String::from("Numbers have at most 38 digits here. Write it with an exponent if it need not be exact."),
+        ));
     }
     let exact = datafusion::sql::sqlparser::ast::ExactNumberInfo::PrecisionAndScale(
         precision as u64,
-        i64::try_from(scale).ok()?,
+        i64::try_from(scale).unwrap_or(0),
     );
-    Some(super::build::cast(datafusion::sql::sqlparser::ast::CastKind::Cast, text(digits), DataType::Decimal(exact)))
+    let exact =
+        super::build::cast(datafusion::sql::sqlparser::ast::CastKind::Cast, text(digits), DataType::Decimal(exact));
+    Ok(Some(exact))
 }
 
 /// `{'a': 1}`: an object in Snowflake, a structure in DuckDB.

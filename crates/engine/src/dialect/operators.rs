@@ -1,7 +1,8 @@
 //! Operators: division, JSON, regular expressions, intervals, subscripts.
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, Expr, Function, JsonPath, JsonPathElem, Subscript, Value,
+    AccessExpr, BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Function, JsonPath, JsonPathElem, Subscript,
+    UnaryOperator, Value,
 };
 
 use super::Dialect;
@@ -9,19 +10,55 @@ use super::build::{
     arguments, binary, call, case, function_name, literal_integer, literal_text, not, null, number, text,
 };
 use super::template::Problem;
-use super::{casts, paths};
+use super::{casts, comparisons, paths};
 
 /// An operation as the engine does it; `None` when it does it so already.
-pub(super) fn operation(dialect: Dialect, left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<Expr> {
+pub(super) fn operation(
+    dialect: Dialect,
+    left: &Expr,
+    op: &BinaryOperator,
+    right: &Expr,
+) -> Result<Option<Expr>, Problem> {
+    if let (Expr::Tuple(one), Expr::Tuple(other)) = (left, right)
+        && let Some(compared) = comparisons::rows(one, op, other)
+    {
+        return Ok(Some(compared));
+    }
+    if let Some(compared) = comparisons::intervals(left, op, right) {
+        return Ok(Some(compared));
+    }
+    match op {
+        BinaryOperator::Overlaps => {
+            Err((String::from("OVERLAPS"), String::from("Compare the ends: begin_1 < end_2 AND begin_2 < end_1.")))
+        }
+        BinaryOperator::PGNotLikeMatch | BinaryOperator::PGNotILikeMatch | BinaryOperator::Custom(_) => {
+            Err((format!("the operator {op}"), String::from("Write it with NOT LIKE, or a function.")))
+        }
+        _ => Ok(plain_operation(dialect, left, op, right)),
+    }
+}
+
+fn plain_operation(dialect: Dialect, left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<Expr> {
     let both = || vec![left.clone(), right.clone()];
     let matched = |flags: &str| {
         let mut args = both();
+        // PostgreSQL's words have letters of all of Unicode.
+        let flags = if dialect == Dialect::Postgres { format!("u{flags}") } else { flags.to_owned() };
         if !flags.is_empty() {
-            args.push(text(flags));
+            args.push(text(&flags));
         }
         call("regex_contains", args)
     };
     Some(match op {
+        // A literal has the digits it is written with.
+        BinaryOperator::Divide
+            if dialect == Dialect::Spark && literal_integer(right).is_some_and(|number| number != 0) =>
+        {
+            let digits = literal_integer(right)?.unsigned_abs().to_string().len();
+            let size = ExactNumberInfo::PrecisionAndScale(digits as u64, 0);
+            let exact = super::build::cast(CastKind::Cast, right.clone(), DataType::Decimal(size));
+            call("spark_divide_by_number", vec![left.clone(), exact])
+        }
         BinaryOperator::Divide => {
             let name = match dialect {
                 Dialect::BigQuery => "bigquery_divide",
@@ -49,8 +86,10 @@ pub(super) fn operation(dialect: Dialect, left: &Expr, op: &BinaryOperator, righ
         BinaryOperator::HashArrow => call("json_at_keys", json_keys(left, right)),
         BinaryOperator::HashLongArrow => call("json_at_keys_text", json_keys(left, right)),
         BinaryOperator::Question => call("json_has_key", both()),
-        BinaryOperator::AtArrow => call("array_has_all", both()),
-        BinaryOperator::ArrowAt => call("array_has_all", vec![right.clone(), left.clone()]),
+        BinaryOperator::QuestionPipe => call("json_has_any_key", both()),
+        BinaryOperator::QuestionAnd => call("json_has_all_keys", both()),
+        BinaryOperator::BitwiseXor if dialect == Dialect::DuckDb => call("power", both()),
+        BinaryOperator::PGBitwiseXor => binary(left.clone(), BinaryOperator::BitwiseXor, right.clone()),
         BinaryOperator::PGOverlap => call("array_has_any", both()),
         BinaryOperator::PGExp => call("power", both()),
         BinaryOperator::PGStartsWith => call("starts_with", both()),
@@ -67,8 +106,55 @@ pub(super) fn operation(dialect: Dialect, left: &Expr, op: &BinaryOperator, righ
     })
 }
 
+/// An operation on one value; `None` when the engine has it.
+pub(super) fn unary(op: &UnaryOperator, expr: &Expr) -> Option<Expr> {
+    match (op, expr) {
+        (UnaryOperator::BitwiseNot, _) => Some(binary(number(-1), BinaryOperator::Minus, expr.clone())),
+        // Places are counted without a sign, which then cannot be changed.
+        (UnaryOperator::Minus, Expr::Function(function))
+            if matches!(function_name(&function.name).as_str(), "row_number" | "rank" | "dense_rank" | "ntile") =>
+        {
+            Some(binary(number(0), BinaryOperator::Minus, expr.clone()))
+        }
+        (UnaryOperator::Minus, Expr::Function(function)) if function_name(&function.name) == "interval_of" => {
+            let (unit, count) = super::template::interval(expr).ok()?;
+            Some(call("interval_of", vec![unit, binary(number(0), BinaryOperator::Minus, count)]))
+        }
+        _ => None,
+    }
+}
+
+/// SIMILAR TO: of the standard, or a whole regular expression in DuckDB.
+pub(super) fn similar(
+    dialect: Dialect,
+    expr: &Expr,
+    pattern: &Expr,
+    escape: Option<&Value>,
+    negated: bool,
+) -> Result<Expr, Problem> {
+    let pattern = match escape {
+        Some(Value::SingleQuotedString(escape)) if escape != "\\" => escaped(pattern, escape).ok_or_else(|| {
+            (String::from("SIMILAR TO with ESCAPE and a computed pattern"), String::from("Escape with a backslash."))
+        })?,
+        _ => pattern.clone(),
+    };
+    let name = if dialect == Dialect::DuckDb { "regex_matches" } else { "similar_to" };
+    let found = call(name, vec![expr.clone(), pattern]);
+    Ok(if negated { not(found) } else { found })
+}
+
+/// `FLOOR(x, 2)`: to places after the point.
+pub(super) fn to_places(name: &str, expr: &Expr, places: &Value) -> Expr {
+    let places = Expr::value(places.clone());
+    let unit = call("power", vec![Expr::value(Value::Number(String::from("10"), false)), places.clone()]);
+    let scaled = binary(expr.clone(), BinaryOperator::Multiply, unit.clone());
+    let rounded = binary(call(name, vec![scaled]), BinaryOperator::Divide, unit);
+    call("round", vec![rounded, places])
+}
+
 /// A key or an index; DuckDB takes paths too.
 fn json_arrow(dialect: Dialect, left: &Expr, right: &Expr, ending: &str) -> Expr {
+    // A parenthesis after a name is no lambda where the arrow stands alone.
     if dialect == Dialect::DuckDb
         && let Some(path) = literal_text(right).filter(|path| path.starts_with(['$', '/']))
         && let Ok(path) = paths::canonical(dialect, path)
@@ -99,7 +185,7 @@ pub(super) fn is_interval(expr: &Expr) -> bool {
             is_interval(left) && is_interval(right)
         }
         Expr::BinaryOp { left, op: BinaryOperator::Multiply, right } => is_interval(left) || is_interval(right),
-        Expr::Cast { data_type, .. } => matches!(data_type, datafusion::sql::sqlparser::ast::DataType::Interval { .. }),
+        Expr::Cast { data_type, .. } => matches!(data_type, DataType::Interval { .. }),
         _ => false,
     }
 }
@@ -147,6 +233,14 @@ pub(super) fn access(dialect: Dialect, root: Expr, chain: Vec<AccessExpr>) -> Re
                 return Err((format!("`.{other}`"), String::from("Only the name of a field may follow a dot here.")));
             }
             AccessExpr::Subscript(Subscript::Index { index }) => item(dialect, at, index),
+            AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride })
+                if dialect == Dialect::DuckDb =>
+            {
+                let from = lower_bound.unwrap_or_else(|| number(1));
+                let mut args = vec![at, from, upper_bound.unwrap_or_else(|| number(-1))];
+                args.extend(stride);
+                call("piece_slice", args)
+            }
             AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride: None }) => {
                 let from = lower_bound.unwrap_or_else(|| number(1));
                 let to = upper_bound.unwrap_or_else(|| call("list_size", vec![at.clone()]));
@@ -179,12 +273,14 @@ fn item(dialect: Dialect, array: Expr, index: Expr) -> Expr {
     match (how.as_str(), dialect) {
         ("offset", _) => call("list_item", vec![array, index]),
         ("ordinal", _) => call("list_item", vec![array, minus_one(index)]),
+        ("", Dialect::BigQuery) if literal_text(&index).is_some() => call("json_member", vec![array, index]),
         ("safe_offset", _) => call("list_item_or_null", vec![array, index]),
         ("safe_ordinal", _) => call("list_item_or_null", vec![array, minus_one(index)]),
         (_, Dialect::BigQuery) => call("list_item", vec![array, index]),
         _ if literal_text(&index).is_some() && dialect != Dialect::Snowflake => call("get_field", vec![array, index]),
         _ if literal_text(&index).is_some() => call("json_member", vec![array, index]),
-        (_, Dialect::Postgres | Dialect::DuckDb) => call("array_element", vec![array, index]),
+        (_, Dialect::Postgres) => call("array_element", vec![array, index]),
+        (_, Dialect::DuckDb) => call("piece", vec![array, index]),
         _ => call("list_item_or_null", vec![array, index]),
     }
 }
@@ -206,13 +302,11 @@ fn quantile(array: &Expr, how: &str, index: &Expr) -> Option<Expr> {
     let [value, count] = given.as_slice() else { return None };
     let (count, index) = (literal_integer(count)?, literal_integer(index)?);
     let index = if how.ends_with("ordinal") { index - 1 } else { index };
-    let mut percentile = super::build::function(
-        "approx_percentile_cont",
-        vec![value.clone(), Expr::value(Value::Number((index as f64 / count as f64).to_string(), false))],
-    );
-    percentile.filter.clone_from(&function.filter);
-    percentile.over.clone_from(&function.over);
-    Some(Expr::Function(percentile))
+    let mut collect = super::build::function("array_agg", vec![value.clone()]);
+    collect.filter.clone_from(&function.filter);
+    collect.over.clone_from(&function.over);
+    let fraction = Expr::value(Value::Number((index as f64 / count as f64).to_string(), false));
+    Some(call("list_percentile", vec![Expr::Function(collect), fraction]))
 }
 
 /// Snowflake's `document:a.b[0]`.
@@ -286,6 +380,7 @@ pub(super) fn escaped(pattern: &Expr, escape: &str) -> Option<Expr> {
 /// AT TIME ZONE.
 pub(super) fn at_time_zone(dialect: Dialect, time: Expr, zone: Expr) -> Expr {
     match dialect {
+        Dialect::Postgres | Dialect::Redshift => call("at_zone_standard", vec![time, zone]),
         // EXTRACT(... FROM ts AT TIME ZONE z) is all there is.
         Dialect::BigQuery => call("zone_wall", vec![time, zone]),
         _ => call("at_zone", vec![time, zone]),
@@ -296,20 +391,10 @@ pub(super) fn at_time_zone(dialect: Dialect, time: Expr, zone: Expr) -> Expr {
 pub(super) fn extract(dialect: Dialect, word: &str, expr: Expr) -> Result<Expr, Problem> {
     match word {
         "date" => {
-            return Ok(super::build::cast(
-                datafusion::sql::sqlparser::ast::CastKind::Cast,
-                expr,
-                datafusion::sql::sqlparser::ast::DataType::Date,
-            ));
+            return Ok(call("date_of", vec![expr]));
         }
         "datetime" => {
-            return casts::cast_to(
-                dialect,
-                datafusion::sql::sqlparser::ast::CastKind::Cast,
-                expr,
-                &casts::timestamp(),
-                None,
-            );
+            return casts::cast_to(dialect, CastKind::Cast, expr, &casts::timestamp(), None);
         }
         "epoch" if is_interval_like(&expr) => return Ok(call("interval_seconds", vec![expr])),
         "epoch" if dialect == Dialect::Redshift => return Ok(call("date_read", vec![text("epoch_second"), expr])),

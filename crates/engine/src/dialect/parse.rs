@@ -2,16 +2,16 @@
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::ast::{Expr, Statement};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Statement};
 use datafusion::sql::sqlparser::dialect::{
     BigQueryDialect, DatabricksDialect, Dialect as Grammar, DuckDbDialect, PostgreSqlDialect, RedshiftSqlDialect,
     SnowflakeDialect,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
-use super::{Dialect, Untranslated};
+use super::{Dialect, Untranslated, tokens};
 
 /// Spark's grammar: that of Databricks, with escapes in strings and the rest of what both have.
 #[derive(Debug)]
@@ -85,6 +85,20 @@ impl Grammar for SparkGrammar {
     fn supports_select_item_multi_column_alias(&self) -> bool {
         true
     }
+
+    fn allow_extract_custom(&self) -> bool {
+        true
+    }
+
+    /// `a DIV b`, which only the precedence of is known to the parser.
+    fn parse_infix(&self, parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+        if !parser.parse_keyword(Keyword::DIV) {
+            return None;
+        }
+        let op = BinaryOperator::MyIntegerDivide;
+        let of = |right| Expr::BinaryOp { left: Box::new(left.clone()), op, right: Box::new(right) };
+        Some(parser.parse_subexpr(precedence).map(of))
+    }
 }
 
 fn grammar(dialect: Dialect) -> Box<dyn Grammar> {
@@ -103,14 +117,14 @@ const RECURSION: usize = 256;
 
 pub(super) fn statements(dialect: Dialect, sql: &str) -> Result<Vec<Statement>, Vec<Untranslated>> {
     let grammar = grammar(dialect);
-    let tokens = tokens(dialect, grammar.as_ref(), sql)?;
+    let tokens = read(dialect, grammar.as_ref(), sql)?;
     let mut parser = Parser::new(grammar.as_ref()).with_recursion_limit(RECURSION).with_tokens_with_locations(tokens);
     parser.parse_statements().map_err(|error| unread(dialect, &error))
 }
 
 pub(super) fn expression(dialect: Dialect, sql: &str) -> Result<Expr, Vec<Untranslated>> {
     let grammar = grammar(dialect);
-    let tokens = tokens(dialect, grammar.as_ref(), sql)?;
+    let tokens = read(dialect, grammar.as_ref(), sql)?;
     let mut parser = Parser::new(grammar.as_ref()).with_recursion_limit(RECURSION).with_tokens_with_locations(tokens);
     let parsed = parser.parse_expr().map_err(|error| unread(dialect, &error))?;
     let rest = parser.next_token();
@@ -125,35 +139,15 @@ pub(super) fn expression(dialect: Dialect, sql: &str) -> Result<Expr, Vec<Untran
     }])
 }
 
-fn tokens(dialect: Dialect, grammar: &dyn Grammar, sql: &str) -> Result<Vec<TokenWithSpan>, Vec<Untranslated>> {
-    let tokenized = Tokenizer::new(grammar, sql).tokenize_with_location();
-    let mut tokens = tokenized.map_err(|error| {
+fn read(dialect: Dialect, grammar: &dyn Grammar, sql: &str) -> Result<Vec<TokenWithSpan>, Vec<Untranslated>> {
+    tokens::read(dialect, grammar, sql).map_err(|error| {
         vec![Untranslated {
             line: error.location.line,
             column: error.location.column,
             what: format!("the text: {}", error.message),
             hint: format!("The SQL is read as {}'s.", dialect.name()),
         }]
-    })?;
-    mend(dialect, &mut tokens);
-    Ok(tokens)
-}
-
-/// Names in quotes that mean what they mean without become names without: Snowflake's unquoted names are in upper case, ours in
-/// lower case.
-fn mend(dialect: Dialect, tokens: &mut [TokenWithSpan]) {
-    if dialect != Dialect::Snowflake {
-        return;
-    }
-    for token in tokens {
-        let Token::Word(word) = &mut token.token else { continue };
-        let is_plain =
-            |character: char| character.is_ascii_uppercase() || character.is_ascii_digit() || character == '_';
-        if word.quote_style == Some('"') && word.value.chars().all(is_plain) {
-            word.value = word.value.to_lowercase();
-            word.keyword = Keyword::NoKeyword;
-        }
-    }
+    })
 }
 
 fn unread(dialect: Dialect, error: &ParserError) -> Vec<Untranslated> {

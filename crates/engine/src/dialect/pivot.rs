@@ -65,6 +65,11 @@ fn names_in(exprs: &[Expr]) -> Vec<String> {
     names.0
 }
 
+/// Whether an expression has names of columns in it.
+pub(super) fn has_names(expr: &Expr) -> bool {
+    !names_in(std::slice::from_ref(expr)).is_empty()
+}
+
 fn all_but(names: &[String]) -> SelectItem {
     let excluded = names.iter().map(|name| ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name))]));
     SelectItem::Wildcard(WildcardAdditionalOptions {

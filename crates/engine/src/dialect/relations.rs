@@ -60,17 +60,32 @@ fn column_name(alias: Option<&TableAlias>, index: usize, default: &str) -> Ident
 pub(super) fn rewrite(dialect: Dialect, select: &mut Select) -> Result<(), Problem> {
     let mut known: Vec<String> = Vec::new();
     for (index, from) in select.from.iter_mut().enumerate() {
+        let item = item_of(dialect, &from.relation, &known);
         from.relation = factor(dialect, std::mem::replace(&mut from.relation, nothing()), index > 0, &known)?;
         known.extend(name_of(&from.relation));
+        known.extend(item);
         for join in &mut from.joins {
             let is_outer = matches!(join.join_operator, JoinOperator::Left(_) | JoinOperator::LeftOuter(_));
-            let takes_apart = is_array(dialect, &join.relation, &known);
-            join.relation = factor(dialect, std::mem::replace(&mut join.relation, nothing()), true, &known)?;
+            let item = item_of(dialect, &join.relation, &known);
+            // An array that depends on nothing is a table like others.
+            let alone = is_alone(&join.relation);
+            let takes_apart = is_array(dialect, &join.relation, &known) && !alone;
+            join.relation = factor(dialect, std::mem::replace(&mut join.relation, nothing()), !alone, &known)?;
             if takes_apart {
                 settle(join, is_outer)?;
             }
             known.extend(name_of(&join.relation));
+            known.extend(item);
         }
+    }
+    select.from.iter_mut().for_each(|from| from.joins.iter_mut().for_each(half_join));
+    if select
+        .from
+        .iter()
+        .flat_map(|from| &from.joins)
+        .any(|join| matches!(join.join_operator, JoinOperator::AsOf { .. }))
+    {
+        return Err(problem("ASOF JOIN", "Join on the range, and keep the latest with row_number()."));
     }
     open_structures(select);
     let views = std::mem::take(&mut select.lateral_views);
@@ -87,6 +102,25 @@ pub(super) fn rewrite(dialect: Dialect, select: &mut Select) -> Result<(), Probl
         }
     }
     Ok(())
+}
+
+/// The mark of an item's name, where a relation is an array.
+fn item_of(dialect: Dialect, factor: &TableFactor, known: &[String]) -> Option<String> {
+    let alias = match factor {
+        TableFactor::UNNEST { alias, .. } => alias,
+        TableFactor::Table { name, alias, args: None, .. } if implicit(dialect, name, known).is_some() => alias,
+        _ => return None,
+    };
+    alias.as_ref().map(|alias| format!("{ITEM_MARK}{}", alias.name.value.to_lowercase()))
+}
+
+/// SEMI and ANTI JOIN look at the left side.
+fn half_join(join: &mut Join) {
+    join.join_operator = match std::mem::replace(&mut join.join_operator, JoinOperator::CrossApply) {
+        JoinOperator::Semi(constraint) => JoinOperator::LeftSemi(constraint),
+        JoinOperator::Anti(constraint) => JoinOperator::LeftAnti(constraint),
+        other => other,
+    };
 }
 
 fn nothing() -> TableFactor {
@@ -112,6 +146,12 @@ fn is_array(dialect: Dialect, factor: &TableFactor, known: &[String]) -> bool {
         TableFactor::Table { name, .. } => implicit(dialect, name, known).is_some(),
         _ => false,
     }
+}
+
+/// Whether what is taken apart is written out, and so the same for each row.
+fn is_alone(factor: &TableFactor) -> bool {
+    let TableFactor::UNNEST { array_exprs, .. } = factor else { return false };
+    array_exprs.iter().all(|array| matches!(array, Expr::Array(_)) && !super::pivot::has_names(array))
 }
 
 /// A join with an array: the condition of an inner one stays, that of an outer one must be true.
@@ -177,6 +217,7 @@ fn factor(dialect: Dialect, factor: TableFactor, lateral: bool, known: &[String]
             with_offset.then(|| with_offset_alias.unwrap_or_else(|| Ident::new("offset"))),
             with_ordinality,
             lateral,
+            known,
         ),
         TableFactor::Pivot { .. } => pivot::pivot(dialect, factor),
         TableFactor::Unpivot { .. } => pivot::unpivot(dialect, factor),
@@ -194,6 +235,7 @@ fn factor(dialect: Dialect, factor: TableFactor, lateral: bool, known: &[String]
         }
         TableFactor::Table { ref name, ref alias, args: None, .. } => match implicit(dialect, name, known) {
             Some(array) => {
+                let array = of_item(dialect, array, known);
                 let list = if dialect == Dialect::Redshift { call("variant_items", vec![array]) } else { array };
                 let mut columns = Columns(vec![(column_name(alias.as_ref(), 0, ""), list.clone())]);
                 if let Some(at) = alias.as_ref().and_then(|alias| alias.at.clone()) {
@@ -203,10 +245,105 @@ fn factor(dialect: Dialect, factor: TableFactor, lateral: bool, known: &[String]
             }
             None => Ok(factor),
         },
+        TableFactor::Derived { lateral: true, ref subquery, ref alias, .. }
+            if matches!(subquery.body.as_ref(), SetExpr::Values(_)) =>
+        {
+            values(subquery, alias.clone()).ok_or_else(|| problem("LATERAL VALUES", "Write UNION ALL of the rows."))
+        }
         TableFactor::MatchRecognize { .. } => Err(problem("MATCH_RECOGNIZE", "Use window functions.")),
         other => Ok(other),
     }
 }
+
+/// `LATERAL (VALUES ('a', t.a), ('b', t.b)) AS u(name, value)`: an array for each column, taken apart side by side.
+fn values(subquery: &Query, alias: Option<TableAlias>) -> Option<TableFactor> {
+    let SetExpr::Values(values) = subquery.body.as_ref() else { return None };
+    let width = values.rows.first()?.content.len();
+    let column = |at: usize| {
+        let name = alias.as_ref().and_then(|alias| alias.columns.get(at)).map(|column| column.name.clone());
+        let items = values.rows.iter().map(|row| row.content.get(at).cloned()).collect::<Option<Vec<_>>>()?;
+        Some((name.unwrap_or_else(|| Ident::new(format!("column{}", at + 1))), call("make_array", items)))
+    };
+    let columns = Columns((0..width).map(column).collect::<Option<_>>()?);
+    columns.factor(alias, true).ok()
+}
+
+/// The arrays of the columns of a function that gives several.
+pub(super) fn generated(function: &datafusion::sql::sqlparser::ast::Function, width: usize) -> Option<Vec<Expr>> {
+    let given = arguments(function)?;
+    let first = given.first()?.clone();
+    Some(match function_name(&function.name).trim_end_matches("_outer") {
+        "posexplode" => vec![call("list_offsets", vec![first.clone()]), first],
+        // `explode` was made `unnest` by the table of functions.
+        "explode" | "unnest" if width == 2 => {
+            vec![call("map_keys", vec![first.clone()]), call("map_values", vec![first])]
+        }
+        "explode" | "unnest" => vec![first],
+        "json_tuple" => given
+            .iter()
+            .skip(1)
+            .map(|key| call("make_array", vec![call("json_member_text", vec![first.clone(), key.clone()])]))
+            .collect(),
+        "stack" => {
+            let rows = usize::try_from(super::build::literal_integer(&first)?).ok().filter(|rows| *rows > 0)?;
+            let cells = given.get(1..)?;
+            let width = cells.len().div_ceil(rows);
+            let column = |at: usize| {
+                let items = cells.chunks(width).map(|row| row.get(at).cloned().unwrap_or_else(super::build::null));
+                call("make_array", items.collect())
+            };
+            (0..width).map(column).collect()
+        }
+        "inline" => {
+            let fields = fields_of_items(&first)?;
+            let item = super::build::column("__item");
+            let field = |name: &String| {
+                let body = call("get_field", vec![item.clone(), text(name)]);
+                call("array_transform", vec![first.clone(), super::arrays::lambda(&[String::from("__item")], body)])
+            };
+            fields.iter().map(field).collect()
+        }
+        _ => return None,
+    })
+}
+
+/// The fields of the structures an array is written of.
+pub(super) fn fields_of_items(array: &Expr) -> Option<Vec<String>> {
+    match array {
+        Expr::Array(array) => field_names(array.elem.first()?),
+        Expr::Function(function) if function_name(&function.name) == "make_array" => {
+            field_names(arguments(function)?.first()?)
+        }
+        // A lambda that makes structures.
+        Expr::Function(function) if function_name(&function.name) == "array_transform" => {
+            match arguments(function)?.get(1)? {
+                Expr::Function(lambda) => field_names(arguments(lambda)?.last()?),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// `q.xs`, where `q` is an item of an array before it: the engine finds no fields of what lies outside.
+fn of_item(dialect: Dialect, array: Expr, known: &[String]) -> Expr {
+    let Expr::CompoundIdentifier(names) = &array else { return array };
+    let Some((first, rest)) = names.split_first() else { return array };
+    let is_item = known.contains(&format!("{ITEM_MARK}{}", first.value.to_lowercase()));
+    if !is_item || rest.is_empty() {
+        return array;
+    }
+    if dialect == Dialect::Redshift {
+        let mut path = String::from("$");
+        rest.iter().for_each(|name| paths::key(&mut path, &name.value));
+        return call("json_piece", vec![Expr::Identifier(first.clone()), text(&path)]);
+    }
+    let item = Expr::Identifier(first.clone());
+    rest.iter().fold(item, |at, name| call("get_field", vec![at, text(&name.value)]))
+}
+
+/// Marks names of items among the names of relations.
+const ITEM_MARK: &str = "item ";
 
 fn unnest(
     dialect: Dialect,
@@ -215,6 +352,7 @@ fn unnest(
     offset: Option<Ident>,
     with_ordinality: bool,
     lateral: bool,
+    known: &[String],
 ) -> Result<TableFactor, Problem> {
     let first = arrays.first().cloned().unwrap_or_else(super::build::null);
     let mut columns = Vec::new();
@@ -226,7 +364,7 @@ fn unnest(
         } else {
             ""
         };
-        columns.push((column_name(alias.as_ref(), index, default), array));
+        columns.push((column_name(alias.as_ref(), index, default), of_item(dialect, array, known)));
     }
     if let Some(offset) = offset {
         columns.push((offset, call("list_offsets", vec![first])));
@@ -371,6 +509,33 @@ fn rows_of(
                 (column_name(of, 1, "value"), values),
             ])
         }
+        "json_to_recordset" | "jsonb_to_recordset" | "json_to_record" | "jsonb_to_record" => {
+            let document = at(0).ok_or_else(missing)?;
+            let alias = of.ok_or_else(|| problem(&format!("{name} without columns"), "Write AS t(a INT, b TEXT)."))?;
+            let rows = if name.ends_with("set") {
+                call("json_elements", vec![document])
+            } else {
+                call("make_array", vec![document])
+            };
+            let item = super::build::column("__document");
+            let mut columns = Vec::new();
+            for column in &alias.columns {
+                let data_type =
+                    column.data_type.as_ref().ok_or_else(|| problem("a column without a type", "Name its type."))?;
+                let read = super::documents::field(dialect, &item, &column.name.value, data_type)?;
+                let lambda = super::arrays::lambda(&[String::from("__document")], read);
+                columns.push((column.name.clone(), call("array_transform", vec![rows.clone(), lambda])));
+            }
+            Columns(columns)
+        }
+        "regexp_matches" => {
+            let all = plain.get(2).and_then(super::build::literal_text).is_some_and(|flags| flags.contains('g'));
+            let mut groups = call("regex_groups_of_all", plain);
+            if !all {
+                groups = call("array_slice", vec![groups, super::build::number(1), super::build::number(1)]);
+            }
+            named(if of.is_none() { name } else { "" }, groups)
+        }
         "regexp_split_to_table" => named(if of.is_none() { name } else { "" }, call("regex_split", plain)),
         "string_to_table" => named(if of.is_none() { name } else { "" }, call("text_split", plain)),
         other => {
@@ -438,32 +603,23 @@ fn lateral_view(view: LateralView) -> Result<Join, Problem> {
         return Err(problem("LATERAL VIEW of what is no function", "Use explode."));
     };
     let name = function_name(&function.name);
-    let given = arguments(function).unwrap_or_default();
-    let first =
-        given.first().cloned().ok_or_else(|| problem("LATERAL VIEW without an argument", "Give it an array."))?;
     let alias =
         |index: usize, default: &str| view.lateral_col_alias.get(index).cloned().unwrap_or_else(|| Ident::new(default));
-    let columns = match name.trim_end_matches("_outer") {
-        // `explode` of an array was made `unnest` by the table of functions.
-        "explode" | "unnest" if view.lateral_col_alias.len() == 2 => Columns(vec![
-            (alias(0, "key"), call("map_keys", vec![first.clone()])),
-            (alias(1, "value"), call("map_values", vec![first])),
-        ]),
-        "explode" | "unnest" => Columns(vec![(alias(0, "col"), first)]),
-        "posexplode" => {
-            Columns(vec![(alias(0, "pos"), call("list_offsets", vec![first.clone()])), (alias(1, "col"), first)])
-        }
-        "json_tuple" => {
-            let pieces = given.iter().skip(1).enumerate().map(|(index, key)| {
-                (
-                    alias(index, &format!("c{index}")),
-                    call("make_array", vec![call("json_member_text", vec![first.clone(), key.clone()])]),
-                )
-            });
-            Columns(pieces.collect())
-        }
-        other => return Err(problem(&format!("LATERAL VIEW {other}"), "Use explode, posexplode or json_tuple.")),
+    let width = view.lateral_col_alias.len();
+    let defaults: &[&str] = match (name.trim_end_matches("_outer"), width) {
+        ("explode" | "unnest", 2) => &["key", "value"],
+        ("explode" | "unnest", _) => &["col"],
+        ("posexplode", _) => &["pos", "col"],
+        _ => &[],
     };
+    let columns = generated(function, width).ok_or_else(|| {
+        problem(&format!("LATERAL VIEW {name}"), "Use explode, posexplode, inline, stack or json_tuple.")
+    })?;
+    let named = |(index, column): (usize, Expr)| match defaults.get(index) {
+        Some(default) => (alias(index, default), column),
+        None => (alias(index, &format!("c{index}")), column),
+    };
+    let columns = Columns(columns.into_iter().enumerate().map(named).collect());
     let columns = if view.outer || name.ends_with("_outer") { columns.outer() } else { columns };
     let name = view.lateral_view_name.0.last().and_then(|part| part.as_ident()).cloned();
     let alias = name.map_or_else(|| plain_alias("lateral_view"), |name| TableAlias { name, ..plain_alias("") });
@@ -474,26 +630,41 @@ fn lateral_view(view: LateralView) -> Result<Join, Problem> {
     })
 }
 
-/// The names under which a query has what FLATTEN takes apart.
-pub(super) fn flattened(select: &Select) -> Vec<String> {
-    let name = |factor: &TableFactor| {
-        let (function, alias) = match factor {
-            TableFactor::Function { name, alias, .. } | TableFactor::Table { name, alias, args: Some(_), .. } => {
-                (function_name(name), alias)
-            }
-            TableFactor::TableFunction { expr: Expr::Function(function), alias } => {
-                (function_name(&function.name), alias)
-            }
-            _ => return None,
-        };
-        let alias = alias.as_ref().map_or_else(|| String::from("flatten"), |alias| alias.name.value.clone());
-        (function == "flatten").then_some(alias)
-    };
-    let factors = select
+/// What stands in FROM.
+pub(super) fn factors(select: &Select) -> impl Iterator<Item = &TableFactor> {
+    select
         .from
         .iter()
-        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
-    factors.filter_map(name).collect()
+        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)))
+}
+
+/// The function a relation is made by, and what it is called.
+fn made_by(factor: &TableFactor) -> Option<(String, Option<&TableAlias>)> {
+    match factor {
+        TableFactor::Function { name, alias, .. } | TableFactor::Table { name, alias, args: Some(_), .. } => {
+            Some((function_name(name), alias.as_ref()))
+        }
+        TableFactor::TableFunction { expr: Expr::Function(function), alias } => {
+            Some((function_name(&function.name), alias.as_ref()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a query's rows are those of Snowflake's GENERATOR alone.
+pub(super) fn is_generated(select: &Select) -> bool {
+    let mut all = factors(select);
+    let is_generator = all.next().and_then(made_by).is_some_and(|(name, _)| name == "generator");
+    is_generator && all.next().is_none()
+}
+
+/// The names under which a query has what FLATTEN takes apart.
+pub(super) fn flattened(select: &Select) -> Vec<String> {
+    let name = |(function, alias): (String, Option<&TableAlias>)| {
+        let alias = alias.map_or_else(|| String::from("flatten"), |alias| alias.name.value.clone());
+        (function == "flatten").then_some(alias)
+    };
+    factors(select).filter_map(made_by).filter_map(name).collect()
 }
 
 /// The names of what Redshift takes from an array by its path: `FROM t, t.items AS item`.
@@ -501,12 +672,8 @@ pub(super) fn implicit_items(dialect: Dialect, select: &Select) -> Vec<String> {
     if dialect != Dialect::Redshift {
         return Vec::new();
     }
-    let factors = select
-        .from
-        .iter()
-        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
     let (mut known, mut items) = (Vec::new(), Vec::new());
-    for factor in factors {
+    for factor in factors(select) {
         if let TableFactor::Table { name, alias: Some(alias), args: None, .. } = factor
             && implicit(dialect, name, &known).is_some()
         {

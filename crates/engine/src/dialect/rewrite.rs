@@ -3,13 +3,16 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, Select, Spanned, Statement, Value,
-    ValueWithSpan, VisitMut, VisitorMut,
+    BinaryOperator, CeilFloorKind, Expr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, Select, Spanned,
+    Statement, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
 use super::build::{call, function_name, text};
 use super::template::Problem;
-use super::{Dialect, Known, Untranslated, arrays, casts, functions, literals, operators, parse, selects};
+use super::{
+    Dialect, Known, Untranslated, arrays, casts, comparisons, functions, literals, operators, parse, rows, selects,
+    subqueries, windows,
+};
 
 /// Findings of one text are told up to this many.
 const MOST_FINDINGS: usize = 50;
@@ -20,6 +23,7 @@ pub(super) fn statements(dialect: Dialect, sql: &str, known: &dyn Known) -> Resu
     let mut walk = Walk::new(dialect, known);
     for statement in &mut statements {
         let _: ControlFlow<()> = statement.visit(&mut walk);
+        let _: ControlFlow<()> = statement.visit(&mut Leftovers(&mut walk));
         let _: ControlFlow<()> = statement.visit(&mut Quotes);
     }
     walk.done()?;
@@ -44,11 +48,13 @@ struct Walk<'a> {
     flattened: Vec<Vec<String>>,
     /// Names of items of arrays that are documents, likewise.
     items: Vec<Vec<String>>,
+    /// Whether rows are generated in FROM, likewise: they number themselves.
+    generated: Vec<bool>,
 }
 
 impl<'a> Walk<'a> {
     fn new(dialect: Dialect, known: &'a dyn Known) -> Self {
-        Self { dialect, known, found: Vec::new(), flattened: Vec::new(), items: Vec::new() }
+        Self { dialect, known, found: Vec::new(), flattened: Vec::new(), items: Vec::new(), generated: Vec::new() }
     }
 
     fn done(self) -> Result<(), Vec<Untranslated>> {
@@ -85,6 +91,14 @@ impl<'a> Walk<'a> {
             {
                 return Ok(None);
             }
+            Expr::Function(function)
+                if self.generated.last() == Some(&true)
+                    && matches!(function_name(&function.name).as_str(), "seq1" | "seq2" | "seq4" | "seq8") =>
+            {
+                super::build::column("seq")
+            }
+            // They are rows of FROM, or kinds of groups, and read as such.
+            Expr::Function(function) if self.is_rows(&function_name(&function.name)) => return Ok(None),
             Expr::Function(function) => functions::rewrite(dialect, function.clone(), self.known)?,
             Expr::Cast { kind, expr, data_type, format, .. } => {
                 let value = self.variant((**expr).clone());
@@ -98,7 +112,18 @@ impl<'a> Walk<'a> {
             Expr::AtTimeZone { timestamp, time_zone } => {
                 operators::at_time_zone(dialect, (**timestamp).clone(), (**time_zone).clone())
             }
-            Expr::BinaryOp { left, op, right } => return Ok(operators::operation(dialect, left, op, right)),
+            Expr::BinaryOp { left, op, right } => return operators::operation(dialect, left, op, right),
+            Expr::UnaryOp { op, expr } => return Ok(operators::unary(op, expr)),
+            Expr::AnyOp { left, compare_op, right, .. } if !matches!(right.as_ref(), Expr::Subquery(_)) => {
+                comparisons::any(dialect, left, compare_op, right)
+            }
+            Expr::AllOp { left, compare_op, right } if !matches!(right.as_ref(), Expr::Subquery(_)) => {
+                comparisons::all(dialect, left, compare_op, right)
+            }
+            Expr::InList { expr, list, negated } => match expr.as_ref() {
+                Expr::Tuple(row) => return Ok(comparisons::row_in(row, list, *negated)),
+                _ => return Ok(None),
+            },
             Expr::CompoundFieldAccess { root, access_chain } => {
                 operators::access(dialect, (**root).clone(), std::mem::take(access_chain))?
             }
@@ -108,9 +133,8 @@ impl<'a> Walk<'a> {
                 let found = call(how, vec![(**expr).clone(), (**pattern).clone()]);
                 if *negated { super::build::not(found) } else { found }
             }
-            Expr::SimilarTo { negated, expr, pattern, .. } => {
-                let found = call("similar_to", vec![(**expr).clone(), (**pattern).clone()]);
-                if *negated { super::build::not(found) } else { found }
+            Expr::SimilarTo { negated, expr, pattern, escape_char } => {
+                operators::similar(dialect, expr, pattern, escape_char.as_ref().map(|escape| &escape.value), *negated)?
             }
             Expr::Like { negated, any: true, expr, pattern, .. } => {
                 return Ok(operators::like_any(expr, pattern, *negated, false));
@@ -129,7 +153,7 @@ impl<'a> Walk<'a> {
                 return Ok(None);
             }
             Expr::InUnnest { expr, array_expr, negated } => {
-                let has = call("array_has", vec![(**array_expr).clone(), (**expr).clone()]);
+                let has = comparisons::any(dialect, expr, &BinaryOperator::Eq, array_expr);
                 if *negated { super::build::not(has) } else { has }
             }
             Expr::Struct { values, fields } => literals::structure(dialect, std::mem::take(values), fields)?,
@@ -138,7 +162,13 @@ impl<'a> Walk<'a> {
                 literals::same_fields(&mut array.elem);
                 return Ok(None);
             }
-            Expr::Array(array) if dialect == Dialect::Snowflake => call("make_array", std::mem::take(&mut array.elem)),
+            Expr::Array(array) if dialect == Dialect::Snowflake => functions::array_of(std::mem::take(&mut array.elem)),
+            Expr::Substring { expr, substring_from: Some(from), substring_for: None, .. }
+                if matches!(dialect, Dialect::Postgres | Dialect::Redshift)
+                    && super::build::literal_text(from).is_some() =>
+            {
+                call("regex_extract", vec![(**expr).clone(), (**from).clone(), super::build::number(-1)])
+            }
             Expr::Lambda(lambda) => arrays::of_lambda(lambda),
             Expr::Collate { expr, .. } => (**expr).clone(),
             Expr::Trim { expr, trim_characters: Some(characters), trim_where: None, .. } => {
@@ -153,14 +183,11 @@ impl<'a> Walk<'a> {
                 args.extend(substring_for.as_ref().map(|length| (**length).clone()));
                 call("text_slice", args)
             }
-            Expr::Ceil { expr, field } | Expr::Floor { expr, field }
-                if matches!(field, datafusion::sql::sqlparser::ast::CeilFloorKind::Scale(_)) =>
-            {
-                let _ = expr;
-                return Err((
-                    String::from("CEIL or FLOOR to a number of places"),
-                    String::from("Multiply and divide by a power of ten."),
-                ));
+            Expr::Ceil { expr, field: CeilFloorKind::Scale(places) } => {
+                operators::to_places("ceil", expr, &places.value)
+            }
+            Expr::Floor { expr, field: CeilFloorKind::Scale(places) } => {
+                operators::to_places("floor", expr, &places.value)
             }
             Expr::CompoundIdentifier(names) => return Ok(self.piece_of_item(names)),
             Expr::Identifier(name) => return Ok(self.word(name)),
@@ -170,6 +197,18 @@ impl<'a> Walk<'a> {
             }
             _ => return Ok(None),
         }))
+    }
+
+    /// Whether a function gives rows in FROM, or groups in GROUP BY.
+    fn is_rows(&self, name: &str) -> bool {
+        match self.dialect {
+            Dialect::Snowflake => matches!(name, "generator" | "split_to_table" | "strtok_split_to_table" | "flatten"),
+            Dialect::Spark => {
+                matches!(name, "posexplode" | "posexplode_outer" | "inline" | "stack" | "json_tuple" | "window")
+            }
+            Dialect::Redshift => matches!(name, "rollup" | "cube"),
+            _ => false,
+        }
     }
 
     /// What is cast from a document is cast from its text.
@@ -185,8 +224,9 @@ impl<'a> Walk<'a> {
                     _ => false,
                 },
                 Expr::Identifier(name) => {
-                    name.value.eq_ignore_ascii_case("value")
-                        && self.flattened.last().is_some_and(|names| !names.is_empty())
+                    let is_value = name.value.eq_ignore_ascii_case("value")
+                        && self.flattened.last().is_some_and(|names| !names.is_empty());
+                    is_value || self.items.iter().flatten().any(|known| name.value.eq_ignore_ascii_case(known))
                 }
                 _ => false,
             };
@@ -226,7 +266,11 @@ impl VisitorMut for Walk<'_> {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         self.flattened.push(super::relations::flattened(select));
+        self.generated.push(super::relations::is_generated(select));
         self.items.push(super::relations::implicit_items(self.dialect, select));
+        rows::write_out(self.dialect, select);
+        windows::put_in_place(select);
+        subqueries::count_instead(select);
         selects::begin(self.dialect, select);
         ControlFlow::Continue(())
     }
@@ -234,6 +278,7 @@ impl VisitorMut for Walk<'_> {
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         self.flattened.pop();
         self.items.pop();
+        self.generated.pop();
         let at = select.select_token.clone();
         if let Err(problem) = selects::end(self.dialect, select) {
             let start = at.0.span.start;
@@ -242,8 +287,16 @@ impl VisitorMut for Walk<'_> {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        selects::recursive(self.dialect, query);
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        selects::query(self.dialect, query);
+        if let Err((what, hint)) = selects::query(self.dialect, query) {
+            let start = query.span().start;
+            self.found.push(Untranslated { line: start.line, column: start.column, what, hint });
+        }
         ControlFlow::Continue(())
     }
 
@@ -253,7 +306,7 @@ impl VisitorMut for Walk<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Some(replaced) = arrays::over(expr) {
+        if let Some(replaced) = arrays::over(expr).or_else(|| comparisons::like_all(expr)) {
             *expr = replaced;
         }
         ControlFlow::Continue(())
@@ -262,8 +315,11 @@ impl VisitorMut for Walk<'_> {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Expr::Value(value) = expr {
             literals::plain(&mut value.value);
-            if let Some(exact) = literals::exact(self.dialect, &value.value) {
-                *expr = exact;
+            let place = Expr::Value(value.clone());
+            match literals::exact(self.dialect, &value.value) {
+                Ok(Some(exact)) => *expr = exact,
+                Ok(None) => {}
+                Err(problem) => self.note(problem, &place),
             }
             return ControlFlow::Continue(());
         }
@@ -288,6 +344,24 @@ fn split_path(name: &mut ObjectName) {
         other => vec![other],
     };
     name.0 = std::mem::take(&mut name.0).into_iter().flat_map(split).collect();
+}
+
+/// Finds calls that no rule took and the engine does not know.
+struct Leftovers<'w, 'a>(&'w mut Walk<'a>);
+
+impl VisitorMut for Leftovers<'_, '_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = &*expr {
+            let name = function_name(&function.name);
+            if name != super::LAMBDA && !self.0.known.is_function(&name) {
+                let hint = String::from("docs/dialects.md lists what each dialect has.");
+                self.0.note((format!("the function {name} here"), hint), &function.name);
+            }
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// Doubles quotes in text: how the tree is written down does not do it for each.

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, Expr, GroupByExpr, GroupByWithModifier, Ident, JoinConstraint, JoinOperator, LimitClause,
-    NamedWindowExpr, OrderByExpr, OrderByKind, OrderByOptions, Query, Select, SelectItem, SetExpr, SetOperator,
-    TopQuantity, ValueTableMode, VisitMut, VisitorMut, WildcardAdditionalOptions, WindowFrame, WindowFrameBound,
-    WindowFrameUnits, WindowSpec,
+    CastKind, Expr, GroupByExpr, GroupByWithModifier, Ident, Interval, JoinConstraint, JoinOperator, LimitClause,
+    ObjectName, OrderByExpr, OrderByKind, OrderByOptions, Query, Select, SelectFlavor, SelectItem, SetExpr,
+    SetOperator, SetQuantifier, TableFactor, TopQuantity, ValueTableMode, VisitMut, VisitorMut,
+    WildcardAdditionalOptions, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec,
 };
 
 use super::Dialect;
@@ -47,31 +47,164 @@ pub(super) fn whole_partition(window: &mut WindowSpec) {
 
 pub(super) fn window(dialect: Dialect, window: &mut WindowSpec) {
     order(dialect, &mut window.order_by);
+    if let Some(frame) = &mut window.window_frame {
+        bound(&mut frame.start_bound);
+        frame.end_bound.as_mut().map(bound).unwrap_or_default();
+    }
 }
 
-pub(super) fn query(dialect: Dialect, query: &mut Query) {
-    minus(&mut query.body);
+/// The bound of a frame as an interval that is written, which is all the engine takes.
+fn bound(bound: &mut WindowFrameBound) {
+    let (WindowFrameBound::Preceding(Some(distance)) | WindowFrameBound::Following(Some(distance))) = bound else {
+        return;
+    };
+    let Ok((part, count)) = super::template::interval(distance) else { return };
+    let part = super::build::literal_text(&part).map(str::to_owned);
+    if let (Some(part), Some(count)) = (part, super::build::literal_integer(&count)) {
+        **distance = Expr::Interval(Interval {
+            value: Box::new(super::build::text(&format!("{count} {part}"))),
+            leading_field: None,
+            leading_precision: None,
+            last_field: None,
+            fractional_seconds_precision: None,
+        });
+    }
+}
+
+pub(super) fn query(dialect: Dialect, query: &mut Query) -> Result<(), Problem> {
+    sets(&mut query.body)?;
+    documents(&mut query.body);
     if query.limit_clause.is_none()
         && let Some(limit) = first_rows(query)
     {
         query.limit_clause = Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, limit_by: Vec::new() });
     }
+    if query.fetch.is_some() {
+        return Err((
+            String::from("FETCH WITH TIES or PERCENT"),
+            String::from("Filter on rank() over the same order, with QUALIFY or in a query around."),
+        ));
+    }
     if let Some(by) = &mut query.order_by {
+        if let OrderByKind::Expressions(keys) = &by.kind
+            && let [OrderByExpr { expr: Expr::Identifier(name), options: given, .. }] = keys.as_slice()
+            && dialect == Dialect::DuckDb
+            && name.quote_style.is_none()
+            && name.value.eq_ignore_ascii_case("all")
+        {
+            by.kind = all_columns(&query.body, given.clone());
+        }
         match &mut by.kind {
             OrderByKind::Expressions(keys) => order(dialect, keys),
             OrderByKind::All(given) => options(dialect, given),
         }
     }
+    Ok(())
 }
 
-/// MINUS is another word for EXCEPT.
-fn minus(body: &mut SetExpr) {
-    if let SetExpr::SetOperation { left, op, right, .. } = body {
-        if *op == SetOperator::Minus {
-            *op = SetOperator::Except;
+/// ORDER BY ALL: every column in its order.
+fn all_columns(body: &SetExpr, options: OrderByOptions) -> OrderByKind {
+    let width = match body {
+        SetExpr::Select(select) if select.projection.iter().all(|item| !is_star(item)) => select.projection.len(),
+        _ => return OrderByKind::All(options),
+    };
+    let key = |at: usize| OrderByExpr {
+        expr: super::build::number(i64::try_from(at).unwrap_or(1)),
+        options: options.clone(),
+        with_fill: None,
+    };
+    OrderByKind::Expressions((1..=width).map(key).collect())
+}
+
+fn is_star(item: &SelectItem) -> bool {
+    matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
+}
+
+/// MINUS is another word for EXCEPT. The engine's EXCEPT ALL and INTERSECT ALL do not count copies of rows.
+fn sets(body: &mut SetExpr) -> Result<(), Problem> {
+    let SetExpr::SetOperation { left, op, right, set_quantifier } = body else { return Ok(()) };
+    if *op == SetOperator::Minus {
+        *op = SetOperator::Except;
+    }
+    let counts = matches!(set_quantifier, SetQuantifier::All | SetQuantifier::AllByName);
+    if counts && *op != SetOperator::Union {
+        return Err((format!("{op} ALL"), format!("Number equal rows with row_number() on both sides, and use {op}.")));
+    }
+    sets(left)?;
+    sets(right)
+}
+
+/// Rows of VALUES are of one kind: where one has a document, text in the others is one too.
+fn documents(body: &mut SetExpr) {
+    let SetExpr::Values(values) = body else { return };
+    let width = values.rows.first().map_or(0, |row| row.content.len());
+    for column in 0..width {
+        let made = values.rows.iter().find_map(|row| match row.content.get(column) {
+            Some(Expr::Function(function)) => Some(function_name(&function.name)).filter(|name| makes_document(name)),
+            _ => None,
+        });
+        let Some(made) = made else { continue };
+        for row in &mut values.rows {
+            if let Some(value @ Expr::Value(_)) = row.content.get_mut(column) {
+                *value = super::build::call(&made, vec![value.clone()]);
+            }
         }
-        minus(left);
-        minus(right);
+    }
+}
+
+fn makes_document(name: &str) -> bool {
+    matches!(name, "json_document" | "jsonb_document" | "try_json_document")
+}
+
+/// Queries in WITH that read themselves are recursive, whether they say so or not, and have the names of their columns.
+pub(super) fn recursive(dialect: Dialect, query: &mut Query) {
+    let Some(with) = &mut query.with else { return };
+    for cte in &mut with.cte_tables {
+        let names: Vec<Ident> = cte.alias.columns.iter().map(|column| column.name.clone()).collect();
+        if !names.is_empty() {
+            name_columns(&mut cte.query.body, &names);
+        }
+        let name = cte.alias.name.value.to_lowercase();
+        if dialect == Dialect::Snowflake
+            && let SetExpr::SetOperation { op: SetOperator::Union, right, .. } = cte.query.body.as_mut()
+        {
+            let mut reads = Reads { name: &name, found: false };
+            let _: ControlFlow<()> = right.visit(&mut reads);
+            with.recursive |= reads.found;
+        }
+    }
+}
+
+/// Names the columns of each part of a union.
+fn name_columns(body: &mut SetExpr, names: &[Ident]) {
+    match body {
+        SetExpr::Select(select) if select.projection.len() == names.len() => {
+            for (item, name) in select.projection.iter_mut().zip(names) {
+                if let SelectItem::UnnamedExpr(expr) = item {
+                    *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: name.clone() };
+                }
+            }
+        }
+        SetExpr::SetOperation { left, right, .. } => {
+            name_columns(left, names);
+            name_columns(right, names);
+        }
+        SetExpr::Query(query) => name_columns(&mut query.body, names),
+        _ => {}
+    }
+}
+
+struct Reads<'a> {
+    name: &'a str,
+    found: bool,
+}
+
+impl VisitorMut for Reads<'_> {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<()> {
+        self.found |= relation.0.len() == 1 && function_name(relation) == self.name;
+        ControlFlow::Continue(())
     }
 }
 
@@ -100,13 +233,29 @@ pub(super) fn begin(dialect: Dialect, select: &mut Select) {
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: name };
         }
     }
+    name_joined(select);
     joined_columns(select);
+    select.flavor = SelectFlavor::Standard;
     if select.projection.is_empty() && !select.from.is_empty() {
         select.projection.push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
     }
     // PostgreSQL and BigQuery know no aliases within the columns themselves.
     if !matches!(dialect, Dialect::Postgres | Dialect::BigQuery) {
         spread_aliases(select);
+    }
+}
+
+/// Names for queries in a join that have none, so that their columns can be told apart.
+fn name_joined(select: &mut Select) {
+    let mut count = 0;
+    for from in select.from.iter_mut().filter(|from| !from.joins.is_empty()) {
+        let factors = std::iter::once(&mut from.relation).chain(from.joins.iter_mut().map(|join| &mut join.relation));
+        for factor in factors {
+            count += 1;
+            if let TableFactor::Derived { alias: alias @ None, .. } = factor {
+                *alias = Some(pivot::plain_alias(&format!("__query_{count}")));
+            }
+        }
     }
 }
 
@@ -262,20 +411,29 @@ pub(super) fn end(dialect: Dialect, select: &mut Select) -> Result<(), Problem> 
     for item in std::mem::take(&mut select.projection) {
         match item {
             SelectItem::Wildcard(mut options) => {
-                let renamed = wildcard(&mut options);
+                if let Some(written) = written_out(select, &options)? {
+                    items.extend(written);
+                    continue;
+                }
+                let renamed = wildcard(&mut options)?;
                 items.push(SelectItem::Wildcard(options));
                 items.extend(renamed);
             }
             SelectItem::QualifiedWildcard(kind, mut options) => {
-                let renamed = wildcard(&mut options);
+                let renamed = wildcard(&mut options)?;
                 items.push(SelectItem::QualifiedWildcard(kind, options));
                 items.extend(renamed);
             }
             SelectItem::ExprWithAliases { expr, aliases } => items.extend(several(&expr, aliases)?),
+            SelectItem::UnnamedExpr(ref expr) => match unnamed(dialect, expr) {
+                Some(columns) => items.extend(columns),
+                None => items.push(item),
+            },
             other => items.push(other),
         }
     }
     select.projection = items;
+    super::sorting::apart(select);
     if let Some(exclude) = select.exclude.take()
         && let Some(SelectItem::Wildcard(options)) = select.projection.first_mut()
     {
@@ -294,6 +452,16 @@ pub(super) fn end(dialect: Dialect, select: &mut Select) -> Result<(), Problem> 
     }
     if let GroupByExpr::Expressions(keys, modifiers) = &mut select.group_by {
         let is_all = matches!(keys.as_slice(), [Expr::Identifier(name)] if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("all"));
+        if let [Expr::Function(function)] = keys.as_slice()
+            && let Some(given) = super::build::arguments(function)
+        {
+            let sets = given.into_iter().map(|key| vec![key]).collect();
+            match function_name(&function.name).as_str() {
+                "rollup" => *keys = vec![Expr::Rollup(sets)],
+                "cube" => *keys = vec![Expr::Cube(sets)],
+                _ => {}
+            }
+        }
         let each = || keys.iter().map(|key| vec![key.clone()]).collect();
         let rolled = match modifiers.as_slice() {
             [] => None,
@@ -312,11 +480,6 @@ pub(super) fn end(dialect: Dialect, select: &mut Select) -> Result<(), Problem> 
             select.group_by = GroupByExpr::Expressions(vec![rolled], Vec::new());
         }
     }
-    for window in &mut select.named_window {
-        if let NamedWindowExpr::WindowSpec(spec) = &mut window.1 {
-            self::window(dialect, spec);
-        }
-    }
     // How rows are spread over machines is no matter here.
     select.cluster_by.clear();
     select.distribute_by.clear();
@@ -326,14 +489,58 @@ pub(super) fn end(dialect: Dialect, select: &mut Select) -> Result<(), Problem> 
     Ok(())
 }
 
+/// A star with new names, or with a pattern of names, over columns that are known: each for itself.
+fn written_out(select: &Select, options: &WildcardAdditionalOptions) -> Result<Option<Vec<SelectItem>>, Problem> {
+    use datafusion::sql::sqlparser::ast::RenameSelectItem;
+    let renamed = match &options.opt_rename {
+        Some(RenameSelectItem::Single(one)) => vec![one.clone()],
+        Some(RenameSelectItem::Multiple(several)) => several.clone(),
+        None => Vec::new(),
+    };
+    let plain = options.opt_exclude.is_none() && options.opt_except.is_none() && options.opt_replace.is_none();
+    if (renamed.is_empty() && options.opt_ilike.is_none()) || !plain {
+        return Ok(None);
+    }
+    let Some(columns) = super::rows::only_columns(select) else { return Ok(None) };
+    let is_taken =
+        |name: &str| options.opt_ilike.as_ref().is_none_or(|like| is_like(name, &like.pattern.to_lowercase()));
+    let item = |name: &String| {
+        let expr = Expr::Identifier(super::build::ident(name));
+        match renamed.iter().find(|one| one.ident.value.eq_ignore_ascii_case(name)) {
+            Some(one) => SelectItem::ExprWithAlias { expr, alias: one.alias.clone() },
+            None => SelectItem::UnnamedExpr(expr),
+        }
+    };
+    Ok(Some(columns.iter().filter(|name| is_taken(name)).map(item).collect()))
+}
+
+/// Whether a name is as a pattern of LIKE says.
+fn is_like(name: &str, pattern: &str) -> bool {
+    match pattern.chars().next() {
+        None => name.is_empty(),
+        Some('%') => {
+            let rest = pattern.get(1..).unwrap_or_default();
+            (0..=name.len()).filter_map(|at| name.get(at..)).any(|tail| is_like(tail, rest))
+        }
+        Some(wanted) => {
+            let mut letters = name.chars();
+            let fits = letters.next().is_some_and(|letter| wanted == '_' || wanted == letter);
+            fits && is_like(letters.as_str(), pattern.get(wanted.len_utf8()..).unwrap_or_default())
+        }
+    }
+}
+
 /// EXCEPT in the engine's words; renamed columns come after the others.
-fn wildcard(options: &mut WildcardAdditionalOptions) -> Vec<SelectItem> {
+fn wildcard(options: &mut WildcardAdditionalOptions) -> Result<Vec<SelectItem>, Problem> {
     use datafusion::sql::sqlparser::ast::{ExcludeSelectItem, ObjectName, ObjectNamePart, RenameSelectItem};
+    if options.opt_ilike.is_some() {
+        return Err((String::from("* ILIKE"), String::from("List the columns that are meant.")));
+    }
     if let Some(except) = options.opt_except.take() {
         options.opt_exclude = Some(pivot::excluded(&except));
     }
     let renamed = match options.opt_rename.take() {
-        None => return Vec::new(),
+        None => return Ok(Vec::new()),
         Some(RenameSelectItem::Single(one)) => vec![one],
         Some(RenameSelectItem::Multiple(several)) => several,
     };
@@ -348,20 +555,41 @@ fn wildcard(options: &mut WildcardAdditionalOptions) -> Vec<SelectItem> {
         items.push(SelectItem::ExprWithAlias { expr: Expr::Identifier(one.ident), alias: one.alias });
     }
     options.opt_exclude = Some(ExcludeSelectItem::Multiple(gone));
-    items
+    Ok(items)
 }
 
 /// `posexplode(a) AS (pos, item)`
 fn several(expr: &Expr, aliases: Vec<Ident>) -> Result<Vec<SelectItem>, Problem> {
-    use super::build::{arguments, call};
     let problem = || (format!("several names for `{expr}`"), String::from("Use LATERAL VIEW."));
     let Expr::Function(function) = expr else { return Err(problem()) };
-    let list = arguments(function).and_then(|args| args.first().cloned()).ok_or_else(problem)?;
-    let columns = match function_name(&function.name).as_str() {
-        "posexplode" => [call("list_offsets", vec![list.clone()]), list],
-        "explode" | "unnest" => [call("map_keys", vec![list.clone()]), call("map_values", vec![list])],
-        _ => return Err(problem()),
+    let columns = super::relations::generated(function, aliases.len()).ok_or_else(problem)?;
+    Ok(unnested(columns, aliases))
+}
+
+fn unnested(columns: Vec<Expr>, aliases: Vec<Ident>) -> Vec<SelectItem> {
+    let item = |(column, alias)| SelectItem::ExprWithAlias { expr: super::build::call("unnest", vec![column]), alias };
+    columns.into_iter().zip(aliases).map(item).collect()
+}
+
+/// Functions that give several columns and are not told how to call them.
+fn unnamed(dialect: Dialect, expr: &Expr) -> Option<Vec<SelectItem>> {
+    let Expr::Function(function) = expr else { return None };
+    if dialect != Dialect::Spark {
+        return None;
+    }
+    let given = super::build::arguments(function)?;
+    let names: Vec<String> = match function_name(&function.name).as_str() {
+        "posexplode" => vec![String::from("pos"), String::from("col")],
+        "json_tuple" => (0..given.len().checked_sub(1)?).map(|at| format!("c{at}")).collect(),
+        "inline" => super::relations::fields_of_items(given.first()?)?,
+        "unnest" => match given.first()? {
+            Expr::Function(map) if function_name(&map.name) == "map" => {
+                vec![String::from("key"), String::from("value")]
+            }
+            _ => return None,
+        },
+        _ => return None,
     };
-    let item = |(column, alias)| SelectItem::ExprWithAlias { expr: call("unnest", vec![column]), alias };
-    Ok(columns.into_iter().zip(aliases).map(item).collect())
+    let columns = super::relations::generated(function, names.len())?;
+    Some(unnested(columns, names.iter().map(Ident::new).collect()))
 }

@@ -47,7 +47,7 @@ fn one_name_with_two_meanings_becomes_two_functions() {
     check(
         Dialect::DuckDb,
         "SELECT date_diff('week', a, b) AS x FROM t",
-        "SELECT date_boundaries('week', a, b) AS x FROM t",
+        "SELECT date_boundaries('week(thursday)', a, b) AS x FROM t",
     );
     check(Dialect::Spark, "SELECT datediff(MONTH, a, b) AS x FROM t", "SELECT date_elapsed('month', a, b) AS x FROM t");
 }
@@ -65,6 +65,70 @@ fn text_stays_what_it_is_in_other_quotes() {
     check(Dialect::BigQuery, r#"SELECT "it's" AS a, r'\d' AS b"#, r"SELECT 'it''s' AS a, '\d' AS b");
     check(Dialect::Spark, r#"SELECT "a" AS x"#, "SELECT 'a' AS x");
     check(Dialect::Postgres, r"SELECT 'a\''b' AS x", r"SELECT 'a\''b' AS x");
+}
+
+#[test]
+fn escapes_are_those_of_the_dialect() {
+    check(Dialect::BigQuery, r"SELECT '\x41\u00e9\n' AS a", "SELECT 'A\u{e9}\n' AS a");
+    check(Dialect::Snowflake, r"SELECT 'a\%\d' AS a", r"SELECT 'a\%d' AS a");
+    check(Dialect::Postgres, r"SELECT E'a\tb' AS a, 'c\t' AS b", "SELECT 'a\tb' AS a, 'c\\t' AS b");
+    check(Dialect::DuckDb, r"SELECT E'a\tb' AS a", "SELECT 'a\tb' AS a");
+    check(Dialect::Spark, r"SELECT r'\d' AS a, 'x' 'y' AS b", r"SELECT '\d' AS a, 'xy' AS b");
+}
+
+#[test]
+fn numbers_are_read_with_all_that_touches_them() {
+    check(Dialect::BigQuery, "SELECT 0xFF AS a", "SELECT 255 AS a");
+    check(Dialect::DuckDb, "SELECT 1_000 AS a, 2 ** 3 AS b", "SELECT 1000 AS a, power(2, 3) AS b");
+    check(Dialect::Spark, "SELECT 2L AS a, 7 DIV 2 AS b", "SELECT whole_number_cut(2) AS a, whole_quotient(7, 2) AS b");
+}
+
+#[test]
+fn comparisons_give_null_where_they_do_in_the_dialect() {
+    check(Dialect::Postgres, "SELECT a = ANY (ARRAY[1, 2]) AS x FROM t", "SELECT a IN (1, 2) AS x FROM t");
+    check(Dialect::Postgres, "SELECT (a, b) = (1, 2) AS x FROM t", "SELECT (a = 1) AND (b = 2) AS x FROM t");
+    check(
+        Dialect::Postgres,
+        "SELECT x LIKE ALL (ARRAY['a%', '%b']) AS y FROM t",
+        "SELECT ((x LIKE 'a%') AND (x LIKE '%b')) AS y FROM t",
+    );
+}
+
+#[test]
+fn what_the_engine_would_do_otherwise_in_silence_is_refused() {
+    refused(Dialect::Spark, "SELECT 1 AS a EXCEPT ALL SELECT 1", (1, 1), "EXCEPT ALL");
+    refused(Dialect::Snowflake, "SELECT * ILIKE 'a%' FROM t", (1, 1), "ILIKE");
+    refused(Dialect::DuckDb, "SELECT 123456789012345678901234567890123456789 AS a", (1, 8), "the number");
+    refused(Dialect::Postgres, "SELECT a FROM t ORDER BY a FETCH FIRST 2 ROWS WITH TIES", (1, 8), "FETCH");
+}
+
+#[test]
+fn named_windows_stand_where_they_are_named() {
+    check(
+        Dialect::BigQuery,
+        "SELECT sum(v) OVER w AS s FROM t WINDOW p AS (PARTITION BY k), w AS (p ORDER BY i)",
+        "SELECT sum(v) OVER (PARTITION BY k ORDER BY i NULLS FIRST) AS s FROM t",
+    );
+}
+
+#[test]
+fn the_first_row_of_each_group_is_found_without_knowing_its_columns() {
+    check(
+        Dialect::BigQuery,
+        "SELECT r.* FROM (SELECT array_agg(o ORDER BY at DESC LIMIT 1)[OFFSET(0)] AS r FROM orders AS o GROUP BY id)",
+        "SELECT * EXCLUDE (__place) FROM (SELECT o.*, row_number() OVER (PARTITION BY id ORDER BY at DESC NULLS LAST) AS __place \
+         FROM orders AS o) AS ranked WHERE __place = 1",
+    );
+}
+
+#[test]
+fn a_document_is_read_as_its_schema_says() {
+    check(
+        Dialect::Spark,
+        "SELECT from_json(d, 'array<int>') AS a FROM t",
+        "SELECT array_transform(json_elements(d), headwater_lambda('__document', TRY_CAST(json_scalar(\"__document\") AS INT))) \
+         AS a FROM t",
+    );
 }
 
 #[test]

@@ -88,6 +88,15 @@ impl Arguments {
         if array.data_type().is_numeric() {
             return Err(exec_datafusion_err!("{} was given a number where a date or a time is expected", self.name));
         }
+        if matches!(array.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) {
+            return self.times_of_text(index);
+        }
+        // A time of day is that of the first day.
+        if matches!(array.data_type(), DataType::Time32(_) | DataType::Time64(_)) {
+            let micros = converted(&converted(array, &DataType::Time64(TimeUnit::Microsecond))?, &DataType::Int64)?;
+            let micros = micros.as_primitive::<Int64Type>();
+            return Ok(Times { micros: micros.iter().collect(), is_date: false });
+        }
         let zone = match array.data_type() {
             DataType::Timestamp(_, zone) => zone.clone(),
             _ => None,
@@ -95,6 +104,17 @@ impl Arguments {
         let micros = converted(array, &DataType::Timestamp(TimeUnit::Microsecond, zone))?;
         let micros = micros.as_primitive::<TimestampMicrosecondType>().clone();
         Ok(Times { micros, is_date })
+    }
+
+    fn times_of_text(&self, index: usize) -> Result<Times> {
+        let texts = self.text(index)?;
+        let one = |text: Option<&str>| match text.map(|text| (text, super::times_of_text::instant(text))) {
+            None => Ok(None),
+            Some((_, Some(at))) => Ok(Some(at)),
+            Some((text, None)) => Err(exec_datafusion_err!("`{text}` is no date or time that is understood here")),
+        };
+        let micros = texts.iter().map(one).collect::<Result<TimestampMicrosecondArray>>()?;
+        Ok(Times { micros, is_date: false })
     }
 
     /// As [`Arguments::times`], with numbers as seconds since 1970.

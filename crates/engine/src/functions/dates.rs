@@ -20,8 +20,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "date_boundaries", arity: (3, 3), returns: returns::integer, body: boundaries },
     // How many whole parts have passed from one time to another.
     Function { name: "date_elapsed", arity: (3, 3), returns: returns::integer, body: elapsed },
+    // The same, where a month is whole when its last day is reached.
+    Function { name: "date_passed", arity: (3, 3), returns: returns::integer, body: passed },
     // Months between two times with a fraction of 31 days, whole where both are the same or the last day of a month.
-    Function { name: "date_months_between", arity: (2, 2), returns: returns::float, body: months_between },
+    Function { name: "date_months_between", arity: (2, 3), returns: returns::float, body: months_between },
     // A time moved by a number of parts: a date stays one where the part is a day or longer.
     Function { name: "date_moved", arity: (3, 3), returns: moved_type, body: moved },
     Function { name: "date_floor", arity: (2, 2), returns: floor_type, body: floor },
@@ -39,9 +41,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "interval_of", arity: (2, 2), returns: returns::interval, body: interval_of },
     // What lies between two times in months, days and the rest, as people count age.
     Function { name: "interval_between", arity: (2, 2), returns: returns::interval, body: interval_between },
+    Function { name: "interval_length", arity: (1, 1), returns: returns::integer, body: interval_length },
     Function { name: "interval_seconds", arity: (1, 1), returns: returns::float, body: interval_seconds },
     Function { name: "time_from_micros", arity: (2, 2), returns: returns::timestamp, body: from_micros },
     Function { name: "time_to_micros", arity: (1, 1), returns: returns::integer, body: to_micros },
+    // Milliseconds since 1970 of a time, the time of a number of them.
+    Function { name: "epoch_milliseconds", arity: (1, 1), returns: milliseconds_type, body: milliseconds },
+    // Numbers, and text of digits, are seconds since 1970, or less than seconds when there are too many of them.
+    Function { name: "snowflake_time", arity: (1, 1), returns: returns::timestamp, body: snowflake_time },
+    Function { name: "snowflake_date", arity: (1, 1), returns: returns::date, body: snowflake_time },
     Function { name: "date_from_parts", arity: (3, 3), returns: returns::date, body: date_from_parts },
     Function { name: "time_from_parts", arity: (6, 6), returns: returns::timestamp, body: time_from_parts },
     // The begin of the span of `n` parts a time is in, counted from an origin.
@@ -250,7 +258,23 @@ fn elapsed(arguments: &Arguments) -> Result<ArrayRef> {
     counted(arguments, Part::elapsed)
 }
 
+fn passed(arguments: &Arguments) -> Result<ArrayRef> {
+    counted(arguments, |part, from, to| {
+        let count = part.elapsed(from, to)?;
+        let Part::Months(length) = part else { return Some(count) };
+        let next = if to >= from { count + 1 } else { count - 1 };
+        let reached = Part::Months(length).moved(from, next)?;
+        let is_whole = if to >= from { reached <= to } else { reached >= to };
+        Some(if is_whole { next } else { count })
+    })
+}
+
 fn months_between(arguments: &Arguments) -> Result<ArrayRef> {
+    let rounds = if arguments.len() > 2 { Some(arguments.cast(2, &DataType::Boolean)?) } else { None };
+    let is_exact = |row: usize| {
+        use arrow::array::AsArray;
+        rounds.as_ref().is_some_and(|rounds| rounds.is_valid(row) && !rounds.as_boolean().value(row))
+    };
     let (later, earlier) = (arguments.times(0)?, arguments.times(1)?);
     let between = |row: usize| -> Option<f64> {
         let (later, earlier) = (calendar(later.at(row)?)?, calendar(earlier.at(row)?)?);
@@ -262,7 +286,7 @@ fn months_between(arguments: &Arguments) -> Result<ArrayRef> {
         }
         let seconds = |at: NaiveDateTime| f64::from(at.day()) * 86_400.0 + f64::from(at.num_seconds_from_midnight());
         let exact = months + (seconds(later) - seconds(earlier)) / (31.0 * 86_400.0);
-        Some((exact * 1e8).round() / 1e8)
+        Some(if is_exact(row) { exact } else { (exact * 1e8).round() / 1e8 })
     };
     Ok(Arc::new((0..arguments.rows).map(between).collect::<Float64Array>()))
 }
@@ -418,7 +442,74 @@ fn field(name: &str, at: i64) -> Result<Option<i64>> {
     }))
 }
 
+/// One field of an interval, by name: months and days are counted by themselves, hours and less are what is left of a day.
+fn interval_field(name: &str, interval: IntervalMonthDayNano) -> Result<i64> {
+    let micros = interval.nanoseconds / 1_000;
+    let (months, seconds) = (i64::from(interval.months), micros / MICROS_PER_SECOND);
+    Ok(match name {
+        "year" => months / 12,
+        "quarter" => months % 12 / 3 + 1,
+        "month" => months % 12,
+        "day" => i64::from(interval.days),
+        "hour" => seconds / 3_600,
+        "minute" => seconds / 60 % 60,
+        "second" => seconds % 60,
+        "millisecond" => micros % MICROS_PER_SECOND / 1_000,
+        "microsecond" => micros % MICROS_PER_SECOND,
+        "milliseconds" => micros % (60 * MICROS_PER_SECOND) / 1_000,
+        "microseconds" => micros % (60 * MICROS_PER_SECOND),
+        "decade" => months / 120,
+        "century" => months / 1_200,
+        _ => return Err(exec_datafusion_err!("`{name}` is no field of an interval")),
+    })
+}
+
+/// Intervals of an argument: what lies between two times has whole days, numbers are days.
+fn intervals(arguments: &Arguments, index: usize) -> Result<Option<Vec<Option<IntervalMonthDayNano>>>> {
+    use arrow::array::AsArray;
+    use arrow::datatypes::{DurationMicrosecondType, IntervalMonthDayNanoType, IntervalUnit};
+    let day = |micros: i64| {
+        let days = i32::try_from(micros / MICROS_PER_DAY).unwrap_or(i32::MAX);
+        IntervalMonthDayNano::new(0, days, micros % MICROS_PER_DAY * 1_000)
+    };
+    Ok(Some(match arguments.array(index)?.data_type() {
+        DataType::Interval(_) => {
+            let intervals = arguments.cast(index, &DataType::Interval(IntervalUnit::MonthDayNano))?;
+            intervals.as_primitive::<IntervalMonthDayNanoType>().iter().collect()
+        }
+        DataType::Duration(_) => {
+            let durations = arguments.cast(index, &DataType::Duration(TimeUnit::Microsecond))?;
+            durations.as_primitive::<DurationMicrosecondType>().iter().map(|micros| micros.map(day)).collect()
+        }
+        number if number.is_integer() => {
+            let days = |days: i64| i32::try_from(days).ok().map(|days| IntervalMonthDayNano::new(0, days, 0));
+            arguments.integer(index)?.iter().map(|given| given.and_then(days)).collect()
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// Microseconds an interval is long where intervals are compared: a month has 30 days, a day 24 hours.
+fn interval_length(arguments: &Arguments) -> Result<ArrayRef> {
+    let Some(intervals) = intervals(arguments, 0)? else {
+        return Err(exec_datafusion_err!("what is compared with an interval has to be one"));
+    };
+    let length = |interval: IntervalMonthDayNano| {
+        let days = i64::from(interval.months) * 30 + i64::from(interval.days);
+        days.checked_mul(MICROS_PER_DAY)?.checked_add(interval.nanoseconds / 1_000)
+    };
+    Ok(Arc::new(intervals.into_iter().map(|interval| interval.and_then(length)).collect::<Int64Array>()))
+}
+
 fn read(arguments: &Arguments) -> Result<ArrayRef> {
+    if let Some(intervals) = intervals(arguments, 1)? {
+        let names = arguments.text(0)?;
+        let one = |(row, interval): (usize, Option<IntervalMonthDayNano>)| match (text_at(&names, row), interval) {
+            (Some(name), Some(interval)) => interval_field(name, interval).map(Some),
+            _ => Ok(None),
+        };
+        return Ok(Arc::new(intervals.into_iter().enumerate().map(one).collect::<Result<Int64Array>>()?));
+    }
     let (names, times) = (arguments.text(0)?, arguments.times(1)?);
     let mut fields = Int64Array::builder(arguments.rows);
     for row in 0..arguments.rows {
@@ -460,10 +551,13 @@ fn begin_instant_type(types: &[DataType]) -> Result<DataType> {
 }
 
 fn begin(arguments: &Arguments) -> Result<ArrayRef> {
-    if arguments.array(0)?.data_type().is_numeric() {
-        return Ok(Arc::new(arguments.times_or_seconds(0)?.micros));
+    match arguments.array(0)?.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+            arguments.returned_times(arguments.times(0)?.micros)
+        }
+        number if number.is_numeric() => Ok(Arc::new(arguments.times_or_seconds(0)?.micros)),
+        _ => arguments.cast(0, &arguments.returns),
     }
-    arguments.cast(0, &arguments.returns)
 }
 
 fn interval_of(arguments: &Arguments) -> Result<ArrayRef> {
@@ -531,6 +625,52 @@ fn from_micros(arguments: &Arguments) -> Result<ArrayRef> {
         }
     };
     Ok(Arc::new((0..arguments.rows).map(at).collect::<TimestampMicrosecondArray>()))
+}
+
+fn milliseconds_type(types: &[DataType]) -> Result<DataType> {
+    let is_number = types.first().is_some_and(DataType::is_numeric);
+    if is_number { returns::timestamp(types) } else { returns::integer(types) }
+}
+
+fn milliseconds(arguments: &Arguments) -> Result<ArrayRef> {
+    if arguments.returns == DataType::Int64 {
+        let times = arguments.times(0)?;
+        let count = |row: usize| times.at(row).map(|at| at.div_euclid(1_000));
+        return Ok(Arc::new((0..arguments.rows).map(count).collect::<Int64Array>()));
+    }
+    let numbers = arguments.integer(0)?;
+    let micros = numbers.iter().map(|number| number.and_then(|number| number.checked_mul(1_000)));
+    Ok(Arc::new(micros.collect::<TimestampMicrosecondArray>()))
+}
+
+/// Microseconds of a number that is the larger the smaller its unit is.
+fn by_size(number: i64) -> Option<i64> {
+    match number.unsigned_abs() {
+        0..31_536_000_000 => number.checked_mul(MICROS_PER_SECOND),
+        31_536_000_000..31_536_000_000_000 => number.checked_mul(1_000),
+        31_536_000_000_000..31_536_000_000_000_000 => Some(number),
+        _ => Some(number / 1_000),
+    }
+}
+
+fn snowflake_time(arguments: &Arguments) -> Result<ArrayRef> {
+    let given = arguments.array(0)?;
+    let micros: TimestampMicrosecondArray = match given.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+            let texts = arguments.text(0)?;
+            let one = |text: &str| match text.trim().parse::<i64>() {
+                Ok(number) => Ok(by_size(number)),
+                Err(_) => super::times_of_text::wall(text)
+                    .map(Some)
+                    .ok_or_else(|| exec_datafusion_err!("`{text}` is no date or time that is understood here")),
+            };
+            texts.iter().map(|text| text.map_or(Ok(None), one)).collect::<Result<_>>()?
+        }
+        number if number.is_numeric() => arguments.times_or_seconds(0)?.micros,
+        _ => arguments.times(0)?.micros,
+    };
+    let naive = micros.with_timezone_opt(None::<Arc<str>>);
+    arguments.returned_times(naive)
 }
 
 fn to_micros(arguments: &Arguments) -> Result<ArrayRef> {

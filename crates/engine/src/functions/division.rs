@@ -47,6 +47,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         returns: spark_type,
         body: |arguments| divided(arguments, ByZero::Null),
     },
+    // The same by a whole number that is written out: its digits are those it is written with.
+    Function {
+        name: "spark_divide_by_number",
+        arity: (2, 2),
+        returns: spark_by_number_type,
+        body: |arguments| divided(arguments, ByZero::Error),
+    },
     // Whole numbers give whole numbers, decimals sixteen places.
     Function {
         name: "postgres_divide",
@@ -135,6 +142,11 @@ fn spark_type(types: &[DataType]) -> Result<DataType> {
     // What does not fit loses places, but not below six.
     let scale = if precision > 38 { (scale - (precision - 38)).max(scale.min(6)) } else { scale };
     Ok(DataType::Decimal128(u8::try_from(precision.clamp(1, 38)).unwrap_or(38), i8::try_from(scale).unwrap_or(6)))
+}
+
+fn spark_by_number_type(types: &[DataType]) -> Result<DataType> {
+    let is_decimal = matches!(types.first(), Some(DataType::Decimal128(..)));
+    if is_decimal { spark_type(types) } else { Ok(DataType::Float64) }
 }
 
 fn by_zero() -> datafusion::error::DataFusionError {

@@ -413,7 +413,7 @@ fn at_keys_as(arguments: &Arguments, text: fn(&str) -> Option<String>) -> Result
     Ok(Arc::new(found.finish()))
 }
 
-fn split_keys(text: &str) -> Vec<&str> {
+pub(super) fn split_keys(text: &str) -> Vec<&str> {
     match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
         Some("") => Vec::new(),
         Some(keys) => keys.split(',').map(|key| key.trim().trim_matches('"')).collect(),

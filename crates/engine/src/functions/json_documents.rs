@@ -19,6 +19,8 @@ use super::{Function, returns};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "json_of", arity: (1, 1), returns: returns::text, body: of },
+    // Fields that are NULL are left out.
+    Function { name: "json_of_present", arity: (1, 1), returns: returns::text, body: of_present },
     // An object of keys and values in turn; with NULL values, and without.
     Function { name: "json_object_of", arity: (0, 512), returns: returns::text, body: object },
     Function { name: "json_object_without_nulls", arity: (0, 512), returns: returns::text, body: object_without_nulls },
@@ -30,6 +32,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 /// Functions whose text is a JSON document.
 const MAKES_JSON: &[&str] = &[
     "json_of",
+    "json_of_present",
     "json_object_of",
     "json_object_without_nulls",
     "json_array_of",
@@ -39,12 +42,21 @@ const MAKES_JSON: &[&str] = &[
     "json_member",
     "json_at_keys",
     "json_object_of_lists",
+    "json_object_of_pairs",
+    "jsonb_document",
+    "json_merge",
+    "json_merge_patch",
+    "json_without",
+    "json_without_path",
+    "json_set",
+    "json_pick",
+    "json_without_nulls",
 ];
 
 const MARK: (&str, &str) = ("headwater.content", "json");
 
 /// Whether a column is marked to hold JSON documents.
-pub(super) fn is_json(field: &Field) -> bool {
+pub(crate) fn is_json(field: &Field) -> bool {
     field.metadata().get(MARK.0).is_some_and(|value| value == MARK.1)
 }
 
@@ -89,6 +101,7 @@ pub(super) fn write_value(array: &ArrayRef, row: usize, is_json: bool, out: &mut
             }
             out.push('}');
         }
+        DataType::Map(..) => write_map(&array.as_map().value(row), out)?,
         DataType::Dictionary(_, values) => write_value(&converted(array, values)?, row, is_json, out)?,
         data_type => {
             let options = FormatOptions::default();
@@ -100,6 +113,24 @@ pub(super) fn write_value(array: &ArrayRef, row: usize, is_json: bool, out: &mut
             }
         }
     }
+    Ok(())
+}
+
+/// A map as an object: its keys are text there.
+fn write_map(entries: &arrow::array::StructArray, out: &mut String) -> Result<()> {
+    let [keys, values] = entries.columns() else { return Err(exec_datafusion_err!("a map has keys and values")) };
+    let keys = converted(keys, &DataType::Utf8)?;
+    let keys = keys.as_string::<i32>();
+    out.push('{');
+    for row in 0..entries.len() {
+        if row > 0 {
+            out.push(',');
+        }
+        write_text(keys.value(row), out)?;
+        out.push(':');
+        write_value(values, row, false, out)?;
+    }
+    out.push('}');
     Ok(())
 }
 
@@ -132,7 +163,7 @@ fn write_text(text: &str, out: &mut String) -> Result<()> {
 /// An argument as documents: text as it is, lists and structures as their JSON.
 pub(super) fn documents_of(arguments: &Arguments, index: usize) -> Result<arrow::array::StringArray> {
     match arguments.array(index)?.data_type() {
-        DataType::List(_) | DataType::LargeList(_) | DataType::Struct(_) => {
+        DataType::List(_) | DataType::LargeList(_) | DataType::Struct(_) | DataType::Map(..) => {
             Ok(encoded(arguments, index, false)?.as_string::<i32>().clone())
         }
         _ => arguments.text(index),
@@ -143,7 +174,13 @@ fn of(arguments: &Arguments) -> Result<ArrayRef> {
     encoded(arguments, 0, arguments.is_json(0))
 }
 
-fn encoded(arguments: &Arguments, index: usize, is_json: bool) -> Result<ArrayRef> {
+fn of_present(arguments: &Arguments) -> Result<ArrayRef> {
+    let documents = of(arguments)?;
+    let present = |json: Option<&str>| json.map(|json| super::json_edits::stripped(json, ""));
+    Ok(Arc::new(documents.as_string::<i32>().iter().map(present).collect::<arrow::array::StringArray>()))
+}
+
+pub(super) fn encoded(arguments: &Arguments, index: usize, is_json: bool) -> Result<ArrayRef> {
     let array = arguments.array(index)?;
     let mut documents = StringBuilder::new();
     for row in 0..arguments.rows {

@@ -5,12 +5,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayBuilder, ArrayRef, AsArray, Int64Array, ListArray, StringBuilder, UInt64Array, new_null_array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, StringBuilder, UInt64Array, new_null_array};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::take;
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::{Result, exec_datafusion_err, plan_err};
 
@@ -35,12 +33,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "list_size", arity: (1, 1), returns: returns::integer, body: size },
     // The most frequent item, the least of several.
     Function { name: "list_mode", arity: (1, 1), returns: item_type, body: mode },
-    // (sorted list, fraction): the first item that so much of the list is not above.
-    Function { name: "list_percentile", arity: (2, 2), returns: item_type, body: percentile },
     // (keys, values): a JSON object; a NULL key or value is left out.
-    Function { name: "json_object_of_lists", arity: (2, 2), returns: returns::text, body: object_of_lists },
-    // (from, to, step): both ends are part of it; numbers, dates and times.
-    Function { name: "list_series", arity: (2, 3), returns: series_type, body: series },
+    Function {
+        name: "json_object_of_lists",
+        arity: (2, 2),
+        returns: returns::text,
+        body: |arguments| object_of_lists(arguments, false),
+    },
+    // The same with NULL values.
+    Function {
+        name: "json_object_of_pairs",
+        arity: (2, 2),
+        returns: returns::text,
+        body: |arguments| object_of_lists(arguments, true),
+    },
     // A list that is NULL as an empty one.
     Function { name: "list_or_empty", arity: (1, 1), returns: returns::first, body: or_empty },
     // (separator, texts and lists of texts ...)
@@ -48,106 +54,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     // (list of texts, separator, text for NULL)
     Function { name: "list_text", arity: (2, 3), returns: returns::text, body: joined },
 ];
-
-/// The largest series that is made.
-const MOST_ITEMS: usize = 10_000_000;
-
-fn series_type(types: &[DataType]) -> Result<DataType> {
-    let item = match types.first() {
-        Some(DataType::Date32 | DataType::Date64) => DataType::Date32,
-        Some(DataType::Timestamp(_, zone)) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
-        Some(DataType::Utf8 | DataType::Utf8View) => DataType::Timestamp(TimeUnit::Microsecond, None),
-        _ if types.iter().all(|one| one.is_integer() || *one == DataType::Null) => DataType::Int64,
-        _ => DataType::Float64,
-    };
-    Ok(DataType::List(arrow::datatypes::Field::new_list_field(item, true).into()))
-}
-
-fn series(arguments: &Arguments) -> Result<ArrayRef> {
-    let DataType::List(field) = arguments.returns.clone() else { return plan_err!("a series is a list") };
-    let mut lengths = Vec::with_capacity(arguments.rows);
-    let mut valid = Vec::with_capacity(arguments.rows);
-    let values: ArrayRef = match field.data_type() {
-        DataType::Int64 => {
-            let (from, to) = (arguments.integer(0)?, arguments.integer(1)?);
-            let steps = arguments.optional_integer(2)?;
-            let mut values = Int64Array::builder(0);
-            for row in 0..arguments.rows {
-                let step = steps.as_ref().map_or(Some(1), |steps| integer_at(steps, row));
-                let span = integer_at(&from, row).zip(integer_at(&to, row)).zip(step.filter(|step| *step != 0));
-                let before = values.len();
-                if let Some(((from, to), step)) = span {
-                    let mut at = Some(from);
-                    while let Some(value) = at.filter(|at| if step > 0 { *at <= to } else { *at >= to }) {
-                        values.append_value(value);
-                        bounded(values.len())?;
-                        at = value.checked_add(step);
-                    }
-                }
-                lengths.push(values.len() - before);
-                valid.push(span.is_some());
-            }
-            Arc::new(values.finish())
-        }
-        DataType::Float64 => {
-            let (from, to, steps) = (arguments.float(0)?, arguments.float(1)?, arguments.float(2)?);
-            let mut values = arrow::array::Float64Array::builder(0);
-            for row in 0..arguments.rows {
-                let is_given = from.is_valid(row) && to.is_valid(row) && steps.is_valid(row) && steps.value(row) != 0.0;
-                let before = values.len();
-                if is_given {
-                    let (from, to, step) = (from.value(row), to.value(row), steps.value(row));
-                    let count = ((to - from) / step + 1e-9).floor();
-                    for index in 0..=(count as i64) {
-                        values.append_value(from + index as f64 * step);
-                        bounded(values.len())?;
-                    }
-                }
-                lengths.push(values.len() - before);
-                valid.push(is_given);
-            }
-            Arc::new(values.finish())
-        }
-        item => {
-            let (from, to) = (arguments.times(0)?, arguments.times(1)?);
-            let interval = DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano);
-            let steps = if arguments.len() > 2 { Some(arguments.cast(2, &interval)?) } else { None };
-            let steps = steps.as_ref().map(|steps| steps.as_primitive::<arrow::datatypes::IntervalMonthDayNanoType>());
-            let mut values = arrow::array::TimestampMicrosecondArray::builder(0);
-            for row in 0..arguments.rows {
-                let day = arrow::datatypes::IntervalMonthDayNano::new(0, 1, 0);
-                let step = steps.map_or(Some(day), |steps| steps.is_valid(row).then(|| steps.value(row)));
-                let span = from.at(row).zip(to.at(row)).zip(step);
-                let before = values.len();
-                if let Some(((from, to), step)) = span {
-                    let forward = super::dates::moved_by(from, step, 1).is_some_and(|next| next > from);
-                    for index in 0_i64.. {
-                        let at = super::dates::moved_by(from, step, index);
-                        let Some(at) = at.filter(|at| if forward { *at <= to } else { *at >= to }) else { break };
-                        values.append_value(at);
-                        bounded(values.len())?;
-                        if !forward && super::dates::moved_by(from, step, 1) == Some(from) {
-                            return Err(exec_datafusion_err!("the step of a series is nothing"));
-                        }
-                    }
-                }
-                lengths.push(values.len() - before);
-                valid.push(span.is_some());
-            }
-            let values = values.finish();
-            match item {
-                DataType::Timestamp(_, zone) => Arc::new(values.with_timezone_opt(zone.clone())),
-                other => converted(&(Arc::new(values) as ArrayRef), other)?,
-            }
-        }
-    };
-    let nulls = arrow::buffer::NullBuffer::from(valid);
-    Ok(Arc::new(ListArray::try_new(field, OffsetBuffer::from_lengths(lengths), values, Some(nulls))?))
-}
-
-fn bounded(length: usize) -> Result<()> {
-    if length > MOST_ITEMS { Err(exec_datafusion_err!("a series has more than {MOST_ITEMS} items")) } else { Ok(()) }
-}
 
 /// NULL lists as empty ones.
 fn or_empty(arguments: &Arguments) -> Result<ArrayRef> {
@@ -346,6 +252,11 @@ fn or_one_null(arguments: &Arguments) -> Result<ArrayRef> {
 }
 
 fn size(arguments: &Arguments) -> Result<ArrayRef> {
+    if let DataType::Map(..) = arguments.array(0)?.data_type() {
+        let maps = arguments.array(0)?.as_map();
+        let length = |row: usize| maps.is_valid(row).then(|| i64::from(maps.value_length(row)));
+        return Ok(Arc::new((0..arguments.rows).map(length).collect::<Int64Array>()));
+    }
     if *arguments.array(0)?.data_type() == DataType::Null {
         return Ok(new_null_array(&DataType::Int64, arguments.rows));
     }
@@ -372,18 +283,7 @@ fn mode(arguments: &Arguments) -> Result<ArrayRef> {
     })
 }
 
-fn percentile(arguments: &Arguments) -> Result<ArrayRef> {
-    let (lists, fractions) = (lists(arguments)?, arguments.float(1)?);
-    picked(&lists, arguments.rows, |row, length| {
-        if length == 0 || fractions.is_null(row) {
-            return Ok(None);
-        }
-        let place = (fractions.value(row) * length as f64).ceil().max(1.0) as usize - 1;
-        Ok(Some(place.min(length - 1)))
-    })
-}
-
-fn object_of_lists(arguments: &Arguments) -> Result<ArrayRef> {
+fn object_of_lists(arguments: &Arguments, with_nulls: bool) -> Result<ArrayRef> {
     let keys = lists(arguments)?;
     let values = arguments.array(1)?.as_list::<i32>().clone();
     let is_json = matches!(values.data_type(), DataType::List(item) if is_json(item));
@@ -393,7 +293,9 @@ fn object_of_lists(arguments: &Arguments) -> Result<ArrayRef> {
         if keys.is_valid(row) && values.is_valid(row) {
             let texts = converted(&keys.value(row), &DataType::Utf8)?;
             let (texts, values) = (texts.as_string::<i32>(), values.value(row));
-            for place in (0..texts.len()).filter(|place| texts.is_valid(*place) && values.is_valid(*place)) {
+            for place in
+                (0..texts.len()).filter(|place| texts.is_valid(*place) && (with_nulls || values.is_valid(*place)))
+            {
                 if document.len() > 1 {
                     document.push(',');
                 }

@@ -2,10 +2,14 @@
 //!
 //! Patterns are those of the `regex` crate, which are nearly those of RE2: there is no looking around and no back reference
 //! within a pattern, and a pattern that has either is an error. Time is linear in the text, whatever the pattern.
+//!
+//! Flags are letters: `i` ignores case, `s` lets `.` match ends of lines, `m` and `n` let `^` and `$` match at them, `x` ignores
+//! blanks, `u` takes letters of all of Unicode for parts of words.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, ListBuilder, StringBuilder};
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::{Result, exec_datafusion_err};
 use regex::Regex;
 
@@ -33,6 +37,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
     // (text, pattern, position, occurrence, option, flags): where a match begins, or ends with option 1; 0 where there is none.
     Function { name: "regex_position", arity: (2, 6), returns: returns::integer, body: position },
     Function { name: "regex_split", arity: (2, 3), returns: returns::texts, body: split },
+    // (text, pattern, number, flags): at most so many pieces; all of them when it is not above 0.
+    Function { name: "regex_split_at_most", arity: (3, 4), returns: returns::texts, body: split_at_most },
+    // (text, pattern, flags): the groups of each match, a list of lists.
+    Function { name: "regex_groups_of_all", arity: (2, 3), returns: lists_of_texts, body: groups_of_all },
+    Function { name: "regex_escaped", arity: (1, 1), returns: returns::text, body: escaped },
     // A pattern of SIMILAR TO.
     Function { name: "similar_to", arity: (2, 2), returns: returns::boolean, body: similar },
 ];
@@ -40,7 +49,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 /// The last pattern compiled: nearly always there is one for the whole column.
 struct Compiled {
     known: Option<(String, String, Regex)>,
-    wrap: fn(&str) -> String,
+    wrap: fn(&str, bool) -> String,
 }
 
 impl Compiled {
@@ -56,7 +65,7 @@ impl Compiled {
             if flags.contains('n') {
                 switches.push('m');
             }
-            let wrapped = (self.wrap)(pattern);
+            let wrapped = (self.wrap)(pattern, flags.contains('u'));
             let text = if switches.is_empty() { wrapped } else { format!("(?{switches}){wrapped}") };
             let regex = Regex::new(&text).map_err(|error| {
                 exec_datafusion_err!("the regular expression `{pattern}` is not understood: {error}")
@@ -67,8 +76,9 @@ impl Compiled {
     }
 }
 
-/// PostgreSQL's word boundaries are written `\y`, `\m` and `\M`.
-fn boundaries(pattern: &str) -> String {
+/// A pattern in the words of the `regex` crate: PostgreSQL's word boundaries are `\y`, `\m` and `\M`, and classes of letters are
+/// ASCII's, but for those of words in a pattern that knows all of Unicode.
+fn boundaries(pattern: &str, unicode: bool) -> String {
     if !pattern.contains('\\') {
         return pattern.to_owned();
     }
@@ -81,8 +91,17 @@ fn boundaries(pattern: &str) -> String {
         }
         match characters.next() {
             Some('y') => out.push_str(r"\b"),
-            Some('m') => out.push_str(r"\b{start}"),
-            Some('M') => out.push_str(r"\b{end}"),
+            Some('m') if unicode => out.push_str(r"\b{start}"),
+            Some('M') if unicode => out.push_str(r"\b{end}"),
+            Some('d') => out.push_str("[0-9]"),
+            Some('D') => out.push_str("[^0-9]"),
+            Some('w') if !unicode => out.push_str("[0-9A-Za-z_]"),
+            Some('W') if !unicode => out.push_str("[^0-9A-Za-z_]"),
+            Some('s') if !unicode => out.push_str(r"[\t\n\x0B\f\r ]"),
+            Some('S') if !unicode => out.push_str(r"[^\t\n\x0B\f\r ]"),
+            Some('b') if !unicode => out.push_str(r"(?-u:\b)"),
+            // The end of the text, or of the line before it.
+            Some('Z') => out.push_str(r"\n?\z"),
             Some(other) => out.extend(['\\', other]),
             None => out.push('\\'),
         }
@@ -90,12 +109,12 @@ fn boundaries(pattern: &str) -> String {
     out
 }
 
-fn whole(pattern: &str) -> String {
-    format!("^(?:{})$", boundaries(pattern))
+fn whole(pattern: &str, unicode: bool) -> String {
+    format!("^(?:{})$", boundaries(pattern, unicode))
 }
 
 /// `%` and `_` are wildcards, the rest is a regular expression for the whole text.
-fn from_similar(pattern: &str) -> String {
+fn from_similar(pattern: &str, _: bool) -> String {
     let mut out = String::from("(?s)^(?:");
     let mut in_class = false;
     let mut characters = pattern.chars();
@@ -131,7 +150,7 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(arguments: &Arguments, flags: usize, wrap: fn(&str) -> String) -> Result<Self> {
+    fn new(arguments: &Arguments, flags: usize, wrap: fn(&str, bool) -> String) -> Result<Self> {
         let compiled = Compiled { wrap, ..Compiled::plain() };
         let (texts, patterns) = (arguments.text(0)?, arguments.text(1)?);
         Ok(Self { texts, patterns, flags: arguments.optional_text(flags)?, compiled })
@@ -147,7 +166,7 @@ impl Rows {
     }
 }
 
-fn tested(arguments: &Arguments, wrap: fn(&str) -> String) -> Result<ArrayRef> {
+fn tested(arguments: &Arguments, wrap: fn(&str, bool) -> String) -> Result<ArrayRef> {
     let mut rows = Rows::new(arguments, 2, wrap)?;
     let mut found = BooleanArray::builder(arguments.rows);
     for row in 0..arguments.rows {
@@ -269,11 +288,62 @@ fn split(arguments: &Arguments) -> Result<ArrayRef> {
     })
 }
 
+fn split_at_most(arguments: &Arguments) -> Result<ArrayRef> {
+    let most = arguments.integer(2)?;
+    lists(&mut Rows::new(arguments, 3, boundaries)?, arguments.rows, |row, text, regex| {
+        let pieces: Vec<&str> = match usize::try_from(integer_at(&most, row)?) {
+            Ok(most) if most > 0 => regex.splitn(text, most).collect(),
+            _ => regex.split(text).collect(),
+        };
+        Some(pieces.into_iter().map(|piece| Some(piece.to_owned())).collect())
+    })
+}
+
+fn lists_of_texts(types: &[DataType]) -> Result<DataType> {
+    Ok(DataType::List(Field::new_list_field(returns::texts(types)?, true).into()))
+}
+
+fn groups_of_all(arguments: &Arguments) -> Result<ArrayRef> {
+    let mut rows = Rows::new(arguments, 2, boundaries)?;
+    let mut found = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
+    for row in 0..arguments.rows {
+        let Some((text, regex)) = rows.get(row)? else {
+            found.append(false);
+            continue;
+        };
+        let first = usize::from(regex.captures_len() > 1);
+        for captures in regex.captures_iter(text) {
+            for piece in captures.iter().skip(first) {
+                found.values().values().append_option(piece.map(|piece| piece.as_str()));
+            }
+            found.values().append(true);
+        }
+        found.append(true);
+    }
+    Ok(Arc::new(found.finish()))
+}
+
+fn escaped(arguments: &Arguments) -> Result<ArrayRef> {
+    let texts = arguments.text(0)?;
+    Ok(Arc::new(texts.iter().map(|text| text.map(regex::escape)).collect::<arrow::array::StringArray>()))
+}
+
 /// A replacement in the words of the `regex` crate: `mark` before a digit names a group, before itself it is itself.
 fn replacement(text: &str, mark: char) -> String {
     let mut out = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
+        // Java's way to write the mark itself.
+        if mark == '$'
+            && character == '\\'
+            && let Some(next) = characters.next()
+        {
+            out.push_str(if next == '$' { "$$" } else { "" });
+            if next != '$' {
+                out.push(next);
+            }
+            continue;
+        }
         if character == mark {
             match characters.peek() {
                 Some(digit) if digit.is_ascii_digit() => {

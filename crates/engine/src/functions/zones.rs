@@ -3,9 +3,9 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, StringBuilder, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, TimeUnit};
-use chrono::{DateTime, FixedOffset, NaiveDateTime, Offset, TimeDelta, TimeZone};
+use chrono::{DateTime, FixedOffset, LocalResult, NaiveDateTime, Offset, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 use datafusion::common::{Result, exec_datafusion_err};
 
@@ -16,21 +16,25 @@ use super::{Function, returns};
 pub(super) const FUNCTIONS: &[Function] = &[
     // AT TIME ZONE: of an instant the time on the wall there, of a time on the wall there the instant.
     Function { name: "at_zone", arity: (2, 2), returns: at_zone_type, body: at_zone },
+    // The same; of two instants with one time on the wall the second, which is that of standard time.
+    Function { name: "at_zone_standard", arity: (2, 2), returns: at_zone_type, body: at_zone_standard },
     // The time on the wall of a zone; a time without a zone is UTC.
     Function { name: "zone_wall", arity: (2, 2), returns: returns::timestamp, body: wall },
     // The time in UTC of a time on the wall of a zone.
     Function { name: "zone_utc", arity: (2, 2), returns: returns::timestamp, body: utc },
     // The instant of a time; one without a zone is UTC.
     Function { name: "instant_of", arity: (1, 2), returns: returns::instant, body: instant },
+    // A time on the wall of a zone as text, with what it is away from UTC.
+    Function { name: "zone_text", arity: (2, 2), returns: returns::text, body: zone_text },
 ];
 
-enum Zone {
+pub(super) enum Zone {
     Named(Tz),
     Fixed(FixedOffset),
 }
 
 impl Zone {
-    fn parse(name: &str) -> Result<Self> {
+    pub(super) fn parse(name: &str) -> Result<Self> {
         let trimmed = name.trim();
         if let Ok(zone) = Tz::from_str(trimmed) {
             return Ok(Self::Named(zone));
@@ -58,12 +62,25 @@ impl Zone {
     }
 
     /// Of two instants with one time on the wall the first; of a time that clocks skip, as if they had not been set yet.
-    fn utc(&self, wall: i64) -> Option<i64> {
+    pub(super) fn utc(&self, wall: i64) -> Option<i64> {
+        self.instant(wall, LocalResult::earliest)
+    }
+
+    /// Of two instants with one time on the wall the second.
+    fn utc_standard(&self, wall: i64) -> Option<i64> {
+        self.instant(wall, LocalResult::latest)
+    }
+
+    fn instant(
+        &self,
+        wall: i64,
+        choose: fn(LocalResult<DateTime<FixedOffset>>) -> Option<DateTime<FixedOffset>>,
+    ) -> Option<i64> {
         let local = calendar(wall)?;
-        let found: Option<DateTime<FixedOffset>> = match self {
-            Self::Named(zone) => zone.from_local_datetime(&local).earliest().map(|at| at.fixed_offset()),
-            Self::Fixed(offset) => offset.from_local_datetime(&local).earliest(),
-        };
+        let found = choose(match self {
+            Self::Named(zone) => zone.from_local_datetime(&local).map(|at| at.fixed_offset()),
+            Self::Fixed(offset) => offset.from_local_datetime(&local),
+        });
         match found {
             Some(at) => Some(at.timestamp_micros()),
             None => {
@@ -117,6 +134,14 @@ fn at_zone(arguments: &Arguments) -> Result<ArrayRef> {
     }
 }
 
+fn at_zone_standard(arguments: &Arguments) -> Result<ArrayRef> {
+    if has_zone(arguments.array(0)?.data_type()) {
+        shifted(arguments, Zone::wall)
+    } else {
+        shifted(arguments, Zone::utc_standard)
+    }
+}
+
 fn wall(arguments: &Arguments) -> Result<ArrayRef> {
     shifted(arguments, Zone::wall)
 }
@@ -131,4 +156,26 @@ fn instant(arguments: &Arguments) -> Result<ArrayRef> {
     }
     let times = arguments.times_or_seconds(0)?;
     Ok(Arc::new(times.micros.with_timezone("UTC")))
+}
+
+fn zone_text(arguments: &Arguments) -> Result<ArrayRef> {
+    let (times, names) = (arguments.times(0)?, arguments.text(1)?);
+    let mut zones = Zones(None);
+    let mut texts = StringBuilder::new();
+    for row in 0..arguments.rows {
+        let (Some(at), Some(name)) = (times.at(row), text_at(&names, row)) else {
+            texts.append_null();
+            continue;
+        };
+        let zone = zones.get(name)?;
+        texts.append_option(zone.wall(at).and_then(calendar).zip(calendar(at)).map(|(wall, utc)| {
+            let offset = zone.offset(utc).to_string();
+            let fraction = wall.format("%6f").to_string();
+            let digits = fraction.trim_end_matches('0');
+            let point = if digits.is_empty() { "" } else { "." };
+            let short = offset.strip_suffix(":00").unwrap_or(&offset);
+            format!("{}{point}{digits}{short}", wall.format("%Y-%m-%d %H:%M:%S"))
+        }));
+    }
+    Ok(Arc::new(texts.finish()))
 }
