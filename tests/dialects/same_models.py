@@ -75,7 +75,7 @@ from {{ ref('events') }}""",
         "sessions": session_model("extract(epoch from happened - previous) / 60", "happened_text::timestamp"),
         "items": """select s.id, s.happened_text, item ->> 'sku' as sku, (item ->> 'qty')::bigint as quantity
 from {{ ref('staged') }} as s cross join lateral jsonb_array_elements(s.payload::jsonb -> 'items') as item""",
-        "report": REPORT.format("percentile_cont(0.5) within group (order by amount)"),
+        "report": REPORT.format("percentile_disc(0.5) within group (order by amount)"),
     },
     "redshift": {
         "staged": """select id, user_id, to_char(happened, 'YYYY-MM-DD HH24:MI:SS') as happened_text,
@@ -88,7 +88,7 @@ from {{ ref('events') }}""",
         "items": """select s.id, s.happened_text, item.sku::varchar as sku, item.qty::bigint as quantity
 from (select id, happened_text, json_parse(json_extract_path_text(payload, 'items')) as list from {{ ref('staged') }}
   where is_valid_json_array(json_extract_path_text(payload, 'items'))) as s, s.list as item""",
-        "report": REPORT.format("percentile_cont(0.5) within group (order by amount)"),
+        "report": REPORT.format("percentile_disc(0.5) within group (order by amount)"),
     },
     "snowflake": {
         "staged": """select id, user_id, to_char(happened, 'YYYY-MM-DD HH24:MI:SS') as happened_text,
@@ -100,7 +100,7 @@ from {{ ref('events') }}""",
         "sessions": session_model("datediff('minute', previous, happened)", "happened_text::timestamp_ntz"),
         "items": """select s.id, s.happened_text, f.value:sku::string as sku, f.value:qty::int as quantity
 from {{ ref('staged') }} as s, lateral flatten(input => parse_json(s.payload):items) as f""",
-        "report": REPORT.format("median(amount)"),
+        "report": REPORT.format("percentile_disc(0.5) within group (order by amount)"),
     },
     "duckdb": {
         "staged": """select id, user_id, strftime(happened, '%Y-%m-%d %H:%M:%S') as happened_text,
@@ -112,7 +112,7 @@ from {{ ref('events') }}""",
         "sessions": session_model("date_diff('minute', previous, happened)", "happened_text::timestamp"),
         "items": """select s.id, s.happened_text, e.value ->> 'sku' as sku, (e.value ->> 'qty')::bigint as quantity
 from {{ ref('staged') }} as s, json_each(s.payload -> '$.items') as e""",
-        "report": REPORT.format("quantile_cont(amount, 0.5)"),
+        "report": REPORT.format("quantile_disc(amount, 0.5)"),
     },
     "spark": {
         "staged": """select id, user_id, date_format(happened, 'yyyy-MM-dd HH:mm:ss') as happened_text,
@@ -126,7 +126,7 @@ from {{ ref('events') }}""",
 from (select id, happened_text, get_json_object(payload, concat('$.items[', n, ']')) as piece
   from {{ ref('staged') }} lateral view explode(array('0', '1', '2')) numbers as n) as t
 where piece is not null""",
-        "report": REPORT.format("percentile(amount, 0.5)"),
+        "report": REPORT.format("percentile_approx(amount, 0.5)"),
     },
 }
 EXPECTED = {

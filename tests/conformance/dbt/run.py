@@ -49,7 +49,7 @@ class Project:
             rows = json.loads(answer.stdout or "[]")
             columns = [column["name"] for column in entry["columns"]]
             # Decimals are written as text, so that no digit is lost; the recordings have numbers.
-            decimals = [column["name"] for column in entry["columns"] if column["type"].lower().startswith("decimal")]
+            decimals = [column["name"] for column in entry["columns"] if column["data_type"].lower().startswith("decimal")]
             for row in rows:
                 row.update({name: Decimal(row[name]) for name in decimals if row.get(name) is not None})
             found[name] = conformance.table(columns, [[row.get(column) for column in columns] for row in rows], case.get("ignore_columns", []))

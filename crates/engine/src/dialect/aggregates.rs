@@ -26,6 +26,7 @@ pub(super) fn rewrite(dialect: Dialect, name: &str, function: &Function) -> Opti
     ordered_set(name, function)
         .or_else(|| percentile(dialect, name, function))
         .or_else(|| counted(name, function))
+        .or_else(|| average(dialect, name, function))
         .or_else(|| known_value(dialect, name, function))
         .map(Ok)
 }
@@ -80,6 +81,19 @@ fn plain_numbers(expr: &mut Expr) {
         }
         other => plain_number(other),
     }
+}
+
+/// Redshift's average of whole numbers is one.
+fn average(dialect: Dialect, name: &str, function: &Function) -> Option<Expr> {
+    if name != "avg" || dialect != Dialect::Redshift {
+        return None;
+    }
+    let part = |name: &str| {
+        let mut part = function.clone();
+        part.name = super::build::object_name(name);
+        Expr::Function(part)
+    };
+    Some(call("redshift_average", vec![part("sum"), part("count")]))
 }
 
 /// `COUNT(a, b)`: of rows where neither is NULL.

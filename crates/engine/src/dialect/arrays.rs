@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{
     SetExpr, TableFactor, ValueTableMode, VisitMut, VisitorMut,
 };
 
+use super::Dialect;
 use super::build::{binary, call, function_name, ident, literal_integer, number, text};
 
 /// What a lambda is written as between translation and planning: the engine's own grammar has none. The arguments are the names
@@ -33,7 +34,27 @@ pub(super) fn of_lambda(function: &LambdaFunction) -> Expr {
         OneOrManyWithParens::One(one) => vec![name(one)],
         OneOrManyWithParens::Many(many) => many.iter().map(name).collect(),
     };
-    lambda(&names, (*function.body).clone())
+    let mut body = (*function.body).clone();
+    let _: ControlFlow<()> = body.visit(&mut Fields(&names));
+    lambda(&names, body)
+}
+
+/// Fields of a lambda's parameters: `s.v`.
+struct Fields<'a>(&'a [String]);
+
+impl VisitorMut for Fields<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(names) = &*expr
+            && let Some((first, rest)) = names.split_first()
+            && self.0.contains(&first.value.to_lowercase())
+        {
+            let parameter = Expr::Identifier(first.clone());
+            *expr = rest.iter().fold(parameter, |at, name| call("get_field", vec![at, text(&name.value)]));
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// A query over one array and nothing else.
@@ -49,7 +70,7 @@ struct OverArray {
     limit: Option<i64>,
 }
 
-fn over_array(query: &Query) -> Option<OverArray> {
+fn over_array(dialect: Dialect, query: &Query) -> Option<OverArray> {
     let SetExpr::Select(select) = query.body.as_ref() else { return None };
     if query.with.is_some() || query.fetch.is_some() || !is_plain(select) {
         return None;
@@ -61,6 +82,10 @@ fn over_array(query: &Query) -> Option<OverArray> {
     let ([array], true) = (array_exprs.as_slice(), from.joins.is_empty()) else { return None };
     let item = match (select.projection.as_slice(), &select.value_table_mode) {
         ([SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }], None) => item.clone(),
+        (
+            [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }],
+            Some(ValueTableMode::AsValue),
+        ) => item.clone(),
         (items, Some(ValueTableMode::AsStruct)) => structure(items)?,
         _ => return None,
     };
@@ -69,6 +94,7 @@ fn over_array(query: &Query) -> Option<OverArray> {
         Some(OrderByKind::Expressions(order)) => order.clone(),
         Some(OrderByKind::All(_)) => return None,
     };
+    super::selects::order(dialect, &mut order);
     let offset =
         with_offset.then(|| with_offset_alias.as_ref().map_or("offset", |name| name.value.as_str()).to_owned());
     // In the order of the array is how the array is.
@@ -89,7 +115,10 @@ fn over_array(query: &Query) -> Option<OverArray> {
     (!uses_offset).then(|| OverArray {
         array: array.clone(),
         fields: item_fields(array),
-        alias: alias.as_ref().map(|alias| alias.name.value.to_lowercase()),
+        alias: alias.as_ref().map(|alias| {
+            // PostgreSQL and DuckDB name the column behind the relation.
+            alias.columns.first().map_or(&alias.name, |column| &column.name).value.to_lowercase()
+        }),
         condition: select.selection.clone(),
         item,
         is_distinct: matches!(select.distinct, Some(Distinct::Distinct)),
@@ -148,6 +177,13 @@ impl VisitorMut for Mentions<'_> {
     }
 }
 
+/// A list in the order of its items.
+fn sorted(list: Expr, key: &OrderByExpr) -> Expr {
+    let direction = if key.options.asc == Some(false) { "DESC" } else { "ASC" };
+    let nulls = if key.options.nulls_first == Some(true) { "NULLS FIRST" } else { "NULLS LAST" };
+    call("array_sort", vec![list, text(direction), text(nulls)])
+}
+
 impl OverArray {
     /// An expression about an item, as the body of a lambda.
     fn body(&self, expr: &Expr) -> Expr {
@@ -189,9 +225,7 @@ impl OverArray {
         match self.order.as_slice() {
             [] => {}
             [only] if self.body(&only.expr) == self.body(&self.item) || literal_integer(&only.expr) == Some(1) => {
-                let direction = if only.options.asc == Some(false) { "DESC" } else { "ASC" };
-                let nulls = if only.options.asc == Some(false) { "NULLS LAST" } else { "NULLS FIRST" };
-                list = call("array_sort", vec![list, text(direction), text(nulls)]);
+                list = sorted(list, only);
             }
             _ => return None,
         }
@@ -235,12 +269,13 @@ impl OverArray {
                 _ => Vec::new(),
             })
             .collect();
-        let sorted = |values: Expr, expr: &Expr| match orders.as_slice() {
-            [] => Some(values),
-            [key] if key.expr == *expr => {
-                let is_descending = key.options.asc == Some(false);
-                let (direction, nulls) = if is_descending { ("DESC", "NULLS LAST") } else { ("ASC", "NULLS FIRST") };
-                Some(call("array_sort", vec![values, text(direction), text(nulls)]))
+        let is_item = |expr: &Expr| matches!(self.body(expr), Expr::Identifier(name) if name.value == ITEM);
+        let sorted_values = |expr: &Expr| match orders.as_slice() {
+            [] => Some(values(expr)),
+            [key] if key.expr == *expr => Some(sorted(values(expr), key)),
+            // In the order of the items, whatever is made of them.
+            [key] if is_item(&key.expr) && !is_distinct => {
+                Some(call("array_transform", vec![sorted(self.kept(), key), self.lambda(expr)]))
             }
             _ => None,
         };
@@ -259,12 +294,50 @@ impl OverArray {
             ("countif", Some(expr)) => Self::count(filtered(expr)),
             ("logical_or", Some(expr)) => positive(Self::count(filtered(expr))),
             ("any_value", Some(expr)) => call("list_item_or_null", vec![values(expr), number(0)]),
-            ("array_agg", Some(expr)) => sorted(values(expr), expr)?,
+            ("array_agg", Some(expr)) => sorted_values(expr)?,
             ("string_agg", Some(expr)) => {
                 let separator = second.unwrap_or_else(|| text(","));
-                call("list_string_agg", vec![sorted(values(expr), expr)?, separator])
+                call("list_string_agg", vec![sorted_values(expr)?, separator])
             }
-            ("logical_and" | "stddev" | "variance" | "approx_count_distinct", _) => return None,
+            (
+                "logical_and"
+                | "stddev"
+                | "stddev_pop"
+                | "stddev_samp"
+                | "variance"
+                | "var_pop"
+                | "var_samp"
+                | "corr"
+                | "covar_pop"
+                | "covar_samp"
+                | "bit_and"
+                | "bit_or"
+                | "bit_xor"
+                | "approx_count_distinct"
+                | "approx_quantiles"
+                | "approx_top_count"
+                | "array_concat_agg"
+                | "percentile_cont"
+                | "percentile_disc"
+                | "median"
+                | "mode"
+                | "bool_and"
+                | "bool_or"
+                | "every"
+                | "first"
+                | "last"
+                | "arg_max"
+                | "arg_min"
+                | "max_by"
+                | "min_by"
+                | "list"
+                | "count_if"
+                | "json_agg"
+                | "jsonb_agg"
+                | "group_concat"
+                | "listagg",
+                _,
+            ) => return None,
             _ => return Some(None),
         }))
     }
@@ -333,10 +406,10 @@ impl VisitorMut for Items<'_> {
 }
 
 /// The expression a query over one array is; `None` when it is another kind of expression, or cannot be said so.
-pub(super) fn over(expr: &Expr) -> Option<Expr> {
+pub(super) fn over(dialect: Dialect, expr: &Expr) -> Option<Expr> {
     match expr {
         Expr::Subquery(query) => {
-            let over = over_array(query)?;
+            let over = over_array(dialect, query)?;
             match over.aggregate()? {
                 Some(aggregate) => Some(aggregate),
                 None => Some(call("list_item_or_null", vec![over.list()?, number(0)])),
@@ -344,11 +417,11 @@ pub(super) fn over(expr: &Expr) -> Option<Expr> {
         }
         Expr::Function(function) if function_name(&function.name) == "array" => {
             let FunctionArguments::Subquery(query) = &function.args else { return None };
-            let list = over_array(query)?.list()?;
+            let list = over_array(dialect, query)?.list()?;
             Some(list)
         }
         Expr::Exists { subquery, negated } => {
-            let over = over_array(subquery)?;
+            let over = over_array(dialect, subquery)?;
             let count = OverArray::count(over.kept());
             let op = if *negated {
                 datafusion::sql::sqlparser::ast::BinaryOperator::Eq
@@ -361,7 +434,7 @@ pub(super) fn over(expr: &Expr) -> Option<Expr> {
             let item = super::build::column("__compared");
             let same = binary((**expr).clone(), datafusion::sql::sqlparser::ast::BinaryOperator::Eq, item);
             let is_same = lambda(&[String::from("__compared")], same);
-            let has = call("array_any_match", vec![over_array(subquery)?.list()?, is_same]);
+            let has = call("array_any_match", vec![over_array(dialect, subquery)?.list()?, is_same]);
             Some(if *negated { super::build::not(has) } else { has })
         }
         _ => None,

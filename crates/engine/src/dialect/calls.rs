@@ -1,6 +1,8 @@
 //! Calls that templates cannot say.
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Function};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value,
+};
 
 use super::Dialect;
 use super::build::{arguments, binary, call, function_name, literal_integer, literal_text, number};
@@ -59,6 +61,75 @@ pub(super) fn special(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Re
             Ok(call("json_member", vec![document.clone(), key.clone()]))
         }
         "nvl" if given.len() > 2 => Ok(call("coalesce", given.to_vec())),
+        "array" if dialect == Dialect::Redshift => Ok(array_of(given.to_vec())),
+        "json_extract_path_text"
+            if dialect == Dialect::Redshift
+                && matches!(given.last(), Some(Expr::Value(last)) if matches!(last.value, Value::Boolean(_))) =>
+        {
+            let (last, keys) = given.split_last()?;
+            let template = "CASE WHEN json_is_valid($1) THEN coalesce(json_at_keys_text($all), '') END";
+            let is_lenient = last.to_string().eq_ignore_ascii_case("true");
+            fill(dialect, if is_lenient { template } else { "coalesce(json_at_keys_text($all), '')" }, keys)
+        }
+        "list_aggregate" | "list_aggr" | "array_aggregate" | "array_aggr" => list_aggregate(dialect, given)?,
+        "try_strptime" => match given {
+            [text, Expr::Array(patterns)] => {
+                let tried =
+                    |pattern: &Expr| fill(dialect, "try_time_parse($1, $fmt2)", &[text.clone(), pattern.clone()]);
+                patterns.elem.iter().map(tried).collect::<Result<Vec<_>, _>>().map(|tried| call("coalesce", tried))
+            }
+            _ => return None,
+        },
+        "date_part" | "datepart" if dialect == Dialect::DuckDb => match given {
+            [Expr::Array(fields), time] => {
+                let read = |field: &Expr| {
+                    let value = fill(dialect, "date_read($field1, $2)", &[field.clone(), time.clone()])?;
+                    Ok([field.clone(), value])
+                };
+                let fields: Result<Vec<_>, Problem> = fields.elem.iter().map(read).collect();
+                fields.map(|fields| call("named_struct", fields.into_iter().flatten().collect()))
+            }
+            _ => return None,
+        },
+        "json_extract" | "json_extract_string" | "json_extract_path" | "json_extract_path_text"
+            if matches!(given, [_, Expr::Array(_)]) =>
+        {
+            let [document, Expr::Array(paths)] = given else { return None };
+            let template = if name == "json_extract" || name == "json_extract_path" {
+                "json_piece($1, $path2)"
+            } else {
+                "json_piece_text($1, $path2)"
+            };
+            let piece = |path: &Expr| fill(dialect, template, &[document.clone(), path.clone()]);
+            paths.elem.iter().map(piece).collect::<Result<Vec<_>, _>>().map(|pieces| call("make_array", pieces))
+        }
+        "regexp_extract" if dialect == Dialect::DuckDb => match given {
+            [text, pattern, Expr::Array(names)] => {
+                let group = |(index, name): (usize, &Expr)| {
+                    let at = number(i64::try_from(index + 1).unwrap_or(1));
+                    [name.clone(), call("regex_extract_or_empty", vec![text.clone(), pattern.clone(), at])]
+                };
+                Ok(call("named_struct", names.elem.iter().enumerate().flat_map(group).collect()))
+            }
+            _ => return None,
+        },
+        "num_nulls" | "num_nonnulls" => {
+            let counts = |expr: &Expr| {
+                let tested = Box::new(super::build::wrapped(expr.clone()));
+                let test = if name == "num_nulls" { Expr::IsNull(tested) } else { Expr::IsNotNull(tested) };
+                super::build::case(vec![(test, number(1))], Some(number(0)))
+            };
+            given.iter().map(counts).reduce(|one, other| binary(one, BinaryOperator::Plus, other)).map(Ok)?
+        }
+        "transform" | "filter" | "list_transform" | "list_filter" | "list_apply" if matches!(given.get(1), Some(Expr::Function(lambda)) if parts_of(lambda).is_some_and(|(names, _)| names.len() > 1)) => {
+            Err((
+                format!("the function {name} with a lambda of an item and its place"),
+                String::from("Use unnest with a position."),
+            ))
+        }
+        "to_char" if dialect == Dialect::Spark && given.len() == 2 && is_number_pattern(given) => {
+            fill(dialect, "number_text($1, concat('FM', $2))", given)
+        }
         "array_construct" if dialect == Dialect::Snowflake => Ok(array_of(given.to_vec())),
         "aggregate" | "reduce" | "list_reduce" => folded(given),
         "forall" => {
@@ -101,8 +172,8 @@ pub(super) fn special(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Re
         "trunc" | "truncate" if matches!(dialect, Dialect::Snowflake | Dialect::Redshift) => truncated(dialect, given)?,
         "trunc" if dialect == Dialect::Spark => {
             let [date, part] = given else { return None };
-            let known = super::parts::span(dialect, part)
-                .is_ok_and(|part| matches!(part.as_str(), "year" | "quarter" | "month" | "week"));
+            let word = super::parts::word(part).unwrap_or_default();
+            let known = matches!(word.as_str(), "year" | "yyyy" | "yy" | "quarter" | "month" | "mm" | "mon" | "week");
             let date = call("date_of", vec![date.clone()]);
             match (known, literal_text(part)) {
                 (true, _) => fill(dialect, "date_floor($part2, $1)", &[date, part.clone()]),
@@ -185,8 +256,64 @@ fn is_array(expr: &Expr) -> bool {
     }
 }
 
+/// `STRUCT_PACK(a := 1)`, and `STRUCT_INSERT` into a structure that is written out.
+pub(super) fn structure(name: &str, function: &Function) -> Option<Expr> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let field = |arg: &FunctionArg| match arg {
+        FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => {
+            Some([super::build::text(&name.value), value.clone()])
+        }
+        _ => None,
+    };
+    match name {
+        "struct_pack" => {
+            let fields: Option<Vec<_>> = list.args.iter().map(field).collect();
+            Some(call("named_struct", fields?.into_iter().flatten().collect()))
+        }
+        "struct_insert" => {
+            let (FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(before))), more) =
+                list.args.split_first()?
+            else {
+                return None;
+            };
+            let mut fields = arguments(before).filter(|_| function_name(&before.name) == "named_struct")?;
+            let more: Option<Vec<_>> = more.iter().map(field).collect();
+            fields.extend(more?.into_iter().flatten());
+            Some(call("named_struct", fields))
+        }
+        _ => None,
+    }
+}
+
+/// `LIST_AGGREGATE(list, 'sum')`
+fn list_aggregate(dialect: Dialect, given: &[Expr]) -> Option<Result<Expr, Problem>> {
+    let template = match literal_text(given.get(1)?)?.to_lowercase().as_str() {
+        "sum" => "array_sum($1)",
+        "avg" | "mean" => "array_avg($1)",
+        "min" => "array_min($1)",
+        "max" => "array_max($1)",
+        "count" => "list_size(array_compact($1))",
+        "median" => "list_interpolated($1, 0.5)",
+        "first" => "list_item_or_null($1, 0)",
+        "string_agg" => "list_string_agg($1, $2)",
+        _ => return None,
+    };
+    let mut args = vec![given.first()?.clone()];
+    args.extend(given.get(2).cloned());
+    Some(fill(dialect, template, &args))
+}
+
 /// An array of Snowflake's, which may hold anything: a document where its literals are of several kinds.
 pub(super) fn array_of(items: Vec<Expr>) -> Expr {
+    let is_document = |item: &Expr| {
+        matches!(item, Expr::Function(function) if matches!(
+            function_name(&function.name).as_str(),
+            "json_of" | "json_object_of" | "json_object_without_nulls" | "json_array_of" | "json_document" | "json_piece"
+        ))
+    };
+    if items.iter().any(is_document) {
+        return call("json_array_of", items);
+    }
     let is_text = items.iter().any(|item| literal_text(item).is_some());
     let is_number = items.iter().any(|item| literal_integer(item).is_some());
     call(if is_text && is_number { "json_array_of" } else { "make_array" }, items)

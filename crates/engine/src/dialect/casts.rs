@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::Dialect;
-use super::build::{call, cast, literal_text, number, text};
+use super::build::{call, cast, function_name, literal_text, number, text};
 use super::formats;
 use super::template::Problem;
 
@@ -244,7 +244,15 @@ pub(super) fn cast_to(
             let name = time_function(dialect, &data_type).unwrap_or_default();
             // PostgreSQL has no casts that give NULL.
             let name = if name.starts_with("postgres") { name.to_owned() } else { tried(name) };
-            call(&name, vec![expr])
+            // A time with an offset that loses it stays on its wall.
+            match expr {
+                Expr::Function(instant)
+                    if dialect == Dialect::Snowflake && function_name(&instant.name) == "instant_of" =>
+                {
+                    call(&name, super::build::arguments(&instant).unwrap_or_default())
+                }
+                expr => call(&name, vec![expr]),
+            }
         }
         Kind::Plain(data_type) => {
             let kind_of_cast = if is_safe { CastKind::TryCast } else { kind_of_cast };
@@ -255,6 +263,7 @@ pub(super) fn cast_to(
         Kind::Json if dialect == Dialect::Postgres && matches!(data_type, DataType::JSONB) => {
             call("jsonb_document", vec![expr])
         }
+        Kind::Json if dialect == Dialect::DuckDb && !is_safe => call("json_document_short", vec![expr]),
         Kind::Json if is_postgres_json(dialect, data_type) => call(&tried("json_document"), vec![expr]),
         Kind::Json => call("json_of", vec![expr]),
     })

@@ -1,8 +1,8 @@
 //! Functions: the table of the dialect, then what all have in common, then what the engine has under the same name.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, NullTreatment, OrderByExpr, VisitMut, VisitorMut, WindowType,
+    BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator,
+    FunctionArgumentClause, FunctionArguments, NullTreatment, OrderByExpr, VisitMut, VisitorMut, WindowType,
 };
 use std::ops::ControlFlow;
 
@@ -164,17 +164,37 @@ fn over_window(function: Function) -> Expr {
     sorted.unwrap_or(Expr::Function(function))
 }
 
+/// `f(a = 1)` is a comparison, although the grammar reads the name of an argument.
+pub(super) fn conditions(function: &mut Function) {
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    for arg in &mut list.args {
+        if let FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), operator: FunctionArgOperator::Equals } =
+            arg
+        {
+            let same = Expr::BinaryOp {
+                left: Box::new(Expr::Identifier(name.clone())),
+                op: BinaryOperator::Eq,
+                right: Box::new(value.clone()),
+            };
+            *arg = FunctionArg::Unnamed(FunctionArgExpr::Expr(same));
+        }
+    }
+}
+
 /// A call as the engine makes it.
 pub(super) fn rewrite(dialect: Dialect, mut function: Function, known: &dyn Known) -> Result<Expr, Problem> {
     let name = function_name(&function.name);
     settle(dialect, &mut function, &name)?;
+    aggregates::tell_casts_apart(&mut function, known);
     if let Some(result) = aggregates::rewrite(dialect, &name, &function) {
         return result;
     }
     if name == "make_interval" || name == "make_dt_interval" {
         return literals::made_interval(dialect, &name, &function);
     }
-    aggregates::tell_casts_apart(&mut function, known);
+    if let Some(structure) = calls::structure(&name, &function) {
+        return Ok(structure);
+    }
     let given = arguments(&function);
     if let Some(given) = &given
         && let Some(result) = calls::special(dialect, &name, given)
@@ -204,6 +224,10 @@ pub(super) fn rewrite(dialect: Dialect, mut function: Function, known: &dyn Know
             around.put(&mut function);
             Ok(over_window(function))
         }
+        _ if given_names(&function) => Err((
+            format!("names of arguments with {name}"),
+            String::from("Write its arguments in their order, one by one."),
+        )),
         _ if known.is_function(&name) || name == super::LAMBDA => Ok(Expr::Function(named(function, name))),
         _ => {
             let near = known.near(&name).map_or_else(
@@ -225,6 +249,20 @@ pub(super) fn plain_number(expr: &mut Expr) {
         && let Some(digits) = super::build::literal_text(inner)
     {
         *expr = Expr::value(datafusion::sql::sqlparser::ast::Value::Number(digits.to_owned(), false));
+    }
+}
+
+/// Whether an argument has a name.
+fn given_names(function: &Function) -> bool {
+    let FunctionArguments::List(list) = &function.args else { return false };
+    list.args.iter().any(|arg| !matches!(arg, FunctionArg::Unnamed(_)))
+}
+
+/// What the table of a dialect makes of a call.
+pub(super) fn call_of(dialect: Dialect, name: &str, given: &[Expr]) -> Result<Expr, Problem> {
+    match template(dialect, name, given.len()) {
+        Some(Ok(template)) => fill(dialect, template, given),
+        _ => Err((format!("the function {name}"), String::from("docs/dialects.md lists what each dialect has."))),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Operators: division, JSON, regular expressions, intervals, subscripts.
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Function, JsonPath, JsonPathElem, Subscript,
-    UnaryOperator, Value,
+    AccessExpr, BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Function, JsonPath, JsonPathElem,
+    LambdaFunction, LambdaSyntax, OneOrManyWithParens, Subscript, UnaryOperator, Value,
 };
 
 use super::Dialect;
@@ -81,8 +81,8 @@ fn plain_operation(dialect: Dialect, left: &Expr, op: &BinaryOperator, right: &E
         BinaryOperator::PGRegexNotMatch => not(matched("")),
         BinaryOperator::PGRegexNotIMatch => not(matched("i")),
         BinaryOperator::Regexp => matched(""),
-        BinaryOperator::Arrow => json_arrow(dialect, left, right, ""),
-        BinaryOperator::LongArrow => json_arrow(dialect, left, right, "_text"),
+        BinaryOperator::Arrow => arrow(dialect, left, right, ""),
+        BinaryOperator::LongArrow => arrow(dialect, left, right, "_text"),
         BinaryOperator::HashArrow => call("json_at_keys", json_keys(left, right)),
         BinaryOperator::HashLongArrow => call("json_at_keys_text", json_keys(left, right)),
         BinaryOperator::Question => call("json_has_key", both()),
@@ -152,11 +152,51 @@ pub(super) fn to_places(name: &str, expr: &Expr, places: &Value) -> Expr {
     call("round", vec![rounded, places])
 }
 
+/// `(j -> 'a')`, which the grammar reads as a lambda of a text.
+pub(super) fn arrow_of_lambda(dialect: Dialect, lambda: &LambdaFunction) -> Option<Expr> {
+    let OneOrManyWithParens::One(parameter) = &lambda.params else { return None };
+    let is_arrow = matches!(lambda.syntax, LambdaSyntax::Arrow);
+    if dialect != Dialect::DuckDb || !is_arrow {
+        return None;
+    }
+    grafted(dialect, &Expr::Identifier(parameter.name.clone()), &lambda.body)
+}
+
+/// A document put in front of the key that an expression begins with.
+fn grafted(dialect: Dialect, document: &Expr, expr: &Expr) -> Option<Expr> {
+    match expr {
+        Expr::Value(_) => Some(json_arrow(dialect, document, expr, "")),
+        Expr::Function(function) if function_name(&function.name).starts_with("json_") => {
+            let mut args = arguments(function)?;
+            let first = args.first_mut()?;
+            *first = grafted(dialect, document, first)?;
+            Some(call(&function_name(&function.name), args))
+        }
+        _ => None,
+    }
+}
+
+/// `j ->> 's' = 'x'`, which the grammar reads as `j ->> ('s' = 'x')`: the arrow binds tighter.
+fn arrow(dialect: Dialect, left: &Expr, right: &Expr, ending: &str) -> Expr {
+    let mut right = right.clone();
+    let inner = match &mut right {
+        Expr::BinaryOp { left: inner, .. }
+        | Expr::IsNull(inner)
+        | Expr::IsNotNull(inner)
+        | Expr::InList { expr: inner, .. }
+        | Expr::Like { expr: inner, .. }
+        | Expr::ILike { expr: inner, .. }
+        | Expr::Between { expr: inner, .. } => inner,
+        _ => return json_arrow(dialect, left, &right, ending),
+    };
+    **inner = arrow(dialect, left, inner, ending);
+    right
+}
+
 /// A key or an index; DuckDB takes paths too.
 fn json_arrow(dialect: Dialect, left: &Expr, right: &Expr, ending: &str) -> Expr {
-    // A parenthesis after a name is no lambda where the arrow stands alone.
     if dialect == Dialect::DuckDb
-        && let Some(path) = literal_text(right).filter(|path| path.starts_with(['$', '/']))
+        && let Some(path) = literal_text(right)
         && let Ok(path) = paths::canonical(dialect, path)
     {
         return call(&format!("json_piece{ending}"), vec![left.clone(), text(&path)]);
@@ -224,6 +264,20 @@ fn is_begin(expr: &Expr) -> bool {
 pub(super) fn access(dialect: Dialect, root: Expr, chain: Vec<AccessExpr>) -> Result<Expr, Problem> {
     let mut at = root;
     for step in chain {
+        // Fields of a column are one name with it, as long as nothing stands between.
+        if let (AccessExpr::Dot(Expr::Identifier(name)), Expr::Identifier(_) | Expr::CompoundIdentifier(_)) =
+            (&step, &at)
+        {
+            at = match at {
+                Expr::Identifier(column) => Expr::CompoundIdentifier(vec![column, name.clone()]),
+                Expr::CompoundIdentifier(mut names) => {
+                    names.push(name.clone());
+                    Expr::CompoundIdentifier(names)
+                }
+                other => other,
+            };
+            continue;
+        }
         at = match step {
             AccessExpr::Dot(Expr::Identifier(name)) if dialect == Dialect::Redshift => {
                 call("json_member", vec![at, text(&name.value)])
@@ -267,9 +321,6 @@ fn item(dialect: Dialect, array: Expr, index: Expr) -> Expr {
         Some(index) => number(index - 1),
         None => binary(index, BinaryOperator::Minus, number(1)),
     };
-    if let Some(quantile) = quantile(&array, &how, &index) {
-        return quantile;
-    }
     match (how.as_str(), dialect) {
         ("offset", _) => call("list_item", vec![array, index]),
         ("ordinal", _) => call("list_item", vec![array, minus_one(index)]),
@@ -290,23 +341,6 @@ fn one(function: &Function) -> Option<Expr> {
         [only] => Some(only.clone()),
         _ => None,
     }
-}
-
-/// `APPROX_QUANTILES(x, 100)[OFFSET(95)]` is one percentile.
-fn quantile(array: &Expr, how: &str, index: &Expr) -> Option<Expr> {
-    let Expr::Function(function) = array else { return None };
-    if function_name(&function.name) != "approx_quantiles" {
-        return None;
-    }
-    let given = arguments(function)?;
-    let [value, count] = given.as_slice() else { return None };
-    let (count, index) = (literal_integer(count)?, literal_integer(index)?);
-    let index = if how.ends_with("ordinal") { index - 1 } else { index };
-    let mut collect = super::build::function("array_agg", vec![value.clone()]);
-    collect.filter.clone_from(&function.filter);
-    collect.over.clone_from(&function.over);
-    let fraction = Expr::value(Value::Number((index as f64 / count as f64).to_string(), false));
-    Some(call("list_percentile", vec![Expr::Function(collect), fraction]))
 }
 
 /// Snowflake's `document:a.b[0]`.
@@ -342,7 +376,10 @@ pub(super) fn json_path(value: Expr, path: &JsonPath) -> Result<Expr, Problem> {
 pub(super) fn like_any(expr: &Expr, pattern: &Expr, negated: bool, ignores_case: bool) -> Option<Expr> {
     let patterns = match pattern {
         Expr::Tuple(patterns) => patterns.clone(),
-        Expr::Nested(one) => vec![(**one).clone()],
+        Expr::Nested(one) => match one.as_ref() {
+            Expr::Array(array) => array.elem.clone(),
+            other => vec![other.clone()],
+        },
         Expr::Array(array) => array.elem.clone(),
         _ => return None,
     };

@@ -1,4 +1,5 @@
-//! Paths into JSON, from the words of a dialect to those of `functions/json.rs`.
+//! Paths into JSON, from the words of a dialect to those of `functions/json.rs`: `$.a[0]`, and `^$.a[0]` where of two values of
+//! one key the first counts.
 
 use super::Dialect;
 use super::template::Problem;
@@ -18,18 +19,20 @@ pub(super) fn canonical(dialect: Dialect, path: &str) -> Result<String, Problem>
     // DuckDB takes a name alone for a key, and a pointer.
     if dialect == Dialect::DuckDb && !trimmed.starts_with('$') {
         if let Some(pointer) = trimmed.strip_prefix('/') {
-            return Ok(pointer.split('/').fold(String::from("$"), |path, key| match key.parse::<u64>() {
+            return Ok(pointer.split('/').fold(String::from("^$"), |path, key| match key.parse::<u64>() {
                 Ok(index) => format!("{path}[{index}]"),
                 Err(_) => format!("{path}.\"{key}\""),
             }));
         }
-        return Ok(format!("$.\"{trimmed}\""));
+        return Ok(format!("^$.\"{trimmed}\""));
     }
     let body = trimmed.strip_prefix("lax ").unwrap_or(trimmed);
     if body.contains('"') && body.matches('"').count() % 2 == 1 {
         return Err(bad());
     }
-    Ok(body.to_owned())
+    // Of two equal keys the first counts in these.
+    let mark = if matches!(dialect, Dialect::DuckDb | Dialect::Spark) { "^" } else { "" };
+    Ok(format!("{mark}{}", body.replace("[#-", "[-")))
 }
 
 /// One more key of a path.

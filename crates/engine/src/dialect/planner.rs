@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field};
 use datafusion::common::Column;
 use datafusion::common::{DFSchema, Result, TableReference};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF, cast, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::{Dialect, paths};
@@ -73,8 +73,22 @@ impl TypedPlanner {
     }
 }
 
+/// A decimal beside a fraction in binary becomes one, as in the warehouses; the engine would make the fraction a decimal.
+fn in_binary(mut expr: RawBinaryExpr, schema: &DFSchema) -> RawBinaryExpr {
+    let kind = |side: &Expr| side.get_type(schema).ok();
+    let is_decimal = |side: &Expr| matches!(kind(side), Some(DataType::Decimal128(..)));
+    let is_binary = |side: &Expr| matches!(kind(side), Some(DataType::Float32 | DataType::Float64));
+    if is_binary(&expr.left) && is_decimal(&expr.right) {
+        expr.right = cast(expr.right, DataType::Float64);
+    } else if is_decimal(&expr.left) && is_binary(&expr.right) {
+        expr.left = cast(expr.left, DataType::Float64);
+    }
+    expr
+}
+
 impl ExprPlanner for TypedPlanner {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        let expr = in_binary(expr, schema);
         let documents = if self.dialect == Dialect::Postgres { self.on_documents(&expr, schema) } else { None };
         Ok(match documents.or_else(|| self.checked(&expr, schema)) {
             Some(planned) => PlannerResult::Planned(planned),

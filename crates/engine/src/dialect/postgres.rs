@@ -127,7 +127,7 @@ pub(super) const FUNCTIONS: Table = &[
     ("jsonb_set", "json_set($1, $2, json_document($3), $4)"),
     ("jsonb_strip_nulls", "json_without_nulls($1)"),
     ("json_strip_nulls", "json_without_nulls($1)"),
-    ("convert_from", "CAST($1 AS VARCHAR)"),
-    ("convert_to", "CAST($1 AS BYTEA)"),
+    ("convert_from", "CASE WHEN $2 IS NOT NULL THEN CAST($1 AS VARCHAR) END"),
+    ("convert_to", "CASE WHEN $2 IS NOT NULL THEN CAST($1 AS BYTEA) END"),
     ("encode", "CASE $2 WHEN 'base64' THEN encode($1, 'base64pad') ELSE encode($1, $2) END"),
 ];

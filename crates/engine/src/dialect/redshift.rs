@@ -51,7 +51,7 @@ pub(super) const FUNCTIONS: Table = &[
     ("dexp", "exp($1)"),
     ("dlog10", "log10($1)"),
     ("dlog1", "ln($1)"),
-    ("crc32", "hex_of(crc32($1))"),
+    ("crc32", "! Redshift's checksum has another polynomial. Use md5."),
     ("date_cmp", "CASE WHEN $1 < $2 THEN -1 WHEN $1 > $2 THEN 1 WHEN $1 = $2 THEN 0 END"),
     ("timestamp_cmp", "CASE WHEN $1 < $2 THEN -1 WHEN $1 > $2 THEN 1 WHEN $1 = $2 THEN 0 END"),
     ("string_to_array", "text_split($1, $2)"),

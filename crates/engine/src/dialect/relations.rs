@@ -364,7 +364,10 @@ fn unnest(
         } else {
             ""
         };
-        columns.push((column_name(alias.as_ref(), index, default), of_item(dialect, array, known)));
+        let array = of_item(dialect, array, known);
+        // Arrays of arrays are taken apart to the ground.
+        let array = if dialect == Dialect::Postgres { call("list_flat", vec![array]) } else { array };
+        columns.push((column_name(alias.as_ref(), index, default), array));
     }
     if let Some(offset) = offset {
         columns.push((offset, call("list_offsets", vec![first])));
@@ -474,7 +477,8 @@ fn rows_of(
         }
         "range" => named(if dialect == Dialect::Spark { "id" } else { "range" }, call("range", plain)),
         "explode" | "explode_outer" | "unnest" => {
-            named(if of.is_none() { "col" } else { "" }, at(0).ok_or_else(missing)?)
+            let is_spark = dialect == Dialect::Spark && name != "unnest";
+            named(if of.is_none() || is_spark { "col" } else { "" }, at(0).ok_or_else(missing)?)
         }
         "posexplode" => {
             let list = at(0).ok_or_else(missing)?;
@@ -496,7 +500,11 @@ fn rows_of(
             let document = at(0).ok_or_else(missing)?;
             Columns(vec![
                 (Ident::new("key"), call("variant_keys", vec![document.clone()])),
-                (Ident::new("value"), call("variant_items", vec![document])),
+                (Ident::new("value"), call("variant_items", vec![document.clone()])),
+                (
+                    Ident::new("type"),
+                    call("array_transform", vec![call("variant_items", vec![document]), json_type()?]),
+                ),
             ])
         }
         "jsonb_each" | "json_each" | "jsonb_each_text" | "json_each_text" => {
@@ -553,6 +561,13 @@ fn rows_of(
         columns = columns.outer();
     }
     columns.factor(fallback(), lateral)
+}
+
+/// What DuckDB calls the type of an item.
+fn json_type() -> Result<Expr, Problem> {
+    let item = super::build::column("__item");
+    let kind = super::functions::call_of(Dialect::DuckDb, "json_type", &[item])?;
+    Ok(super::arrays::lambda(&[String::from("__item")], kind))
 }
 
 fn item_text() -> Expr {

@@ -23,7 +23,9 @@ pub(super) fn statements(dialect: Dialect, sql: &str, known: &dyn Known) -> Resu
     let mut walk = Walk::new(dialect, known);
     for statement in &mut statements {
         let _: ControlFlow<()> = statement.visit(&mut walk);
-        let _: ControlFlow<()> = statement.visit(&mut Leftovers(&mut walk));
+        if walk.found.is_empty() {
+            let _: ControlFlow<()> = statement.visit(&mut Leftovers(&mut walk));
+        }
         let _: ControlFlow<()> = statement.visit(&mut Quotes);
     }
     walk.done()?;
@@ -86,7 +88,7 @@ impl<'a> Walk<'a> {
                 if dialect == Dialect::BigQuery
                     && matches!(
                         function_name(&function.name).as_str(),
-                        "offset" | "ordinal" | "safe_offset" | "safe_ordinal" | "week" | "approx_quantiles"
+                        "offset" | "ordinal" | "safe_offset" | "safe_ordinal" | "week"
                     ) =>
             {
                 return Ok(None);
@@ -169,7 +171,10 @@ impl<'a> Walk<'a> {
             {
                 call("regex_extract", vec![(**expr).clone(), (**from).clone(), super::build::number(-1)])
             }
-            Expr::Lambda(lambda) => arrays::of_lambda(lambda),
+            Expr::Lambda(lambda) => match operators::arrow_of_lambda(dialect, lambda) {
+                Some(member) => member,
+                None => arrays::of_lambda(lambda),
+            },
             Expr::Collate { expr, .. } => (**expr).clone(),
             Expr::Trim { expr, trim_characters: Some(characters), trim_where: None, .. } => {
                 let mut args = vec![(**expr).clone()];
@@ -181,7 +186,7 @@ impl<'a> Walk<'a> {
             {
                 let mut args = vec![(**expr).clone(), (**from).clone()];
                 args.extend(substring_for.as_ref().map(|length| (**length).clone()));
-                call("text_slice", args)
+                functions::rewrite(dialect, super::build::function("substr", args), self.known)?
             }
             Expr::Ceil { expr, field: CeilFloorKind::Scale(places) } => {
                 operators::to_places("ceil", expr, &places.value)
@@ -189,7 +194,10 @@ impl<'a> Walk<'a> {
             Expr::Floor { expr, field: CeilFloorKind::Scale(places) } => {
                 operators::to_places("floor", expr, &places.value)
             }
-            Expr::CompoundIdentifier(names) => return Ok(self.piece_of_item(names)),
+            Expr::CompoundIdentifier(names) => {
+                names.iter_mut().skip(1).for_each(quote_reserved);
+                return Ok(self.piece_of_item(names));
+            }
             Expr::Identifier(name) => return Ok(self.word(name)),
             Expr::OuterJoin(_) => return Err((String::from("(+)"), String::from("Write LEFT JOIN."))),
             Expr::Convert { .. } | Expr::MatchAgainst { .. } | Expr::MemberOf(_) | Expr::Prior(_) => {
@@ -217,7 +225,12 @@ impl<'a> Walk<'a> {
             && match &expr {
                 Expr::Function(function) => matches!(
                     function_name(&function.name).as_str(),
-                    "json_piece" | "json_member" | "json_at_keys" | "list_item_or_null"
+                    "json_piece"
+                        | "json_member"
+                        | "json_at_keys"
+                        | "list_item_or_null"
+                        | "json_document"
+                        | "try_json_document"
                 ),
                 Expr::CompoundIdentifier(names) => match names.as_slice() {
                     [table, column] => column.value.eq_ignore_ascii_case("value") && self.is_flattened(&table.value),
@@ -270,7 +283,7 @@ impl VisitorMut for Walk<'_> {
         self.items.push(super::relations::implicit_items(self.dialect, select));
         rows::write_out(self.dialect, select);
         windows::put_in_place(select);
-        subqueries::count_instead(select);
+        subqueries::count_instead(self.dialect, select);
         selects::begin(self.dialect, select);
         ControlFlow::Continue(())
     }
@@ -306,7 +319,10 @@ impl VisitorMut for Walk<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Some(replaced) = arrays::over(expr).or_else(|| comparisons::like_all(expr)) {
+        if let Expr::Function(function) = expr {
+            functions::conditions(function);
+        }
+        if let Some(replaced) = arrays::over(self.dialect, expr).or_else(|| comparisons::like_all(expr)) {
             *expr = replaced;
         }
         ControlFlow::Continue(())
@@ -333,6 +349,16 @@ impl VisitorMut for Walk<'_> {
     }
 }
 
+/// Words that the engine reads as calls, even behind a dot.
+fn quote_reserved(name: &mut Ident) {
+    let word = name.value.to_lowercase();
+    let is_reserved =
+        matches!(word.as_str(), "user" | "current_user" | "session_user" | "current_date" | "current_time");
+    if name.quote_style.is_none() && is_reserved {
+        *name = super::build::ident(&word);
+    }
+}
+
 /// `project.dataset.table` in one pair of quotes is a name of three parts.
 fn split_path(name: &mut ObjectName) {
     let split = |part: ObjectNamePart| match part {
@@ -346,6 +372,11 @@ fn split_path(name: &mut ObjectName) {
     name.0 = std::mem::take(&mut name.0).into_iter().flat_map(split).collect();
 }
 
+/// Whether a pattern looks around, which no pattern can here.
+fn has_looks(pattern: &str) -> bool {
+    ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|look| pattern.contains(look))
+}
+
 /// Finds calls that no rule took and the engine does not know.
 struct Leftovers<'w, 'a>(&'w mut Walk<'a>);
 
@@ -355,6 +386,14 @@ impl VisitorMut for Leftovers<'_, '_> {
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Expr::Function(function) = &*expr {
             let name = function_name(&function.name);
+            if name.starts_with("regex_")
+                && let Some(pattern) = super::build::arguments(function).and_then(|args| args.get(1).cloned())
+                && let Some(pattern) = super::build::literal_text(&pattern)
+                && has_looks(pattern)
+            {
+                let hint = String::from("Capture what is around it in a group, and take the group.");
+                self.0.note((format!("looking around in the pattern `{pattern}`"), hint), &function.name);
+            }
             if name != super::LAMBDA && !self.0.known.is_function(&name) {
                 let hint = String::from("docs/dialects.md lists what each dialect has.");
                 self.0.note((format!("the function {name} here"), hint), &function.name);

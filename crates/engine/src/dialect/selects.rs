@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, Expr, GroupByExpr, GroupByWithModifier, Ident, Interval, JoinConstraint, JoinOperator, LimitClause,
-    ObjectName, OrderByExpr, OrderByKind, OrderByOptions, Query, Select, SelectFlavor, SelectItem, SetExpr,
-    SetOperator, SetQuantifier, TableFactor, TopQuantity, ValueTableMode, VisitMut, VisitorMut,
-    WildcardAdditionalOptions, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec,
+    AccessExpr, CastKind, Expr, GroupByExpr, GroupByWithModifier, Ident, Interval, JoinConstraint, JoinOperator,
+    LimitClause, ObjectName, OrderByExpr, OrderByKind, OrderByOptions, Query, Select, SelectFlavor, SelectItem,
+    SetExpr, SetOperator, SetQuantifier, TableAlias, TableAliasColumnDef, TableFactor, TopQuantity, ValueTableMode,
+    VisitMut, VisitorMut, WildcardAdditionalOptions, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec,
 };
 
 use super::Dialect;
@@ -94,6 +94,9 @@ pub(super) fn query(dialect: Dialect, query: &mut Query) -> Result<(), Problem> 
         {
             by.kind = all_columns(&query.body, given.clone());
         }
+        if let OrderByKind::All(given) = &by.kind {
+            by.kind = all_columns(&query.body, given.clone());
+        }
         match &mut by.kind {
             OrderByKind::Expressions(keys) => order(dialect, keys),
             OrderByKind::All(given) => options(dialect, given),
@@ -153,7 +156,7 @@ fn documents(body: &mut SetExpr) {
 }
 
 fn makes_document(name: &str) -> bool {
-    matches!(name, "json_document" | "jsonb_document" | "try_json_document")
+    matches!(name, "json_document" | "json_document_short" | "jsonb_document" | "try_json_document")
 }
 
 /// Queries in WITH that read themselves are recursive, whether they say so or not, and have the names of their columns.
@@ -234,6 +237,10 @@ pub(super) fn begin(dialect: Dialect, select: &mut Select) {
         }
     }
     name_joined(select);
+    if dialect == Dialect::Spark {
+        name_values(select);
+        group_ids(select);
+    }
     joined_columns(select);
     select.flavor = SelectFlavor::Standard;
     if select.projection.is_empty() && !select.from.is_empty() {
@@ -255,6 +262,46 @@ fn name_joined(select: &mut Select) {
             if let TableFactor::Derived { alias: alias @ None, .. } = factor {
                 *alias = Some(pivot::plain_alias(&format!("__query_{count}")));
             }
+        }
+    }
+}
+
+/// Spark calls the columns of VALUES `col1`, `col2`.
+fn name_values(select: &mut Select) {
+    for from in &mut select.from {
+        let TableFactor::Derived { subquery, alias: alias @ None, .. } = &mut from.relation else { continue };
+        let SetExpr::Values(values) = subquery.body.as_ref() else { continue };
+        let width = values.rows.first().map_or(0, |row| row.content.len());
+        let column = |at: usize| TableAliasColumnDef { name: Ident::new(format!("col{at}")), data_type: None };
+        *alias = Some(TableAlias { columns: (1..=width).map(column).collect(), ..pivot::plain_alias("values_") });
+    }
+}
+
+/// `GROUPING_ID()` is of all keys of GROUP BY.
+fn group_ids(select: &mut Select) {
+    let GroupByExpr::Expressions(keys, _) = &select.group_by else { return };
+    let mut all: Vec<Expr> = Vec::new();
+    for key in keys {
+        match key {
+            Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => {
+                all.extend(sets.iter().flatten().cloned())
+            }
+            other => all.push(other.clone()),
+        }
+    }
+    let mut seen: Vec<Expr> = Vec::new();
+    all.retain(|key| {
+        let is_new = !seen.contains(key);
+        seen.push(key.clone());
+        is_new
+    });
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(Expr::Function(function))
+        | SelectItem::ExprWithAlias { expr: Expr::Function(function), .. } = item
+            && function_name(&function.name) == "grouping_id"
+            && super::build::arguments(function).is_some_and(|given| given.is_empty())
+        {
+            *function = super::build::function("grouping_id", all.clone());
         }
     }
 }
@@ -393,7 +440,32 @@ impl VisitorMut for Aliases<'_> {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        // What follows a dot is a field, whatever else has its name.
+        if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
+            for step in access_chain {
+                if let AccessExpr::Dot(field) = step
+                    && let Expr::Identifier(name) = field
+                {
+                    *field = Expr::CompoundIdentifier(vec![name.clone()]);
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
+            for step in access_chain {
+                if let AccessExpr::Dot(field) = step
+                    && let Expr::CompoundIdentifier(names) = field
+                    && let [name] = names.as_slice()
+                {
+                    *field = Expr::Identifier(name.clone());
+                }
+            }
+            return ControlFlow::Continue(());
+        }
         if self.inside == 0
             && let Expr::Identifier(name) = expr
             && let Some(found) = self.known.get(&name.value.to_lowercase())

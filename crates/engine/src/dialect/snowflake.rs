@@ -157,7 +157,7 @@ pub(super) const FUNCTIONS: Table = &[
     ("try_to_double", "TRY_CAST($1 AS DOUBLE)"),
     ("to_boolean", "CAST($1 AS BOOLEAN)"),
     ("try_to_boolean", "TRY_CAST($1 AS BOOLEAN)"),
-    ("uniform", "CAST(floor($1 + random() * ($2 - $1 + 1)) AS BIGINT)"),
+    ("uniform", "CAST(floor($1 + random() * ($2 - $1 + 1) + 0 * $3) AS BIGINT)"),
     ("random", "random()"),
     ("seq4", "(row_number() OVER () - 1)"),
     ("seq8", "(row_number() OVER () - 1)"),

@@ -7,18 +7,19 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::build::{binary, call, number};
-use super::{arrays, pivot};
+use super::{Dialect, arrays, pivot};
 
 /// Before a query's expressions are rewritten.
-pub(super) fn count_instead(select: &mut Select) {
+pub(super) fn count_instead(dialect: Dialect, select: &mut Select) {
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
-            let _: ControlFlow<()> = expr.visit(&mut Exists { inside: 0 });
+            let _: ControlFlow<()> = expr.visit(&mut Exists { dialect, inside: 0 });
         }
     }
 }
 
 struct Exists {
+    dialect: Dialect,
     /// Conditions of queries within may say EXISTS.
     inside: usize,
 }
@@ -38,7 +39,7 @@ impl VisitorMut for Exists {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if self.inside == 0
-            && arrays::over(expr).is_none()
+            && arrays::over(self.dialect, expr).is_none()
             && let Expr::Exists { subquery, negated } = expr
             && let Some(count) = counted(subquery)
         {

@@ -78,7 +78,7 @@ fn push(dialect: Dialect, tokens: &mut Vec<TokenWithSpan>, token: TokenWithSpan,
 /// Text with a letter before it, where the grammar does not know the letter.
 fn prefixed(dialect: Dialect, prefix: &str, text: &str) -> Option<Token> {
     match (dialect, prefix) {
-        (Dialect::DuckDb, "e" | "E") => Some(Token::EscapedStringLiteral(unescaped(text, '\'', Some(dialect)))),
+        (Dialect::DuckDb, "e" | "E") => Some(Token::SingleQuotedRawStringLiteral(unescaped(text, '\'', Some(dialect)))),
         (Dialect::Spark, "r" | "R") => Some(Token::SingleQuotedRawStringLiteral(text.to_owned())),
         _ => None,
     }
@@ -279,8 +279,7 @@ fn spark(tokens: &mut Vec<TokenWithSpan>) {
     while at < tokens.len() {
         let span = tokens.get(at).map_or_else(Span::empty, |token| token.span);
         if let Some(Token::Number(given, _)) = tokens.get(at).map(|token| &token.token)
-            && let Some(letters) = given.find(|character: char| character.is_ascii_alphabetic())
-            && let (digits, ending) = given.split_at(letters)
+            && let Some((digits, ending)) = lettered(given)
             && let Some(function) = typed_by(ending)
         {
             let number = TokenWithSpan::new(Token::Number(digits.to_owned(), false), span);
@@ -301,6 +300,13 @@ fn spark(tokens: &mut Vec<TokenWithSpan>) {
         }
         at += 1;
     }
+}
+
+/// Digits and the letters of a type behind them.
+fn lettered(number: &str) -> Option<(&str, &str)> {
+    let digits = number.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let ending = number.get(digits.len()..).filter(|ending| !ending.is_empty())?;
+    Some((digits, ending))
 }
 
 fn window(tokens: &mut [TokenWithSpan], begins: usize) {

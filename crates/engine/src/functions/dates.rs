@@ -589,10 +589,23 @@ fn interval_between(arguments: &Arguments) -> Result<ArrayRef> {
     let (later, earlier) = (arguments.times(0)?, arguments.times(1)?);
     let between = |row: usize| {
         let (later, earlier) = (later.at(row)?, earlier.at(row)?);
-        let months = whole_months(earlier, later)?;
-        let rest = later - Part::Months(1).moved(earlier, months)?;
-        let (days, micros) = (rest / MICROS_PER_DAY, rest % MICROS_PER_DAY);
-        Some(IntervalMonthDayNano::new(i32::try_from(months).ok()?, i32::try_from(days).ok()?, micros * 1_000))
+        let (from, to) = (calendar(earlier.min(later))?, calendar(earlier.max(later))?);
+        let mut months = i64::from(to.year() - from.year()) * 12 + i64::from(to.month0()) - i64::from(from.month0());
+        let mut days = i64::from(to.day()) - i64::from(from.day());
+        let mut micros = (to.time() - from.time()).num_microseconds()?;
+        if micros < 0 {
+            micros += MICROS_PER_DAY;
+            days -= 1;
+        }
+        if days < 0 {
+            // What is missing is borrowed from the month the time began in.
+            let last = Part::Months(1).begin(Part::Months(1).index(micros_of(from))? + 1)? - MICROS_PER_DAY;
+            days += i64::from(calendar(last)?.day());
+            months -= 1;
+        }
+        let sign = if later < earlier { -1 } else { 1 };
+        let (months, days) = (i32::try_from(months * sign).ok()?, i32::try_from(days * sign).ok()?);
+        Some(IntervalMonthDayNano::new(months, days, micros * sign * 1_000))
     };
     Ok(Arc::new((0..arguments.rows).map(between).collect::<IntervalMonthDayNanoArray>()))
 }

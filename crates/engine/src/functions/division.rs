@@ -61,6 +61,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         returns: postgres_type,
         body: |arguments| divided(arguments, ByZero::Error),
     },
+    // (sum, count): as PostgreSQL divides, NULL for none.
+    Function {
+        name: "redshift_average",
+        arity: (2, 2),
+        returns: postgres_type,
+        body: |arguments| divided(arguments, ByZero::Null),
+    },
     // By zero is infinite.
     Function {
         name: "duckdb_divide",

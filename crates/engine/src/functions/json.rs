@@ -1,7 +1,8 @@
 //! Reading JSON documents that are kept as text.
 //!
 //! A path is JSONPath without filters: `$`, `.name`, `."name"`, `['name']`, `[0]`. A document is read as far as the path goes;
-//! nothing of it is built in memory but the piece that is asked for.
+//! nothing of it is built in memory but the piece that is asked for. Of two values of one key the last counts, the first where
+//! the path begins with `^`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Key(String),
+    /// A key of which the first value counts.
+    FirstKey(String),
     /// From the end when negative.
     Index(i64),
 }
@@ -57,6 +60,13 @@ pub(super) fn path(text: &str) -> Result<Vec<Step>> {
     let bad = || exec_datafusion_err!("`{text}` is no path into JSON that is understood here");
     let mut steps = Vec::new();
     let trimmed = text.trim();
+    if let Some(rest) = trimmed.strip_prefix('^') {
+        let first = |step| match step {
+            Step::Key(key) => Step::FirstKey(key),
+            other => other,
+        };
+        return Ok(path(rest)?.into_iter().map(first).collect());
+    }
     let mut rest = trimmed.strip_prefix('$').unwrap_or(trimmed);
     let mut first = !trimmed.starts_with('$');
     while !rest.is_empty() {
@@ -116,10 +126,15 @@ impl<'de> Visitor<'de> for Find<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
         let mut found = None;
+        let mut is_known = false;
         while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
             match self.0.split_first() {
                 // Of two values of one key the last counts, as in most readers of JSON.
                 Some((Step::Key(wanted), rest)) if *wanted == key => found = map.next_value_seed(Find(rest))?,
+                Some((Step::FirstKey(wanted), rest)) if *wanted == key && !is_known => {
+                    is_known = true;
+                    found = map.next_value_seed(Find(rest))?;
+                }
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -451,6 +466,8 @@ mod tests {
         check(document, "$.t.x", None);
         check("{not json", "$.a", None);
         check(r#"{"a": 1} trailing"#, "$.a", None);
+        check(r#"{"a": 1, "a": 2}"#, "$.a", Some("2"));
+        check(r#"{"a": 1, "a": 2}"#, "^$.a", Some("1"));
         assert!(path("$.a[*]").is_err());
         assert!(path("$..a").is_err());
     }

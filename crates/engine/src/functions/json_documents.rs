@@ -44,6 +44,7 @@ const MAKES_JSON: &[&str] = &[
     "json_object_of_lists",
     "json_object_of_pairs",
     "jsonb_document",
+    "json_document_short",
     "json_merge",
     "json_merge_patch",
     "json_without",
@@ -206,7 +207,11 @@ fn object_with(arguments: &Arguments, with_nulls: bool) -> Result<ArrayRef> {
         let mut document = String::from("{");
         for (keys, index) in keys.iter().zip(pairs.clone()) {
             let values = arguments.array(index + 1)?;
-            let Some(key) = text_at(keys, row).filter(|_| with_nulls || values.is_valid(row)) else { continue };
+            let Some(key) = text_at(keys, row)
+                .filter(|_| with_nulls || (values.is_valid(row) && *values.data_type() != DataType::Null))
+            else {
+                continue;
+            };
             if document.len() > 1 {
                 document.push(',');
             }

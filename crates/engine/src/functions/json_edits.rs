@@ -32,6 +32,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     // Without the keys whose value is null.
     Function { name: "json_without_nulls", arity: (1, 1), returns: returns::text, body: strip_nulls },
     Function { name: "json_contains", arity: (2, 2), returns: returns::boolean, body: contains },
+    // The same, also deeper within.
+    Function { name: "json_contains_anywhere", arity: (2, 2), returns: returns::boolean, body: contains_anywhere },
+    // A document whose fractions have no zeros at their end.
+    Function { name: "json_document_short", arity: (1, 1), returns: returns::text, body: short },
     Function { name: "json_equal", arity: (2, 2), returns: returns::boolean, body: equal },
     // (value, list or JSON array): whether it is an item, and which one, counted from 0.
     Function { name: "variant_in", arity: (2, 2), returns: returns::boolean, body: variant_in },
@@ -341,6 +345,64 @@ fn contains(arguments: &Arguments) -> Result<ArrayRef> {
     Ok(Arc::new(BooleanArray::from(found)))
 }
 
+fn holds_anywhere(whole: &str, part: &str) -> bool {
+    let within = || match (entries(whole), items(whole)) {
+        (Some(found), _) => found.iter().any(|(_, value)| holds_anywhere(value, part)),
+        (_, Some(found)) => found.iter().any(|item| holds_anywhere(item, part)),
+        _ => false,
+    };
+    holds(whole, part) || within()
+}
+
+fn contains_anywhere(arguments: &Arguments) -> Result<ArrayRef> {
+    let found = in_pairs(arguments, |whole, part| Ok(Some(holds_anywhere(whole, part))))?;
+    Ok(Arc::new(BooleanArray::from(found)))
+}
+
+/// Numbers outside of text, without the zeros at the end of their fractions.
+fn shortened(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(next) = rest.chars().next() {
+        let length = match next {
+            '"' => text_length(rest),
+            '-' | '0'..='9' => rest
+                .find(|letter: char| !matches!(letter, '-' | '+' | '.' | 'e' | 'E' | '0'..='9'))
+                .unwrap_or(rest.len()),
+            other => other.len_utf8(),
+        };
+        let (piece, after) = rest.split_at(length);
+        let is_fraction = next != '"' && piece.contains('.') && !piece.contains(['e', 'E']);
+        out.push_str(if is_fraction { piece.trim_end_matches('0') } else { piece });
+        if is_fraction && out.ends_with('.') {
+            out.push('0');
+        }
+        rest = after;
+    }
+    out
+}
+
+/// How long the text is that JSON begins with, with its quotes.
+fn text_length(json: &str) -> usize {
+    let mut escaped = false;
+    let end = json.char_indices().skip(1).find(|(_, letter)| {
+        let ends = *letter == '"' && !escaped;
+        escaped = *letter == '\\' && !escaped;
+        ends
+    });
+    end.map_or(json.len(), |(at, _)| at + 1)
+}
+
+fn short(arguments: &Arguments) -> Result<ArrayRef> {
+    let given = documents_of(arguments, 0)?;
+    let one = |text: Option<&str>| -> Result<Option<String>> {
+        let Some(text) = text else { return Ok(None) };
+        let json = find(text, &[]).ok_or_else(|| exec_datafusion_err!("`{text}` is no JSON"))?;
+        Ok(Some(shortened(json.get())))
+    };
+    Ok(texts(given.iter().map(one).collect::<Result<_>>()?))
+}
+
 fn equal(arguments: &Arguments) -> Result<ArrayRef> {
     let found = in_pairs(arguments, |left, right| Ok(Some(normal(left.trim(), true) == normal(right.trim(), true))))?;
     Ok(Arc::new(BooleanArray::from(found)))
@@ -419,6 +481,14 @@ mod tests {
         assert_eq!(set("[1, 2]", "{-1}").as_deref(), Some("[1, 9]"));
         let removed = changed(r#"{"a": [1, 2]}"#, &path("{a,0}"), &|_| None);
         assert_eq!(removed.as_deref(), Some(r#"{"a": [2]}"#));
+    }
+
+    #[test]
+    fn only_fractions_lose_zeros() {
+        assert_eq!(
+            shortened(r#"{"a": 0.10, "b": "0.10 \" 1.0", "c": [10, 1.0, 1.50e2]}"#),
+            r#"{"a": 0.1, "b": "0.10 \" 1.0", "c": [10, 1.0, 1.50e2]}"#
+        );
     }
 
     #[test]

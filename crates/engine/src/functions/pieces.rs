@@ -26,6 +26,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "truncated", arity: (1, 1), returns: truncated_type, body: truncated },
     // What is given: the second argument only names it.
     Function { name: "as_is", arity: (2, 2), returns: returns::first, body: |given| Ok(Arc::clone(given.array(0)?)) },
+    // The first argument, as a date where the second is one.
+    Function { name: "date_as", arity: (2, 2), returns: date_as_type, body: date_as },
+    // The items of lists of lists, on whatever level they are.
+    Function { name: "list_flat", arity: (1, 1), returns: flat_type, body: flat },
+    Function { name: "list_where", arity: (2, 2), returns: returns::first, body: only_where },
     // (list): what is equal to none before it, without NULLs.
     Function { name: "list_unique_count", arity: (1, 1), returns: returns::integer, body: unique_count },
     // (list, places): the items at places, from 1.
@@ -159,6 +164,60 @@ fn reversed(arguments: &Arguments) -> Result<ArrayRef> {
     let back = |text: &str| text.chars().rev().collect::<String>();
     let texts: ArrayRef = Arc::new(texts.iter().map(|text| text.map(back)).collect::<StringArray>());
     converted(&texts, &arguments.returns)
+}
+
+fn date_as_type(types: &[DataType]) -> Result<DataType> {
+    match types {
+        [_, DataType::Date32] => Ok(DataType::Date32),
+        _ => returns::first(types),
+    }
+}
+
+fn date_as(arguments: &Arguments) -> Result<ArrayRef> {
+    arguments.cast(0, &arguments.returns)
+}
+
+fn flat_type(types: &[DataType]) -> Result<DataType> {
+    let mut at = types.first().cloned().unwrap_or(DataType::Null);
+    while let DataType::List(item) = &at {
+        match item.data_type() {
+            inner @ DataType::List(_) => at = inner.clone(),
+            _ => break,
+        }
+    }
+    Ok(at)
+}
+
+fn flat(arguments: &Arguments) -> Result<ArrayRef> {
+    let mut at = Arc::clone(arguments.array(0)?);
+    while *at.data_type() != arguments.returns {
+        let lists = at.as_list::<i32>();
+        let inner = lists.values().as_list::<i32>();
+        let DataType::List(field) = inner.data_type().clone() else { return plan_err!("a list of lists is expected") };
+        let bounds: Option<Vec<i32>> = lists
+            .value_offsets()
+            .iter()
+            .map(|at| inner.value_offsets().get(usize::try_from(*at).ok()?).copied())
+            .collect();
+        let bounds = bounds.ok_or_else(|| exec_datafusion_err!("a list ends outside of its items"))?;
+        let offsets = OffsetBuffer::new(bounds.into());
+        let flat = ListArray::try_new(field, offsets, Arc::clone(inner.values()), lists.nulls().cloned())?;
+        at = Arc::new(flat);
+    }
+    Ok(at)
+}
+
+fn only_where(arguments: &Arguments) -> Result<ArrayRef> {
+    let DataType::List(_) = arguments.array(1)?.data_type() else { return plan_err!("a list of truths is expected") };
+    let truths = arguments.array(1)?.as_list::<i32>();
+    let values = converted(truths.values(), &DataType::Boolean)?;
+    let values = values.as_boolean();
+    gathered(arguments.array(0)?.as_list::<i32>(), |row, length| {
+        let start = usize::try_from(*truths.value_offsets().get(row)?).ok()?;
+        let count = usize::try_from(truths.value_length(row)).ok()?.min(length);
+        let is_kept = |at: &usize| values.is_valid(start + at) && values.value(start + at);
+        Some((0..count).filter(is_kept).map(Some).collect())
+    })
 }
 
 fn list_of(arguments: &Arguments) -> Result<ArrayRef> {

@@ -60,12 +60,17 @@ impl Compiled {
     fn get(&mut self, pattern: &str, flags: &str) -> Result<&Regex> {
         let is_known = self.known.as_ref().is_some_and(|(text, with, _)| text == pattern && with == flags);
         if !is_known {
+            let is_postgres = flags.contains('u');
+            // PostgreSQL's `n`, in its flags or in front of the pattern: lines end a pattern's reach.
+            let plain = pattern.strip_prefix("(?n)").filter(|_| is_postgres);
+            let by_line = plain.is_some() || flags.contains('n');
             let mut switches: String = flags.chars().filter(|flag| matches!(flag, 'i' | 's' | 'm' | 'x')).collect();
-            // `n` is PostgreSQL's word for lines that end a pattern's reach.
-            if flags.contains('n') {
+            if by_line {
                 switches.push('m');
+            } else if is_postgres {
+                switches.push('s');
             }
-            let wrapped = (self.wrap)(pattern, flags.contains('u'));
+            let wrapped = (self.wrap)(plain.unwrap_or(pattern), is_postgres);
             let text = if switches.is_empty() { wrapped } else { format!("(?{switches}){wrapped}") };
             let regex = Regex::new(&text).map_err(|error| {
                 exec_datafusion_err!("the regular expression `{pattern}` is not understood: {error}")

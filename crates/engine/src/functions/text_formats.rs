@@ -75,7 +75,7 @@ fn conversion(characters: &mut Peekable<Chars<'_>>) -> Option<Conversion> {
     if characters.next_if_eq(&'.').is_some() {
         conversion.precision = Some(digits(characters));
     }
-    while characters.next_if(|next| matches!(next, 'l' | 'h' | 'L')).is_some() {}
+    while characters.next_if(|next| matches!(next, 'l' | 'h')).is_some() {}
     conversion.letter = characters.next()?;
     Some(conversion)
 }

@@ -63,6 +63,8 @@ struct Style {
     /// `1.5` for 1.50.
     trims_decimals: bool,
     short_booleans: bool,
+    /// Fractions in binary as Java shows them: `1.0E10`.
+    java_floats: bool,
     nested: Nested,
 }
 
@@ -85,13 +87,15 @@ const POSTGRES: Style = Style {
     unquotes: false,
     trims_decimals: false,
     short_booleans: false,
+    java_floats: false,
     nested: Nested::Braces,
 };
 const REDSHIFT: Style = Style { unquotes: true, nested: Nested::Json, ..POSTGRES };
-const BIGQUERY: Style = Style { trims_decimals: true, nested: Nested::Plain, ..POSTGRES };
+const BIGQUERY: Style = Style { trims_decimals: true, unquotes: true, nested: Nested::Plain, ..POSTGRES };
 const SNOWFLAKE: Style =
     Style { second_digits: 3, shows_zone: false, unquotes: true, nested: Nested::Json, ..POSTGRES };
-const SPARK: Style = Style { short_floats: false, shows_zone: false, nested: Nested::Plain, ..POSTGRES };
+const SPARK: Style =
+    Style { short_floats: false, java_floats: true, shows_zone: false, nested: Nested::Plain, ..POSTGRES };
 const DUCKDB: Style = Style { short_floats: false, nested: Nested::Quoted, ..POSTGRES };
 
 fn shown(arguments: &Arguments, style: Style) -> Result<ArrayRef> {
@@ -163,10 +167,23 @@ fn floats(array: &ArrayRef, style: Style) -> Result<ArrayRef> {
             continue;
         }
         let text = formatter.value(row).to_string();
+        let text = if style.java_floats { java(&text).unwrap_or(text) } else { text };
         let short = text.strip_suffix(".0").filter(|_| style.short_floats);
         texts.append_value(short.unwrap_or(&text));
     }
     Ok(Arc::new(texts.finish()))
+}
+
+/// A number as Java shows it, where that is with an exponent: from ten millions on, and below a thousandth.
+fn java(shown: &str) -> Option<String> {
+    let number: f64 = shown.parse().ok().filter(|number: &f64| number.is_finite() && *number != 0.0)?;
+    if (1e-3..1e7).contains(&number.abs()) {
+        return None;
+    }
+    let scientific = format!("{number:E}");
+    let (digits, exponent) = scientific.split_once('E')?;
+    let point = if digits.contains('.') { "" } else { ".0" };
+    Some(format!("{digits}{point}E{exponent}"))
 }
 
 fn nested(array: &ArrayRef, how: Nested) -> Result<ArrayRef> {
@@ -233,4 +250,23 @@ fn write_nested(array: &ArrayRef, row: usize, how: Nested, out: &mut String) -> 
 /// Lists and structures as text.
 pub(super) fn plain(array: &ArrayRef) -> Result<StringArray> {
     Ok(nested(array, Nested::Plain)?.as_string::<i32>().clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_and_small_fractions_have_exponents_in_java() {
+        for (shown, expected) in [
+            ("10000000000.0", Some("1.0E10")),
+            ("0.00015", Some("1.5E-4")),
+            ("-12345678.9", Some("-1.23456789E7")),
+            ("1234.5", None),
+            ("0.0", None),
+            ("NaN", None),
+        ] {
+            assert_eq!(java(shown).as_deref(), expected, "{shown}");
+        }
+    }
 }
