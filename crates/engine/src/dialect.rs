@@ -13,13 +13,14 @@
 //!   times and paths into JSON;
 //! - `calls`, `aggregates`, `sorting`: functions that templates cannot say;
 //! - `casts`, `literals`, `operators`, `comparisons`, `arrays`, `documents`: the other expressions;
-//! - `relations`, `pivot`, `rows`, `windows`, `subqueries`, `selects`: queries;
+//! - `relations`, `generators`, `pivot`, `rows`, `stars`, `aliases`, `windows`, `subqueries`, `selects`: queries;
 //! - `planner`: what only types can tell, asked by the engine when the translated statement is planned.
 //!
 //! What cannot be translated is a finding with its place and a hint. Nothing is passed on in the hope that it means the same,
 //! but for functions that the engine has under the same name and no table says anything about.
 
 mod aggregates;
+mod aliases;
 mod arrays;
 mod bigquery;
 mod build;
@@ -30,6 +31,7 @@ mod documents;
 mod duckdb;
 mod formats;
 mod functions;
+mod generators;
 mod literals;
 mod operators;
 mod parse;
@@ -47,6 +49,7 @@ mod shared;
 mod snowflake;
 mod sorting;
 mod spark;
+mod stars;
 mod subqueries;
 mod template;
 mod tokens;

@@ -5,11 +5,13 @@
 
 mod arguments;
 mod arithmetic;
+mod calendar;
 mod collections;
 mod dates;
 mod division;
 mod encodings;
 mod hashes;
+mod intervals;
 mod json;
 mod json_documents;
 mod json_edits;
@@ -50,6 +52,7 @@ const GROUPS: &[&[Function]] = &[
     division::FUNCTIONS,
     encodings::FUNCTIONS,
     hashes::FUNCTIONS,
+    intervals::FUNCTIONS,
     json::FUNCTIONS,
     json_documents::FUNCTIONS,
     json_edits::FUNCTIONS,

@@ -10,6 +10,14 @@ use super::template::{Problem, fill};
 
 /// Calls that templates cannot say.
 pub(super) fn special(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Result<Expr, Problem>> {
+    texts(dialect, name, given)
+        .or_else(|| times(dialect, name, given))
+        .or_else(|| lists(dialect, name, given))
+        .or_else(|| documents(dialect, name, given))
+}
+
+/// Text, numbers and conditions.
+fn texts(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Result<Expr, Problem>> {
     Some(match name {
         // NULL in any of them makes NULL.
         "concat" if dialect == Dialect::Postgres => {
@@ -21,6 +29,62 @@ pub(super) fn special(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Re
             let joined = texts.reduce(|one, other| binary(one, BinaryOperator::StringConcat, other));
             Ok(Expr::Nested(Box::new(joined?)))
         }
+        "nvl" if given.len() > 2 => Ok(call("coalesce", given.to_vec())),
+        "regexp_extract" if dialect == Dialect::DuckDb => match given {
+            [text, pattern, Expr::Array(names)] => {
+                let group = |(index, name): (usize, &Expr)| {
+                    let at = number(i64::try_from(index + 1).unwrap_or(1));
+                    [name.clone(), call("regex_extract_or_empty", vec![text.clone(), pattern.clone(), at])]
+                };
+                Ok(call("named_struct", names.elem.iter().enumerate().flat_map(group).collect()))
+            }
+            _ => return None,
+        },
+        "num_nulls" | "num_nonnulls" => {
+            let counts = |expr: &Expr| {
+                let tested = Box::new(super::build::wrapped(expr.clone()));
+                let test = if name == "num_nulls" { Expr::IsNull(tested) } else { Expr::IsNotNull(tested) };
+                super::build::case(vec![(test, number(1))], Some(number(0)))
+            };
+            given.iter().map(counts).reduce(|one, other| binary(one, BinaryOperator::Plus, other)).map(Ok)?
+        }
+        "to_char" if dialect == Dialect::Spark && given.len() == 2 && is_number_pattern(given) => {
+            fill(dialect, "number_text($1, concat('FM', $2))", given)
+        }
+        "to_number" | "to_decimal" | "to_numeric" | "try_to_number" | "try_to_decimal" | "try_to_numeric"
+            if given.len() > 1 =>
+        {
+            numeric(dialect, name, given)
+        }
+        "to_char" | "to_varchar" if given.len() == 2 && is_number_pattern(given) => {
+            Ok(call("number_text", given.to_vec()))
+        }
+        "to_hex" if matches!(dialect, Dialect::Postgres | Dialect::Redshift) => {
+            let [value] = given else { return None };
+            let is_short = literal_integer(value).is_some_and(|number| i32::try_from(number).is_ok());
+            fill(dialect, if is_short { "hex_of(CAST($1 AS INT))" } else { "hex_of($1)" }, &[value.clone()])
+        }
+        "concat_ws" if matches!(dialect, Dialect::Snowflake | Dialect::BigQuery) => {
+            Ok(super::operators::unless_null(given, call("concat_ws", given.to_vec())))
+        }
+        "greatest" | "least" if matches!(dialect, Dialect::BigQuery | Dialect::Snowflake) => {
+            Ok(super::operators::unless_null(given, call(name, given.to_vec())))
+        }
+        "decode" if matches!(dialect, Dialect::Snowflake | Dialect::Redshift | Dialect::Spark) && given.len() > 2 => {
+            decode(given)
+        }
+        "width_bucket" => {
+            let [value, low, high, count] = given else { return None };
+            let template = "CASE WHEN $1 < $2 THEN 0 WHEN $1 >= $3 THEN $4 + 1 ELSE CAST(floor(CAST($1 - $2 AS DOUBLE) / CAST($3 - $2 AS DOUBLE) * $4) AS BIGINT) + 1 END";
+            fill(dialect, template, &[value.clone(), low.clone(), high.clone(), count.clone()])
+        }
+        _ => return None,
+    })
+}
+
+/// Dates and times.
+fn times(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Result<Expr, Problem>> {
+    Some(match name {
         "date_part" if matches!(dialect, Dialect::Postgres | Dialect::Redshift) => {
             let [field, time] = given else { return None };
             let word = super::parts::word(field)?;
@@ -34,9 +98,6 @@ pub(super) fn special(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Re
                 }
                 _ => read,
             }
-        }
-        "array_concat" if dialect == Dialect::BigQuery => {
-            Ok(super::operators::unless_null(given, call("array_concat", given.to_vec())))
         }
         // A date with hours is a time.
         "dateadd" | "timeadd" | "timestampadd" if dialect == Dialect::Snowflake => {
@@ -55,23 +116,6 @@ pub(super) fn special(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Re
             let args = vec![super::build::text("week(thursday)"), from.clone(), to.clone()];
             return is_week.then(|| Ok(call("date_boundaries", args)));
         }
-        "get" if dialect == Dialect::Snowflake => {
-            let [document, key] = given else { return None };
-            literal_text(key)?;
-            Ok(call("json_member", vec![document.clone(), key.clone()]))
-        }
-        "nvl" if given.len() > 2 => Ok(call("coalesce", given.to_vec())),
-        "array" if dialect == Dialect::Redshift => Ok(array_of(given.to_vec())),
-        "json_extract_path_text"
-            if dialect == Dialect::Redshift
-                && matches!(given.last(), Some(Expr::Value(last)) if matches!(last.value, Value::Boolean(_))) =>
-        {
-            let (last, keys) = given.split_last()?;
-            let template = "CASE WHEN json_is_valid($1) THEN coalesce(json_at_keys_text($all), '') END";
-            let is_lenient = last.to_string().eq_ignore_ascii_case("true");
-            fill(dialect, if is_lenient { template } else { "coalesce(json_at_keys_text($all), '')" }, keys)
-        }
-        "list_aggregate" | "list_aggr" | "array_aggregate" | "array_aggr" => list_aggregate(dialect, given)?,
         "try_strptime" => match given {
             [text, Expr::Array(patterns)] => {
                 let tried =
@@ -91,66 +135,6 @@ pub(super) fn special(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Re
             }
             _ => return None,
         },
-        "json_extract" | "json_extract_string" | "json_extract_path" | "json_extract_path_text"
-            if matches!(given, [_, Expr::Array(_)]) =>
-        {
-            let [document, Expr::Array(paths)] = given else { return None };
-            let template = if name == "json_extract" || name == "json_extract_path" {
-                "json_piece($1, $path2)"
-            } else {
-                "json_piece_text($1, $path2)"
-            };
-            let piece = |path: &Expr| fill(dialect, template, &[document.clone(), path.clone()]);
-            paths.elem.iter().map(piece).collect::<Result<Vec<_>, _>>().map(|pieces| call("make_array", pieces))
-        }
-        "regexp_extract" if dialect == Dialect::DuckDb => match given {
-            [text, pattern, Expr::Array(names)] => {
-                let group = |(index, name): (usize, &Expr)| {
-                    let at = number(i64::try_from(index + 1).unwrap_or(1));
-                    [name.clone(), call("regex_extract_or_empty", vec![text.clone(), pattern.clone(), at])]
-                };
-                Ok(call("named_struct", names.elem.iter().enumerate().flat_map(group).collect()))
-            }
-            _ => return None,
-        },
-        "num_nulls" | "num_nonnulls" => {
-            let counts = |expr: &Expr| {
-                let tested = Box::new(super::build::wrapped(expr.clone()));
-                let test = if name == "num_nulls" { Expr::IsNull(tested) } else { Expr::IsNotNull(tested) };
-                super::build::case(vec![(test, number(1))], Some(number(0)))
-            };
-            given.iter().map(counts).reduce(|one, other| binary(one, BinaryOperator::Plus, other)).map(Ok)?
-        }
-        "transform" | "filter" | "list_transform" | "list_filter" | "list_apply" if matches!(given.get(1), Some(Expr::Function(lambda)) if parts_of(lambda).is_some_and(|(names, _)| names.len() > 1)) => {
-            Err((
-                format!("the function {name} with a lambda of an item and its place"),
-                String::from("Use unnest with a position."),
-            ))
-        }
-        "to_char" if dialect == Dialect::Spark && given.len() == 2 && is_number_pattern(given) => {
-            fill(dialect, "number_text($1, concat('FM', $2))", given)
-        }
-        "array_construct" if dialect == Dialect::Snowflake => Ok(array_of(given.to_vec())),
-        "aggregate" | "reduce" | "list_reduce" => folded(given),
-        "forall" => {
-            let [list, Expr::Function(lambda)] = given else { return None };
-            let (names, body) = parts_of(lambda)?;
-            let [name] = names.as_slice() else { return None };
-            let fails = super::arrays::lambda(std::slice::from_ref(name), super::build::not(body));
-            Ok(super::build::not(call("array_any_match", vec![list.clone(), fails])))
-        }
-        "array_sort" if dialect == Dialect::Spark && given.len() == 2 => Err((
-            String::from("array_sort with a lambda"),
-            String::from("Use sort_array, or sort structures by their first field."),
-        )),
-        "to_number" | "to_decimal" | "to_numeric" | "try_to_number" | "try_to_decimal" | "try_to_numeric"
-            if given.len() > 1 =>
-        {
-            numeric(dialect, name, given)
-        }
-        "to_char" | "to_varchar" if given.len() == 2 && is_number_pattern(given) => {
-            Ok(call("number_text", given.to_vec()))
-        }
         "to_timestamp" | "to_timestamp_ntz" | "to_timestamp_ltz"
             if dialect == Dialect::Snowflake && given.len() == 2 =>
         {
@@ -182,26 +166,42 @@ pub(super) fn special(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Re
                 (false, None) => return None,
             }
         }
-        "to_hex" if matches!(dialect, Dialect::Postgres | Dialect::Redshift) => {
-            let [value] = given else { return None };
-            let is_short = literal_integer(value).is_some_and(|number| i32::try_from(number).is_ok());
-            fill(dialect, if is_short { "hex_of(CAST($1 AS INT))" } else { "hex_of($1)" }, &[value.clone()])
+        _ => return None,
+    })
+}
+
+/// Arrays, maps and structures.
+fn lists(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Result<Expr, Problem>> {
+    Some(match name {
+        "array_concat" if dialect == Dialect::BigQuery => {
+            Ok(super::operators::unless_null(given, call("array_concat", given.to_vec())))
         }
-        "from_json" | "json_transform" => super::documents::read(dialect, given),
+        "array" if dialect == Dialect::Redshift => Ok(array_of(given.to_vec())),
+        "list_aggregate" | "list_aggr" | "array_aggregate" | "array_aggr" => list_aggregate(dialect, given)?,
+        "transform" | "filter" | "list_transform" | "list_filter" | "list_apply" if matches!(given.get(1), Some(Expr::Function(lambda)) if parts_of(lambda).is_some_and(|(names, _)| names.len() > 1)) => {
+            Err((
+                format!("the function {name} with a lambda of an item and its place"),
+                String::from("Use unnest with a position."),
+            ))
+        }
+        "array_construct" if dialect == Dialect::Snowflake => Ok(array_of(given.to_vec())),
+        "aggregate" | "reduce" | "list_reduce" => folded(given),
+        "forall" => {
+            let [list, Expr::Function(lambda)] = given else { return None };
+            let (names, body) = parts_of(lambda)?;
+            let [name] = names.as_slice() else { return None };
+            let fails = super::arrays::lambda(std::slice::from_ref(name), super::build::not(body));
+            Ok(super::build::not(call("array_any_match", vec![list.clone(), fails])))
+        }
+        "array_sort" if dialect == Dialect::Spark && given.len() == 2 => Err((
+            String::from("array_sort with a lambda"),
+            String::from("Use sort_array, or sort structures by their first field."),
+        )),
         "map_from_entries" => {
             let [Expr::Array(array)] = given else { return None };
             let pairs: Option<Vec<(Expr, Expr)>> = array.elem.iter().map(pair).collect();
             let (keys, values): (Vec<_>, Vec<_>) = pairs?.into_iter().unzip();
             Ok(call("map", vec![call("make_array", keys), call("make_array", values)]))
-        }
-        "concat_ws" if matches!(dialect, Dialect::Snowflake | Dialect::BigQuery) => {
-            Ok(super::operators::unless_null(given, call("concat_ws", given.to_vec())))
-        }
-        "greatest" | "least" if matches!(dialect, Dialect::BigQuery | Dialect::Snowflake) => {
-            Ok(super::operators::unless_null(given, call(name, given.to_vec())))
-        }
-        "decode" if matches!(dialect, Dialect::Snowflake | Dialect::Redshift | Dialect::Spark) && given.len() > 2 => {
-            decode(given)
         }
         "map" if dialect == Dialect::Spark => {
             let (keys, values): (Vec<_>, Vec<_>) =
@@ -211,11 +211,40 @@ pub(super) fn special(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Re
         "named_struct" | "struct" if dialect == Dialect::Spark && name == "struct" => {
             super::literals::structure(dialect, given.to_vec(), &[])
         }
-        "width_bucket" => {
-            let [value, low, high, count] = given else { return None };
-            let template = "CASE WHEN $1 < $2 THEN 0 WHEN $1 >= $3 THEN $4 + 1 ELSE CAST(floor(CAST($1 - $2 AS DOUBLE) / CAST($3 - $2 AS DOUBLE) * $4) AS BIGINT) + 1 END";
-            fill(dialect, template, &[value.clone(), low.clone(), high.clone(), count.clone()])
+        _ => return None,
+    })
+}
+
+/// JSON.
+fn documents(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Result<Expr, Problem>> {
+    Some(match name {
+        "get" if dialect == Dialect::Snowflake => {
+            let [document, key] = given else { return None };
+            literal_text(key)?;
+            Ok(call("json_member", vec![document.clone(), key.clone()]))
         }
+        "json_extract_path_text"
+            if dialect == Dialect::Redshift
+                && matches!(given.last(), Some(Expr::Value(last)) if matches!(last.value, Value::Boolean(_))) =>
+        {
+            let (last, keys) = given.split_last()?;
+            let template = "CASE WHEN json_is_valid($1) THEN coalesce(json_at_keys_text($all), '') END";
+            let is_lenient = last.to_string().eq_ignore_ascii_case("true");
+            fill(dialect, if is_lenient { template } else { "coalesce(json_at_keys_text($all), '')" }, keys)
+        }
+        "json_extract" | "json_extract_string" | "json_extract_path" | "json_extract_path_text"
+            if matches!(given, [_, Expr::Array(_)]) =>
+        {
+            let [document, Expr::Array(paths)] = given else { return None };
+            let template = if name == "json_extract" || name == "json_extract_path" {
+                "json_piece($1, $path2)"
+            } else {
+                "json_piece_text($1, $path2)"
+            };
+            let piece = |path: &Expr| fill(dialect, template, &[document.clone(), path.clone()]);
+            paths.elem.iter().map(piece).collect::<Result<Vec<_>, _>>().map(|pieces| call("make_array", pieces))
+        }
+        "from_json" | "json_transform" => super::documents::read(dialect, given),
         _ => return None,
     })
 }

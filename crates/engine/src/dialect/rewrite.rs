@@ -130,34 +130,11 @@ impl<'a> Walk<'a> {
                 operators::access(dialect, (**root).clone(), std::mem::take(access_chain))?
             }
             Expr::JsonAccess { value, path } => operators::json_path((**value).clone(), path)?,
-            Expr::RLike { negated, expr, pattern, .. } => {
-                let how = if dialect == Dialect::Snowflake { "regex_matches" } else { "regex_contains" };
-                let found = call(how, vec![(**expr).clone(), (**pattern).clone()]);
-                if *negated { super::build::not(found) } else { found }
-            }
-            Expr::SimilarTo { negated, expr, pattern, escape_char } => {
-                operators::similar(dialect, expr, pattern, escape_char.as_ref().map(|escape| &escape.value), *negated)?
-            }
-            Expr::Like { negated, any: true, expr, pattern, .. } => {
-                return Ok(operators::like_any(expr, pattern, *negated, false));
-            }
-            Expr::ILike { negated, any: true, expr, pattern, .. } => {
-                return Ok(operators::like_any(expr, pattern, *negated, true));
-            }
-            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
-                if let Some(Value::SingleQuotedString(escape)) = escape_char.as_ref().map(|escape| &escape.value)
-                    && escape != "\\"
-                    && let Some(escaped) = operators::escaped(pattern, escape)
-                {
-                    **pattern = escaped;
-                    *escape_char = None;
-                }
-                return Ok(None);
-            }
-            Expr::InUnnest { expr, array_expr, negated } => {
-                let has = comparisons::any(dialect, expr, &BinaryOperator::Eq, array_expr);
-                if *negated { super::build::not(has) } else { has }
-            }
+            Expr::RLike { .. }
+            | Expr::SimilarTo { .. }
+            | Expr::Like { .. }
+            | Expr::ILike { .. }
+            | Expr::InUnnest { .. } => return self.pattern(expr),
             Expr::Struct { values, fields } => literals::structure(dialect, std::mem::take(values), fields)?,
             Expr::Dictionary(fields) => literals::dictionary(dialect, fields),
             Expr::Array(array) if dialect == Dialect::BigQuery => {
@@ -202,6 +179,42 @@ impl<'a> Walk<'a> {
             Expr::OuterJoin(_) => return Err((String::from("(+)"), String::from("Write LEFT JOIN."))),
             Expr::Convert { .. } | Expr::MatchAgainst { .. } | Expr::MemberOf(_) | Expr::Prior(_) => {
                 return Err((format!("`{expr}`"), String::from("docs/dialects.md lists what each dialect has.")));
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    /// Comparisons with a pattern, or with the items of an array.
+    fn pattern(&self, expr: &mut Expr) -> Result<Option<Expr>, Problem> {
+        let dialect = self.dialect;
+        Ok(Some(match expr {
+            Expr::RLike { negated, expr, pattern, .. } => {
+                let how = if dialect == Dialect::Snowflake { "regex_matches" } else { "regex_contains" };
+                let found = call(how, vec![(**expr).clone(), (**pattern).clone()]);
+                if *negated { super::build::not(found) } else { found }
+            }
+            Expr::SimilarTo { negated, expr, pattern, escape_char } => {
+                operators::similar(dialect, expr, pattern, escape_char.as_ref().map(|escape| &escape.value), *negated)?
+            }
+            Expr::Like { negated, any: true, expr, pattern, .. } => {
+                return Ok(operators::like_any(expr, pattern, *negated, false));
+            }
+            Expr::ILike { negated, any: true, expr, pattern, .. } => {
+                return Ok(operators::like_any(expr, pattern, *negated, true));
+            }
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                if let Some(Value::SingleQuotedString(escape)) = escape_char.as_ref().map(|escape| &escape.value)
+                    && escape != "\\"
+                    && let Some(escaped) = operators::escaped(pattern, escape)
+                {
+                    **pattern = escaped;
+                    *escape_char = None;
+                }
+                return Ok(None);
+            }
+            Expr::InUnnest { expr, array_expr, negated } => {
+                let has = comparisons::any(dialect, expr, &BinaryOperator::Eq, array_expr);
+                if *negated { super::build::not(has) } else { has }
             }
             _ => return Ok(None),
         }))

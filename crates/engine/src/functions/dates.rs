@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, Date32Array, Float64Array, Int64Array, IntervalMonthDayNanoArray, TimestampMicrosecondArray,
-};
+use arrow::array::{Array, ArrayRef, Date32Array, Float64Array, Int64Array, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
-use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, TimeDelta, Timelike, Weekday};
+use chrono::{Datelike, Days, NaiveDate, NaiveDateTime, TimeDelta, Timelike, Weekday};
 use datafusion::common::{Result, exec_datafusion_err};
 
 use super::arguments::{Arguments, Times, integer_at, text_at};
+use super::calendar::{MICROS_PER_DAY, MICROS_PER_SECOND, Part, Parts, calendar, micros_of, weekday};
+use super::intervals::{interval_field, interval_seconds, intervals};
 use super::{Function, returns};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -38,11 +38,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     // A date as the time it begins; everything else as it is.
     Function { name: "date_begin", arity: (1, 1), returns: begin_type, body: begin },
     Function { name: "date_begin_instant", arity: (1, 1), returns: begin_instant_type, body: begin },
-    Function { name: "interval_of", arity: (2, 2), returns: returns::interval, body: interval_of },
-    // What lies between two times in months, days and the rest, as people count age.
-    Function { name: "interval_between", arity: (2, 2), returns: returns::interval, body: interval_between },
-    Function { name: "interval_length", arity: (1, 1), returns: returns::integer, body: interval_length },
-    Function { name: "interval_seconds", arity: (1, 1), returns: returns::float, body: interval_seconds },
     Function { name: "time_from_micros", arity: (2, 2), returns: returns::timestamp, body: from_micros },
     Function { name: "time_to_micros", arity: (1, 1), returns: returns::integer, body: to_micros },
     // Milliseconds since 1970 of a time, the time of a number of them.
@@ -55,186 +50,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     // The begin of the span of `n` parts a time is in, counted from an origin.
     Function { name: "date_slice", arity: (4, 4), returns: floor_type_of_third, body: slice },
 ];
-
-const MICROS_PER_SECOND: i64 = 1_000_000;
-const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
-
-/// A span of the calendar or the clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Months(i64),
-    IsoYear,
-    /// Begins on this day.
-    Week(Weekday),
-    Days,
-    Micros(i64),
-}
-
-impl Part {
-    pub(super) fn parse(text: &str) -> Result<Self> {
-        let day = |name: &str| weekday(name).map(Self::Week);
-        let known = match text {
-            "month" => Some(Self::Months(1)),
-            "quarter" => Some(Self::Months(3)),
-            "year" => Some(Self::Months(12)),
-            "decade" => Some(Self::Months(120)),
-            "century" => Some(Self::Months(1_200)),
-            "millennium" => Some(Self::Months(12_000)),
-            "isoyear" => Some(Self::IsoYear),
-            "week" => Some(Self::Week(Weekday::Mon)),
-            "day" => Some(Self::Days),
-            "hour" => Some(Self::Micros(3_600 * MICROS_PER_SECOND)),
-            "minute" => Some(Self::Micros(60 * MICROS_PER_SECOND)),
-            "second" => Some(Self::Micros(MICROS_PER_SECOND)),
-            "millisecond" => Some(Self::Micros(1_000)),
-            "microsecond" => Some(Self::Micros(1)),
-            other => other.strip_prefix("week(").and_then(|rest| rest.strip_suffix(')')).and_then(day),
-        };
-        known.ok_or_else(|| exec_datafusion_err!("`{text}` is no part of a date or time"))
-    }
-
-    /// Which of its kind the part of a time is: consecutive parts have consecutive numbers.
-    fn index(self, at: i64) -> Option<i64> {
-        Some(match self {
-            Self::Micros(length) => at.div_euclid(length),
-            Self::Days => at.div_euclid(MICROS_PER_DAY),
-            Self::Week(begin) => {
-                // 1970-01-01 was a Thursday.
-                let shift = (i64::from(Weekday::Thu.num_days_from_monday()) - i64::from(begin.num_days_from_monday()))
-                    .rem_euclid(7);
-                (at.div_euclid(MICROS_PER_DAY) + shift).div_euclid(7)
-            }
-            Self::Months(length) => {
-                let date = calendar(at)?.date();
-                let months = i64::from(date.year()) * 12 + i64::from(date.month0());
-                // Decades and centuries are counted as PostgreSQL does: a century begins with its year 1.
-                let shift = if length > 120 { 12 } else { 0 };
-                (months - shift).div_euclid(length)
-            }
-            Self::IsoYear => i64::from(calendar(at)?.date().iso_week().year()),
-        })
-    }
-
-    /// When the part of a number begins.
-    fn begin(self, index: i64) -> Option<i64> {
-        match self {
-            Self::Micros(length) => index.checked_mul(length),
-            Self::Days => index.checked_mul(MICROS_PER_DAY),
-            Self::Week(begin) => {
-                let shift = (i64::from(Weekday::Thu.num_days_from_monday()) - i64::from(begin.num_days_from_monday()))
-                    .rem_euclid(7);
-                index.checked_mul(7)?.checked_sub(shift)?.checked_mul(MICROS_PER_DAY)
-            }
-            Self::Months(length) => {
-                let shift = if length > 120 { 12 } else { 0 };
-                let months = index.checked_mul(length)?.checked_add(shift)?;
-                let year = i32::try_from(months.div_euclid(12)).ok()?;
-                let month = u32::try_from(months.rem_euclid(12)).ok()? + 1;
-                Some(micros_of(NaiveDate::from_ymd_opt(year, month, 1)?.and_hms_opt(0, 0, 0)?))
-            }
-            Self::IsoYear => {
-                let date = NaiveDate::from_isoywd_opt(i32::try_from(index).ok()?, 1, Weekday::Mon)?;
-                Some(micros_of(date.and_hms_opt(0, 0, 0)?))
-            }
-        }
-    }
-
-    fn floor(self, at: i64) -> Option<i64> {
-        self.begin(self.index(at)?)
-    }
-
-    /// A time moved by so many parts; a day the month does not have becomes its last.
-    pub(super) fn moved(self, at: i64, by: i64) -> Option<i64> {
-        match self {
-            Self::Micros(length) => at.checked_add(by.checked_mul(length)?),
-            Self::Days => at.checked_add(by.checked_mul(MICROS_PER_DAY)?),
-            Self::Week(_) => at.checked_add(by.checked_mul(7 * MICROS_PER_DAY)?),
-            Self::IsoYear => Self::Months(12).moved(at, by),
-            Self::Months(length) => {
-                let months = u32::try_from(by.checked_mul(length)?.unsigned_abs()).ok()?;
-                let from = calendar(at)?;
-                let to = if by < 0 {
-                    from.checked_sub_months(Months::new(months))
-                } else {
-                    from.checked_add_months(Months::new(months))
-                };
-                to.map(micros_of)
-            }
-        }
-    }
-
-    /// Whole parts from one time to another; negative backwards.
-    fn elapsed(self, from: i64, to: i64) -> Option<i64> {
-        match self {
-            Self::Micros(length) => Some((to - from) / length),
-            Self::Days => Some((to - from) / MICROS_PER_DAY),
-            Self::Week(_) => Some((to - from) / (7 * MICROS_PER_DAY)),
-            Self::IsoYear => Self::Months(12).elapsed(from, to),
-            Self::Months(length) => Some(whole_months(from, to)? / length),
-        }
-    }
-
-    fn keeps_dates(self) -> bool {
-        !matches!(self, Self::Micros(_))
-    }
-}
-
-/// A time moved by so many times an interval: months first, then days, then the rest.
-pub(super) fn moved_by(at: i64, step: IntervalMonthDayNano, times: i64) -> Option<i64> {
-    let months = Part::Months(1).moved(at, i64::from(step.months).checked_mul(times)?)?;
-    let days = Part::Days.moved(months, i64::from(step.days).checked_mul(times)?)?;
-    days.checked_add((step.nanoseconds / 1_000).checked_mul(times)?)
-}
-
-fn whole_months(from: i64, to: i64) -> Option<i64> {
-    let (begin, end) = (calendar(from)?, calendar(to)?);
-    let number = |at: NaiveDateTime| i64::from(at.year()) * 12 + i64::from(at.month0());
-    let months = number(end) - number(begin);
-    let within = |at: NaiveDateTime| (at.day(), at.time());
-    Some(match months {
-        months if months > 0 && within(end) < within(begin) => months - 1,
-        months if months < 0 && within(end) > within(begin) => months + 1,
-        months => months,
-    })
-}
-
-pub(super) fn weekday(name: &str) -> Option<Weekday> {
-    let days = [
-        ("mo", Weekday::Mon),
-        ("tu", Weekday::Tue),
-        ("we", Weekday::Wed),
-        ("th", Weekday::Thu),
-        ("fr", Weekday::Fri),
-        ("sa", Weekday::Sat),
-        ("su", Weekday::Sun),
-    ];
-    let name = name.trim().to_lowercase();
-    days.into_iter().find(|(start, _)| name.starts_with(start)).map(|(_, day)| day)
-}
-
-pub(super) fn calendar(micros: i64) -> Option<NaiveDateTime> {
-    DateTime::from_timestamp_micros(micros).map(|at| at.naive_utc())
-}
-
-pub(super) fn micros_of(at: NaiveDateTime) -> i64 {
-    at.and_utc().timestamp_micros()
-}
-
-/// The last part parsed: nearly always there is one for the whole column.
-struct Parts(Option<(String, Part)>);
-
-impl Parts {
-    fn get(&mut self, text: &str) -> Result<Part> {
-        match &self.0 {
-            Some((known, part)) if known == text => Ok(*part),
-            _ => {
-                let part = Part::parse(text)?;
-                self.0 = Some((text.to_owned(), part));
-                Ok(part)
-            }
-        }
-    }
-}
 
 /// A count from a part and two times.
 fn counted(arguments: &Arguments, count: fn(Part, i64, i64) -> Option<i64>) -> Result<ArrayRef> {
@@ -442,65 +257,6 @@ fn field(name: &str, at: i64) -> Result<Option<i64>> {
     }))
 }
 
-/// One field of an interval, by name: months and days are counted by themselves, hours and less are what is left of a day.
-fn interval_field(name: &str, interval: IntervalMonthDayNano) -> Result<i64> {
-    let micros = interval.nanoseconds / 1_000;
-    let (months, seconds) = (i64::from(interval.months), micros / MICROS_PER_SECOND);
-    Ok(match name {
-        "year" => months / 12,
-        "quarter" => months % 12 / 3 + 1,
-        "month" => months % 12,
-        "day" => i64::from(interval.days),
-        "hour" => seconds / 3_600,
-        "minute" => seconds / 60 % 60,
-        "second" => seconds % 60,
-        "millisecond" => micros % MICROS_PER_SECOND / 1_000,
-        "microsecond" => micros % MICROS_PER_SECOND,
-        "milliseconds" => micros % (60 * MICROS_PER_SECOND) / 1_000,
-        "microseconds" => micros % (60 * MICROS_PER_SECOND),
-        "decade" => months / 120,
-        "century" => months / 1_200,
-        _ => return Err(exec_datafusion_err!("`{name}` is no field of an interval")),
-    })
-}
-
-/// Intervals of an argument: what lies between two times has whole days, numbers are days.
-fn intervals(arguments: &Arguments, index: usize) -> Result<Option<Vec<Option<IntervalMonthDayNano>>>> {
-    use arrow::array::AsArray;
-    use arrow::datatypes::{DurationMicrosecondType, IntervalMonthDayNanoType, IntervalUnit};
-    let day = |micros: i64| {
-        let days = i32::try_from(micros / MICROS_PER_DAY).unwrap_or(i32::MAX);
-        IntervalMonthDayNano::new(0, days, micros % MICROS_PER_DAY * 1_000)
-    };
-    Ok(Some(match arguments.array(index)?.data_type() {
-        DataType::Interval(_) => {
-            let intervals = arguments.cast(index, &DataType::Interval(IntervalUnit::MonthDayNano))?;
-            intervals.as_primitive::<IntervalMonthDayNanoType>().iter().collect()
-        }
-        DataType::Duration(_) => {
-            let durations = arguments.cast(index, &DataType::Duration(TimeUnit::Microsecond))?;
-            durations.as_primitive::<DurationMicrosecondType>().iter().map(|micros| micros.map(day)).collect()
-        }
-        number if number.is_integer() => {
-            let days = |days: i64| i32::try_from(days).ok().map(|days| IntervalMonthDayNano::new(0, days, 0));
-            arguments.integer(index)?.iter().map(|given| given.and_then(days)).collect()
-        }
-        _ => return Ok(None),
-    }))
-}
-
-/// Microseconds an interval is long where intervals are compared: a month has 30 days, a day 24 hours.
-fn interval_length(arguments: &Arguments) -> Result<ArrayRef> {
-    let Some(intervals) = intervals(arguments, 0)? else {
-        return Err(exec_datafusion_err!("what is compared with an interval has to be one"));
-    };
-    let length = |interval: IntervalMonthDayNano| {
-        let days = i64::from(interval.months) * 30 + i64::from(interval.days);
-        days.checked_mul(MICROS_PER_DAY)?.checked_add(interval.nanoseconds / 1_000)
-    };
-    Ok(Arc::new(intervals.into_iter().map(|interval| interval.and_then(length)).collect::<Int64Array>()))
-}
-
 fn read(arguments: &Arguments) -> Result<ArrayRef> {
     if let Some(intervals) = intervals(arguments, 1)? {
         let names = arguments.text(0)?;
@@ -558,72 +314,6 @@ fn begin(arguments: &Arguments) -> Result<ArrayRef> {
         number if number.is_numeric() => Ok(Arc::new(arguments.times_or_seconds(0)?.micros)),
         _ => arguments.cast(0, &arguments.returns),
     }
-}
-
-fn interval_of(arguments: &Arguments) -> Result<ArrayRef> {
-    let (names, counts) = (arguments.text(0)?, arguments.float(1)?);
-    let mut parts = Parts(None);
-    let mut intervals = IntervalMonthDayNanoArray::builder(arguments.rows);
-    for row in 0..arguments.rows {
-        let Some(name) = text_at(&names, row).filter(|_| counts.is_valid(row)) else {
-            intervals.append_null();
-            continue;
-        };
-        let count = counts.value(row);
-        let whole = |each: f64| {
-            i32::try_from((count * each) as i64)
-                .map_err(|_| exec_datafusion_err!("the interval {count} {name} is too long"))
-        };
-        intervals.append_value(match parts.get(name)? {
-            Part::Months(length) => IntervalMonthDayNano::new(whole(length as f64)?, 0, 0),
-            Part::IsoYear => IntervalMonthDayNano::new(whole(12.0)?, 0, 0),
-            Part::Week(_) => IntervalMonthDayNano::new(0, whole(7.0)?, 0),
-            Part::Days => IntervalMonthDayNano::new(0, whole(1.0)?, 0),
-            Part::Micros(length) => IntervalMonthDayNano::new(0, 0, (count * length as f64) as i64 * 1_000),
-        });
-    }
-    Ok(Arc::new(intervals.finish()))
-}
-
-fn interval_between(arguments: &Arguments) -> Result<ArrayRef> {
-    let (later, earlier) = (arguments.times(0)?, arguments.times(1)?);
-    let between = |row: usize| {
-        let (later, earlier) = (later.at(row)?, earlier.at(row)?);
-        let (from, to) = (calendar(earlier.min(later))?, calendar(earlier.max(later))?);
-        let mut months = i64::from(to.year() - from.year()) * 12 + i64::from(to.month0()) - i64::from(from.month0());
-        let mut days = i64::from(to.day()) - i64::from(from.day());
-        let mut micros = (to.time() - from.time()).num_microseconds()?;
-        if micros < 0 {
-            micros += MICROS_PER_DAY;
-            days -= 1;
-        }
-        if days < 0 {
-            // What is missing is borrowed from the month the time began in.
-            let last = Part::Months(1).begin(Part::Months(1).index(micros_of(from))? + 1)? - MICROS_PER_DAY;
-            days += i64::from(calendar(last)?.day());
-            months -= 1;
-        }
-        let sign = if later < earlier { -1 } else { 1 };
-        let (months, days) = (i32::try_from(months * sign).ok()?, i32::try_from(days * sign).ok()?);
-        Some(IntervalMonthDayNano::new(months, days, micros * sign * 1_000))
-    };
-    Ok(Arc::new((0..arguments.rows).map(between).collect::<IntervalMonthDayNanoArray>()))
-}
-
-/// Seconds of an interval: a month has 30 days, a year 365.25.
-fn interval_seconds(arguments: &Arguments) -> Result<ArrayRef> {
-    use arrow::array::AsArray;
-    use arrow::datatypes::IntervalMonthDayNanoType;
-    let intervals =
-        arguments.cast(0, &arrow::datatypes::DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano))?;
-    let intervals = intervals.as_primitive::<IntervalMonthDayNanoType>();
-    let seconds = |row: usize| {
-        let interval = intervals.is_valid(row).then(|| intervals.value(row))?;
-        let years = f64::from(interval.months / 12) * 365.25 * 86_400.0;
-        let days = f64::from(interval.months % 12) * 30.0 + f64::from(interval.days);
-        Some(years + days * 86_400.0 + interval.nanoseconds as f64 / 1e9)
-    };
-    Ok(Arc::new((0..arguments.rows).map(seconds).collect::<Float64Array>()))
 }
 
 /// `time_from_micros(number, microseconds of one)`.

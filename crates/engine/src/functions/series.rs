@@ -11,7 +11,7 @@ use datafusion::common::{Result, exec_datafusion_err, plan_err};
 
 use super::Function;
 use super::arguments::{Arguments, converted, integer_at};
-use super::dates::moved_by;
+use super::calendar::moved_by;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     // (from, to, step): both ends are part of it; numbers, dates and times. Without a step it goes up.

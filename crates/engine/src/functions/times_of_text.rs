@@ -11,7 +11,7 @@ use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use datafusion::common::{Result, exec_datafusion_err};
 
 use super::arguments::{Arguments, converted, converted_or_null, text_at};
-use super::dates::micros_of;
+use super::calendar::micros_of;
 use super::zones::Zone;
 use super::{Function, returns};
 
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, style: Style, expected: Option<&str>) {
-        let shown = read(text, style).and_then(super::super::dates::calendar).map(|at| at.to_string());
+        let shown = read(text, style).and_then(super::super::calendar::calendar).map(|at| at.to_string());
         assert_eq!(shown.as_deref(), expected, "{text}");
     }
 

@@ -139,7 +139,7 @@ fn times(arguments: &Arguments, style: Style) -> Result<ArrayRef> {
     let is_instant = matches!(arguments.array(0)?.data_type(), DataType::Timestamp(_, Some(_)));
     let mut texts = StringBuilder::new();
     for row in 0..arguments.rows {
-        let at = times.at(row).and_then(super::dates::calendar);
+        let at = times.at(row).and_then(super::calendar::calendar);
         texts.append_option(at.map(|at| {
             let mut text = at.format("%Y-%m-%d %H:%M:%S").to_string();
             let fraction = at.format("%6f").to_string();

@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use datafusion::common::{Result, exec_datafusion_err};
 
 use super::arguments::{Arguments, text_at};
-use super::dates::{calendar, micros_of};
+use super::calendar::{calendar, micros_of};
 use super::{Function, returns};
 
 pub(super) const FUNCTIONS: &[Function] = &[
