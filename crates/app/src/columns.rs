@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
-use headwater_engine::{Session, TracedColumn, sql_type_name, stored_outline, view_outline};
+use headwater_engine::{EngineError, Session, TracedColumn, sql_type_name, stored_outline, view_outline};
 use headwater_lake::TableName;
 use headwater_project::{Classify, Failure};
 use headwater_transform::{Compiled, Node, NodeId, Plan, ResourceType, Warehouse};
@@ -150,10 +150,11 @@ impl<'a> Tracer<'a> {
             )));
         }
         let cast = |column: &&headwater_transform::Column| {
-            let data_type = column.data_type.as_deref().unwrap_or("varchar");
-            format!("CAST(NULL AS {data_type}) AS \"{}\"", column.name.replace('"', "\"\""))
+            let null = self.tracing.null_of(column.data_type.as_deref().unwrap_or("varchar"))?;
+            Ok(format!("{null} AS \"{}\"", column.name.replace('"', "\"\"")))
         };
-        let casts: Vec<String> = declared.iter().map(cast).collect();
+        let casts: Result<Vec<String>, EngineError> = declared.iter().map(cast).collect();
+        let casts = casts.map_err(|error| error.failure())?;
         let described = self.tracing.describe(&format!("SELECT {}", casts.join(", "))).await;
         let (schema, _) = described.map_err(|error| error.failure())?;
         self.outline(name, &schema).await?;

@@ -9,7 +9,7 @@ mod tile;
 use std::sync::Arc;
 
 use headwater_dash::{Dashboard, FilterValues, ParameterValue, TileConfig, TileKind, tile_query};
-use headwater_engine::{Parameter, Session};
+use headwater_engine::{EngineError, Parameter, Session};
 use headwater_project::{Classify, Failure};
 use headwater_transform::{NodeId, RunContext, Warehouse};
 
@@ -18,7 +18,7 @@ use crate::defer::DeferTo;
 use crate::instance::Instance;
 use crate::project::Selection;
 use crate::query::QueryStream;
-use crate::view::{CompiledNode, NodeSummary, TileAnswer, TileRows};
+use crate::view::{CompiledNode, NodeSummary, TileAnswer, TileRows, Untranslated};
 
 pub(crate) use answers::Answers;
 pub(crate) use check::check_references;
@@ -116,12 +116,12 @@ impl Instance {
     }
 
     pub(crate) async fn compile_node(&self, id: NodeId) -> Result<String, Failure> {
-        let warehouse: Arc<dyn Warehouse> = Arc::new(SessionWarehouse::new(self.session()?));
+        let warehouse: Arc<dyn Warehouse> = Arc::new(SessionWarehouse::as_written(self.session()?));
         let (instance, context) = (self.clone(), self.run_context("compile"));
         let compile = tokio::task::spawn_blocking(move || {
             let project = instance.project();
             let compiled = project.transform.compile(&id, &warehouse, &context);
-            compiled.map(|found| found.sql).map_err(|found| diagnostics_failure(&project.files, &found))
+            compiled.map(|found| found.written).map_err(|found| diagnostics_failure(&project.files, &found))
         });
         compile.await.map_err(|error| Failure::internal(error.to_string()))?
     }
@@ -149,7 +149,7 @@ impl Instance {
         self.project().require_sound()?;
         let nodes = self.project().nodes(selection)?;
         let session = self.session()?;
-        let warehouse: Arc<dyn Warehouse> = Arc::new(SessionWarehouse::new(session));
+        let warehouse: Arc<dyn Warehouse> = Arc::new(SessionWarehouse::as_written(session));
         let (instance, context) = (self.clone(), self.compile_context("compile", &nodes, defer)?);
         let compile = tokio::task::spawn_blocking(move || {
             let project = instance.project();
@@ -160,7 +160,7 @@ impl Instance {
                     .transform
                     .compile(&id, &warehouse, &context)
                     .map_err(|found| diagnostics_failure(&project.files, &found))?;
-                compiled.push(CompiledNode { id: node.id, name: node.name, sql: found.sql });
+                compiled.push(CompiledNode { id: node.id, name: node.name, sql: found.written });
             }
             Ok(compiled)
         });
@@ -186,7 +186,41 @@ impl Instance {
                 node.ok_or_else(missing)?.sql
             }
         };
-        let rows = self.session()?.first_rows(&sql, limit).await;
+        self.show_sql(&sql, limit).await
+    }
+
+    /// The first rows of a compiled node's query; all for a limit of 0.
+    pub async fn show_compiled(&self, node: &CompiledNode, limit: usize) -> Result<QueryStream, Failure> {
+        self.show_sql(&node.sql, limit).await
+    }
+
+    /// What of the selected nodes' SQL has no translation. The report of a project in the engine's own SQL is empty.
+    pub async fn dialect_report(&self, selection: &Selection) -> Result<Vec<Untranslated>, Failure> {
+        let mut report = Vec::new();
+        for node in self.compile(selection, None).await? {
+            let found = match self.engine.translate(&node.sql) {
+                Ok(_) => continue,
+                Err(EngineError::Untranslated(_, found)) => found,
+                Err(other) => return Err(other.failure()),
+            };
+            let known = self.project().transform.node(&NodeId::new(&node.id));
+            let file = known.map_or_else(String::new, |known| known.path.display().to_string());
+            report.extend(found.into_iter().map(|one| Untranslated {
+                node: node.name.clone(),
+                file: file.clone(),
+                line: one.line,
+                column: one.column,
+                what: one.what,
+                hint: one.hint,
+            }));
+        }
+        Ok(report)
+    }
+
+    /// The first rows of a query of the project.
+    async fn show_sql(&self, sql: &str, limit: usize) -> Result<QueryStream, Failure> {
+        let sql = self.engine.translate(sql).map_err(|error| error.failure())?;
+        let rows = self.session()?.first_rows(&sql, (limit > 0).then_some(limit)).await;
         Ok(QueryStream::from_engine(rows.map_err(|error| error.failure())?))
     }
 }
@@ -243,6 +277,7 @@ mod tests {
             spill_folder: None,
             partitions: 1,
             default_schema: "main".into(),
+            dialect: None,
         };
         Engine::new(lake, &options).unwrap().session(BTreeMap::new(), BTreeSet::new())
     }

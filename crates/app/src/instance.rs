@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use headwater_connectors::kafka::{KafkaLog, Target};
-use headwater_engine::{Engine, EngineOptions, External, PublishedRelation, Session};
+use headwater_engine::{Dialect, Engine, EngineOptions, External, PublishedRelation, Session};
 use headwater_ingest::log::{Consumers, EventLog, LocalLog, LocalLogOptions};
 use headwater_lake::{Credentials, Lake, Location, Storage, TableName};
 use headwater_project::{Classify, Clock, Entropy, Failure, Timestamp};
@@ -278,6 +278,7 @@ fn open_engine(
         spill_folder: (access == Access::Writer).then_some(spill),
         partitions: threads,
         default_schema: project.default_schema.clone(),
+        dialect: Dialect::of_adapter(&project.transform.target().adapter),
     };
     let engine = Engine::new(lake, &options).map_err(|error| error.failure())?;
     reach_buckets(&engine, &project.externals, &credentials(project))?;

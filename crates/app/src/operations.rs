@@ -143,8 +143,15 @@ fn rule(node: &Node) -> Option<Rule> {
 }
 
 async fn newest(session: &headwater_engine::Session, node: &Node, rule: &Rule) -> Result<Option<Timestamp>, Failure> {
-    let condition = rule.filter.as_ref().map(|filter| format!(" where {filter}")).unwrap_or_default();
-    let sql = format!("select cast(max({}) as timestamp) from {}{condition}", rule.field, node.relation);
+    let own = |written: &str| -> Result<String, Failure> {
+        let translated = session.translate_expression(written).map_err(|error| error.failure())?;
+        Ok(translated.into_owned())
+    };
+    let condition = match &rule.filter {
+        Some(filter) => format!(" where {}", own(filter)?),
+        None => String::new(),
+    };
+    let sql = format!("select cast(max({}) as timestamp) from {}{condition}", own(&rule.field)?, node.relation);
     let stream = session.query(&sql, &[]).await.map_err(|error| error.failure())?;
     for batch in stream.collect().await.map_err(|error| error.failure())? {
         use arrow::array::{Array, AsArray};

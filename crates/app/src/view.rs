@@ -78,6 +78,18 @@ pub struct SourceFreshness {
     pub failure: Option<Failure>,
 }
 
+/// Something of a node's compiled SQL that has no translation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untranslated {
+    pub node: String,
+    pub file: String,
+    /// In the compiled SQL, counted from 1; 0 where it is not known.
+    pub line: u64,
+    pub column: u64,
+    pub what: String,
+    pub hint: String,
+}
+
 /// A node with its compiled SQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompiledNode {

@@ -346,8 +346,11 @@ pub(crate) struct List {
 #[derive(Debug, Args)]
 pub(crate) struct Show {
     /// Node to show.
-    #[arg(required_unless_present = "inline", conflicts_with = "inline")]
+    #[arg(required_unless_present_any = ["inline", "select"], conflicts_with_all = ["inline", "select"])]
     pub(crate) node: Option<String>,
+    /// Nodes to show one after the other: a node that fails does not keep the others from being shown.
+    #[arg(long, short, value_name = "SELECTOR", num_args = 1.., conflicts_with = "inline")]
+    pub(crate) select: Vec<String>,
     /// SQL with Jinja to show instead of a node.
     #[arg(long, value_name = "SQL")]
     pub(crate) inline: Option<String>,
@@ -359,8 +362,12 @@ pub(crate) struct Show {
     pub(crate) state: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) defer: Defer,
-    #[command(flatten)]
-    pub(crate) output: RowOutput,
+    /// How rows are written; a table when not given.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) format: Option<Format>,
+    /// `json` for a document with the node's name and its rows, `text` for a table; or a file to write to.
+    #[arg(long, short, value_name = "json|text|FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

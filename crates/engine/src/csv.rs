@@ -11,7 +11,10 @@ use headwater_lake::storable_schema;
 
 use crate::apply::{Applied, Target};
 use crate::error::{EngineError, Result};
-use crate::session::Session;
+use crate::session::{Engine, Session};
+
+/// Stands for the value while a cast is translated.
+const VALUE: &str = "headwater_value";
 
 /// How a seed file is read.
 #[derive(Clone, Debug)]
@@ -57,30 +60,41 @@ impl Session {
         let table =
             datafusion::datasource::MemTable::try_new(Arc::clone(&schema), vec![batches.map_err(EngineError::Csv)?])?;
         context.register_table("seed", Arc::new(table))?;
-        let columns: Vec<String> = schema.fields().iter().map(|field| cast_column(field.name(), options)).collect();
+        let columns = schema.fields().iter().map(|field| self.engine.cast_column(field.name(), options));
+        let columns: Vec<String> = columns.collect::<Result<_>>()?;
         Ok(context.sql(&format!("SELECT {} FROM seed", columns.join(", "))).await?)
     }
 }
 
-fn cast_column(name: &str, options: &CsvOptions) -> String {
-    let declared = options.column_types.iter().find(|(column, _)| column == name);
-    let data_type = declared.map(|(_, sql_type)| sql_type.as_str());
-    format!("{} AS {}", cast(name, data_type), quoted(name))
-}
-
-/// A column as SQL, cast to a type where one is given.
-pub(crate) fn cast(name: &str, sql_type: Option<&str>) -> String {
-    let quoted = quoted(name);
-    match sql_type {
-        // Nanoseconds end in the year 2262.
-        Some(sql_type) if matches!(sql_type.to_lowercase().as_str(), "timestamp" | "datetime") => {
-            format!("CAST({quoted} AS TIMESTAMP(6))")
+impl Engine {
+    fn cast_column(&self, name: &str, options: &CsvOptions) -> Result<String> {
+        let declared = options.column_types.iter().find(|(column, _)| column == name);
+        let name = quoted(name);
+        match declared {
+            Some((_, sql_type)) => Ok(format!("{} AS {name}", self.cast(&name, sql_type)?)),
+            None => Ok(name),
         }
-        Some(sql_type) => format!("CAST({quoted} AS {sql_type})"),
-        None => quoted,
+    }
+
+    /// A value of our own SQL as a type of the project's, in our own SQL.
+    pub(crate) fn cast(&self, value: &str, sql_type: &str) -> Result<String> {
+        if self.dialect().is_some() {
+            let cast = self.translate_expression(&format!("CAST({VALUE} AS {sql_type})"))?;
+            return Ok(cast.replace(VALUE, value));
+        }
+        // Nanoseconds end in the year 2262.
+        let is_timestamp = matches!(sql_type.to_lowercase().as_str(), "timestamp" | "datetime");
+        Ok(format!("CAST({value} AS {})", if is_timestamp { "TIMESTAMP(6)" } else { sql_type }))
     }
 }
 
-fn quoted(name: &str) -> String {
+impl Session {
+    /// NULL of a type of the project's SQL.
+    pub fn null_of(&self, sql_type: &str) -> Result<String> {
+        self.engine.cast("NULL", sql_type)
+    }
+}
+
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

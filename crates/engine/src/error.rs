@@ -6,6 +6,8 @@ use headwater_lake::LakeError;
 use headwater_project::config::suggest;
 use headwater_project::{Classify, Kind, Position};
 
+use crate::dialect::Untranslated;
+
 pub type Result<T> = std::result::Result<T, EngineError>;
 
 #[derive(Debug, thiserror::Error)]
@@ -19,10 +21,14 @@ pub enum EngineError {
         known: Vec<String>,
         position: Option<Position>,
     },
+    #[error("a subquery refers to the row around it in a way that cannot be run")]
+    Correlated,
     #[error("table `{0}` does not exist")]
     NoSuchTable(String, Option<String>),
     #[error("{0}")]
     NotAllowed(String),
+    #[error("{}", untranslated(.0, .1))]
+    Untranslated(&'static str, Vec<Untranslated>),
     #[error("views nest more than {0} deep, or contain each other")]
     ViewDepth(usize),
     #[error("the model's columns changed")]
@@ -51,11 +57,22 @@ pub enum EngineError {
 
 impl From<DataFusionError> for EngineError {
     fn from(error: DataFusionError) -> Self {
+        if is_correlated(&error) {
+            return Self::Correlated;
+        }
         match unknown_column(&error) {
             Some(unknown) => unknown,
             None => Self::Query(Box::new(error)),
         }
     }
+}
+
+/// Whether the engine was left with a subquery it found no join for.
+fn is_correlated(error: &DataFusionError) -> bool {
+    let DataFusionError::NotImplemented(message) = error.find_root() else { return false };
+    let is_left = message.starts_with("Physical plan does not support logical expression");
+    is_left
+        && ["OuterReferenceColumn", "ScalarSubquery", "Exists", "InSubquery"].iter().any(|kind| message.contains(kind))
 }
 
 impl From<LakeError> for EngineError {
@@ -90,6 +107,9 @@ impl Classify for EngineError {
         match self {
             Self::Query(error) => query_hint(error),
             Self::UnknownColumn { column, known, .. } => column_hint(column, known),
+            Self::Correlated => Some(String::from(
+                "Write it as a join: with a GROUP BY for an aggregate, with row_number() for the first rows of each.",
+            )),
             Self::NoSuchTable(_, Some(near)) => Some(format!("Did you mean `{near}`?")),
             Self::NoSuchTable(_, None) => {
                 Some(String::from("`headwater ls` lists the models; a model must be built before it can be read."))
@@ -114,9 +134,21 @@ impl Classify for EngineError {
                 Some(format!("Known columns: {}.", known.join(", ")))
             }
             Self::Lake(error) => error.hint(),
+            Self::Untranslated(_, found) => found.first().map(|first| first.hint.clone()),
             _ => None,
         }
     }
+}
+
+fn untranslated(dialect: &str, found: &[Untranslated]) -> String {
+    let shown: Vec<String> = found
+        .iter()
+        .map(|one| match one.line {
+            0 => one.what.clone(),
+            line => format!("{} at line {line}, column {}", one.what, one.column),
+        })
+        .collect();
+    format!("this is {dialect}'s and cannot be translated: {}", shown.join("; "))
 }
 
 fn listed(names: &[String]) -> String {

@@ -23,8 +23,9 @@ use futures::TryStreamExt;
 use headwater_project::config::suggest;
 use serde::{Deserialize, Serialize};
 
-use crate::csv::cast;
+use crate::csv::quoted;
 use crate::error::{EngineError, Result};
+use crate::session::Engine;
 
 /// Files that stand for a table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +59,7 @@ impl External {
     }
 
     /// A table over the files there are now.
-    pub(crate) async fn provider(&self, context: &SessionContext) -> Result<Arc<dyn TableProvider>> {
+    pub(crate) async fn provider(&self, engine: &Engine, context: &SessionContext) -> Result<Arc<dyn TableProvider>> {
         let state = context.state();
         let url = self.url()?;
         let first = self.files(&state, &url).await?.into_iter().next().ok_or_else(|| self.none())?;
@@ -69,7 +70,7 @@ impl External {
         let config = ListingTableConfig::new(url).with_listing_options(options);
         let config = if self.partitions.is_empty() { config.infer_partitions_from_path(&state).await? } else { config };
         let files = ListingTable::try_new(config.with_schema(schema))?;
-        self.with_declared_types(context, Arc::new(files))
+        self.with_declared_types(engine, context, Arc::new(files))
     }
 
     /// Changes whenever a file is added, removed or replaced.
@@ -187,6 +188,7 @@ impl External {
     /// Declared columns under their declared names and types, then the others, then those of the folders.
     fn with_declared_types(
         &self,
+        engine: &Engine,
         context: &SessionContext,
         files: Arc<dyn TableProvider>,
     ) -> Result<Arc<dyn TableProvider>> {
@@ -200,12 +202,14 @@ impl External {
                 continue;
             }
             let stored = schema.field(index);
-            let data_type = data_type.as_deref().or(is_folder(stored).then_some("VARCHAR"));
-            columns.push(frame.parse_sql_expr(&cast(stored.name(), data_type))?.alias(name));
+            let value = match data_type {
+                Some(data_type) => engine.cast(&quoted(stored.name()), data_type)?,
+                None => plain(stored),
+            };
+            columns.push(frame.parse_sql_expr(&value)?.alias(name));
         }
         for (_, field) in taken.iter().zip(schema.fields()).filter(|(taken, _)| !**taken) {
-            let data_type = is_folder(field).then_some("VARCHAR");
-            columns.push(frame.parse_sql_expr(&cast(field.name(), data_type))?.alias(field.name()));
+            columns.push(frame.parse_sql_expr(&plain(field))?.alias(field.name()));
         }
         Ok(frame.select(columns)?.into_view())
     }
@@ -234,9 +238,10 @@ fn position(schema: &Schema, name: &str) -> Option<usize> {
     schema.fields().iter().position(|field| field.name().eq_ignore_ascii_case(name))
 }
 
-/// Names of folders come as a dictionary of texts.
-fn is_folder(field: &Field) -> bool {
-    matches!(field.data_type(), DataType::Dictionary(_, _))
+/// A column as it was found. Names of folders come as a dictionary of texts.
+fn plain(field: &Field) -> String {
+    let name = quoted(field.name());
+    if matches!(field.data_type(), DataType::Dictionary(_, _)) { format!("CAST({name} AS VARCHAR)") } else { name }
 }
 
 fn compression(name: &str) -> FileCompressionType {

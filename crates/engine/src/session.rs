@@ -26,9 +26,11 @@ use headwater_lake::{ColumnCache, Credentials, Lake, Location, STORE_URL, Storag
 use url::Url;
 
 use crate::catalog::{Catalog, PublishedRelation, Relation, TableCache};
+use crate::dialect::{Dialect, LAMBDA, TypedPlanner};
 use crate::error::{EngineError, Result};
 use crate::external::External;
 use crate::functions;
+use crate::lateral;
 use crate::parameter::{self, Parameter};
 use crate::times;
 use crate::trace;
@@ -61,6 +63,8 @@ pub struct EngineOptions {
     pub partitions: usize,
     /// Schema of names written without one.
     pub default_schema: String,
+    /// What the project's SQL is written in; the engine's own when none.
+    pub dialect: Option<Dialect>,
 }
 
 /// Plans and runs SQL over one lake. Cheap to clone.
@@ -71,6 +75,7 @@ pub struct Engine {
     cache: Arc<TableCache>,
     columns: Arc<ColumnCache>,
     default_schema: String,
+    dialect: Option<Dialect>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -90,12 +95,19 @@ impl Engine {
         let optimizer = &mut config.options_mut().optimizer;
         optimizer.hash_join_single_partition_threshold = SHARED_BUILD_BYTES;
         optimizer.hash_join_single_partition_threshold_rows = SHARED_BUILD_ROWS;
-        let mut base =
-            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
-        functions::register(&mut base);
+        let mut builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime);
+        if let Some(dialect) = options.dialect {
+            // It is asked before the engine's own, which come with the default features.
+            builder = builder.with_expr_planners(vec![Arc::new(TypedPlanner::new(dialect))]);
+        }
+        let mut base = builder.with_default_features().build();
+        functions::register(&mut base)?;
+        if options.dialect.is_some() {
+            functions::register_checked_sum(&mut base)?;
+        }
         let default_schema = options.default_schema.clone();
         let columns = Arc::new(ColumnCache::new(options.column_cache_bytes));
-        Ok(Self { lake, base, cache: Arc::default(), columns, default_schema })
+        Ok(Self { lake, base, cache: Arc::default(), columns, default_schema, dialect: options.dialect })
     }
 
     /// Files in this bucket can be read from now on.
@@ -117,6 +129,16 @@ impl Engine {
         let names = scalar.chain(self.base.aggregate_functions().keys()).chain(self.base.window_functions().keys());
         let names: BTreeSet<String> = names.cloned().collect();
         names.into_iter().collect()
+    }
+
+    /// What the project's SQL is written in; the engine's own when none.
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.dialect
+    }
+
+    /// What every session starts from.
+    pub(crate) fn base(&self) -> &SessionState {
+        &self.base
     }
 
     /// Parallel partitions of one query.
@@ -255,11 +277,13 @@ impl Session {
         Ok(QueryStream { schema: stream.schema(), inputs, stream })
     }
 
-    /// Starts a query for its first rows, in its own order; a query around it would be free to give them in another.
-    pub async fn first_rows(&self, sql: &str, limit: usize) -> Result<QueryStream> {
+    /// Starts a query for its first rows, in its own order, which a query around it would be free to change; all of
+    /// them without a limit.
+    pub async fn first_rows(&self, sql: &str, limit: Option<usize>) -> Result<QueryStream> {
         let planned = self.plan(sql, &[]).await?;
         let inputs = planned.inputs.clone();
-        let stream = Box::pin(planned.frame().limit(0, Some(limit))?.execute_stream()).await?;
+        let frame = planned.frame().limit(0, limit)?;
+        let stream = Box::pin(frame.execute_stream()).await?;
         Ok(QueryStream { schema: stream.schema(), inputs, stream })
     }
 
@@ -294,6 +318,7 @@ impl Session {
         let statement = scope.parse(sql)?;
         scope.load(&statement, 0).await?;
         let plan = scope.context.state().statement_to_plan(statement).await?;
+        let plan = lateral::beside_their_rows(sql, plan)?;
         read_only().verify_plan(&plan)?;
         let plan = if parameters.is_empty() {
             plan
@@ -334,6 +359,9 @@ impl<'a> Scope<'a> {
         // What is before the first word stays: places of errors are counted from there.
         let mut statement = state.sql_to_statement(sql.trim_end().trim_end_matches(';'), &dialect)?;
         times::in_microseconds(&mut statement);
+        if sql.contains(LAMBDA) {
+            lateral::with_lambdas(&mut statement);
+        }
         Ok(statement)
     }
 
@@ -371,7 +399,7 @@ impl<'a> Scope<'a> {
             return self.register(reference, &name, trace::outlined(columns));
         }
         if let Some(external) = self.session.externals.get(&name) {
-            let provider = external.provider(&self.context).await?;
+            let provider = external.provider(&self.session.engine, &self.context).await?;
             self.inputs.insert(name.clone(), external.version(&self.context).await?);
             return self.register(reference, &name, provider);
         }
@@ -391,6 +419,7 @@ impl<'a> Scope<'a> {
                 let statement = self.parse(&sql)?;
                 self.load(&statement, depth + 1).await?;
                 let plan = self.context.state().statement_to_plan(statement).await?;
+                let plan = lateral::beside_their_rows(&sql, plan)?;
                 read_only().verify_plan(&plan)?;
                 Arc::new(ViewTable::new(plan, Some(sql)))
             }

@@ -44,6 +44,7 @@ fn options() -> EngineOptions {
         spill_folder: None,
         partitions: 2,
         default_schema: String::from("main"),
+        dialect: None,
     }
 }
 
@@ -386,6 +387,6 @@ async fn a_join_keeps_the_few_repeated_keys_and_not_the_wide_rows() {
 async fn the_first_rows_come_in_the_order_of_the_query() {
     let engine = engine();
     let sql = "select x from (values (2), (null), (3), (1)) as t(x) order by x desc nulls last";
-    let rows = newest(&engine).first_rows(sql, 3).await.unwrap().collect().await.unwrap();
+    let rows = newest(&engine).first_rows(sql, Some(3)).await.unwrap().collect().await.unwrap();
     assert_eq!(texts(&rows), ["3", "2", "1"]);
 }

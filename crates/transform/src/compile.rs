@@ -18,7 +18,7 @@ use crate::node::{Node, NodeId, NodeKind, ResourceType, UnitTest};
 use crate::project::TransformProject;
 use crate::run::RunContext;
 use crate::volatile::is_volatile;
-use crate::warehouse::{RelationKind, RelationName, Warehouse};
+use crate::warehouse::{RelationKind, RelationName, Warehouse, WarehouseError};
 
 /// Ephemeral models inlined into each other deeper than this are refused.
 const MAX_INLINED: usize = 64;
@@ -29,6 +29,8 @@ pub struct Compiled {
     pub id: NodeId,
     /// What to run: a query. For a test, the query that counts failures. Empty for seeds.
     pub sql: String,
+    /// The same in the dialect the project is written in.
+    pub written: String,
     pub plan: Plan,
     pub relation: RelationName,
     /// Changes when anything the SQL is made of changes: code, configuration, macros, variables, inlined models. The same for
@@ -82,11 +84,12 @@ impl Compiler<'_> {
             Some(macro_name) => Plan::Custom { macro_name },
             None => plan(node, &config, first_run, sql)?,
         };
-        let plan = stored(plan, self.run.store_failures, &config);
-        let sql = match &plan {
+        let mut plan = stored(plan, self.run.store_failures, &config);
+        let written = match &plan {
             Plan::Test(test) => test.counting_sql(),
             _ => sql.to_owned(),
         };
+        let sql = self.in_own_sql(node, &mut plan, &written)?;
         Ok(Compiled {
             id: id.clone(),
             volatile: collected.volatile || is_volatile(&sql),
@@ -95,8 +98,30 @@ impl Compiler<'_> {
             messages: std::mem::take(&mut collected.messages),
             contract: contract(node, &config),
             sql,
+            written,
             plan,
         })
+    }
+
+    /// What the project wrote, in the warehouse's own SQL: the query, and what the plan holds of it.
+    fn in_own_sql(&self, node: &Node, plan: &mut Plan, written: &str) -> Result<String, Vec<Diagnostic>> {
+        let expression = |text: &mut String| -> Result<(), Vec<Diagnostic>> {
+            *text = self.warehouse.translate_expression(text).map_err(|error| refused(node, error))?;
+            Ok(())
+        };
+        match plan {
+            // Its macros run the statements, and each is translated when it is run.
+            Plan::Custom { .. } => return Ok(written.to_owned()),
+            Plan::Test(test) => test.failing_rows = self.translated(node, &test.failing_rows)?,
+            Plan::Snapshot(snapshot) => snapshot.each_expression(expression)?,
+            Plan::Incremental { strategy, .. } => strategy.each_expression(expression)?,
+            _ => {}
+        }
+        self.translated(node, written)
+    }
+
+    pub(crate) fn translated(&self, node: &Node, sql: &str) -> Result<String, Vec<Diagnostic>> {
+        self.warehouse.translate(sql).map_err(|error| refused(node, error))
     }
 
     pub(crate) fn compile_inline(&self, sql: &str) -> Result<String, Vec<Diagnostic>> {
@@ -167,6 +192,7 @@ impl Compiler<'_> {
         Ok(Compiled {
             id: node.id.clone(),
             sql: String::new(),
+            written: String::new(),
             plan,
             relation: node.relation.clone(),
             raw_sql_hash: self.code_hash(&node.id),
@@ -266,7 +292,7 @@ impl Compiler<'_> {
         let materialized = config.materialized();
         let packages = std::iter::once(&node.package).chain(definitions.packages.keys());
         for package in packages {
-            for adapter in [definitions.target.adapter.as_str(), "default"] {
+            for adapter in definitions.target.prefixes() {
                 let name = format!("materialization_{materialized}_{adapter}");
                 if definitions.macros.in_package(package, &name).is_some() {
                     return Some(format!("{package}.{name}"));
@@ -317,9 +343,19 @@ impl Compiler<'_> {
             messages: Vec::new(),
             contract: None,
             sql: plan.counting_sql(),
+            written: plan.counting_sql(),
             plan: Plan::Test(plan),
         })
     }
+}
+
+/// SQL that has no translation, at the place of its node.
+fn refused(node: &Node, error: WarehouseError) -> Vec<Diagnostic> {
+    let mut problem = Diagnostic::error(format!("{}: {}", node.name, error.failure.message));
+    problem.span = node.span;
+    problem.detail = error.failure.detail;
+    problem.hint = error.failure.hint;
+    vec![problem]
 }
 
 /// `--store-failures` keeps the failing rows of every test that does not say otherwise.

@@ -112,6 +112,23 @@ pub struct Target {
     pub profile: String,
 }
 
+impl Target {
+    /// Prefixes of dispatched macros, the first that there is counts: the adapter, the one it stands on, the default.
+    pub(crate) fn prefixes(&self) -> impl Iterator<Item = &str> {
+        let parent = match self.adapter.as_str() {
+            "redshift" => Some("postgres"),
+            "databricks" => Some("spark"),
+            _ => None,
+        };
+        [Some(self.adapter.as_str()), parent, Some("default")].into_iter().flatten()
+    }
+
+    /// What names are quoted with in the SQL of the adapter.
+    pub(crate) fn quote(&self) -> char {
+        if matches!(self.adapter.as_str(), "bigquery" | "spark" | "databricks") { '`' } else { '"' }
+    }
+}
+
 impl Default for Target {
     fn default() -> Self {
         Self {
@@ -168,7 +185,7 @@ impl Definitions {
         namespace: Option<&str>,
     ) -> Option<&Arc<MacroDefinition>> {
         for package in self.dispatch_order(namespace) {
-            for prefix in [self.target.adapter.as_str(), "default"] {
+            for prefix in self.target.prefixes() {
                 let full = format!("{prefix}__{name}");
                 let found = match &package {
                     Some(package) => self.macros.in_package(package, &full),

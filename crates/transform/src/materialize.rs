@@ -67,6 +67,18 @@ pub enum IncrementalStrategy {
     Microbatch(Microbatch),
 }
 
+impl IncrementalStrategy {
+    /// Changes every condition the project wrote.
+    pub(crate) fn each_expression<E>(&mut self, mut change: impl FnMut(&mut String) -> Result<(), E>) -> Result<(), E> {
+        match self {
+            Self::Merge { predicates, .. } | Self::DeleteInsert { predicates, .. } => {
+                predicates.iter_mut().try_for_each(&mut change)
+            }
+            Self::Append | Self::InsertOverwrite | Self::Microbatch(_) => Ok(()),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnSchemaChange {
     Ignore,

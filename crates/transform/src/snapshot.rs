@@ -119,6 +119,17 @@ pub(crate) fn plan(node: &Node, config: &NodeConfig) -> Result<SnapshotPlan, Vec
 }
 
 impl SnapshotPlan {
+    /// Changes every expression the project wrote.
+    pub(crate) fn each_expression<E>(&mut self, mut change: impl FnMut(&mut String) -> Result<(), E>) -> Result<(), E> {
+        self.unique_key.iter_mut().try_for_each(&mut change)?;
+        if let SnapshotStrategy::Timestamp { updated_at }
+        | SnapshotStrategy::Check { updated_at: Some(updated_at), .. } = &mut self.strategy
+        {
+            change(updated_at)?;
+        }
+        self.valid_to_current.iter_mut().try_for_each(change)
+    }
+
     /// The query of the rows to write. `existing` is the snapshot's table with its columns; none before its first run.
     pub fn statement(
         &self,

@@ -42,11 +42,12 @@ impl Compiler<'_> {
         let render = Render::scoped(&self.project.definitions, self.subject(tested), self.pass(), scope);
         let sql = self.project.templates.render(tested.id.as_str(), &render);
         let sql = sql.map_err(|error| vec![self.problem(&error, &format!("testing {}", tested.id), tested.span)])?;
-        let actual = inject(without_semicolon(&sql), &fixtures);
+        let actual = inject(&self.translated(node, without_semicolon(&sql))?, &fixtures);
         let FixtureRows::Rows(rows) = &test.expect else {
             let FixtureRows::Sql(expected) = &test.expect else { return Err(problem(String::from("no expectation"))) };
-            let columns = self.columns_of(node, expected)?;
-            return Ok(UnitQuery { differences: differences(&actual, expected, &columns) });
+            let expected = self.translated(node, expected)?;
+            let columns = self.columns_of(node, &expected)?;
+            return Ok(UnitQuery { differences: differences(&actual, &expected, &columns) });
         };
         let found = self.columns_of(node, &actual)?;
         let columns = match rows.first() {
@@ -76,7 +77,7 @@ impl Compiler<'_> {
             (id.to_string(), name, Some(input.clone()))
         };
         let sql = match &given.rows {
-            FixtureRows::Sql(sql) => sql.clone(),
+            FixtureRows::Sql(sql) => self.translated(node, sql)?,
             FixtureRows::Rows(rows) => {
                 let columns = match input.as_ref().filter(|input| !input.is_ephemeral()) {
                     Some(input) => self.relation_columns(node, input)?,
@@ -118,7 +119,7 @@ impl Compiler<'_> {
     }
 
     fn columns_of(&self, node: &Node, sql: &str) -> Result<Vec<ColumnInfo>, Vec<Diagnostic>> {
-        let found = self.warehouse.query(&format!("select * from (\n{sql}\n) dbt_internal_unit limit 0"));
+        let found = self.warehouse.query_own(&format!("select * from (\n{sql}\n) dbt_internal_unit limit 0"));
         found.map(|table| table.columns).map_err(|error| {
             let mut problem = Diagnostic::error(error.failure.message.clone());
             problem.span = node.span;

@@ -13,6 +13,22 @@ pub trait Warehouse: Send + Sync + std::fmt::Debug {
     /// Runs one statement and returns its whole (small) result.
     fn query(&self, sql: &str) -> Result<QueryTable, WarehouseError>;
 
+    /// As [`Warehouse::query`], for a statement in the warehouse's own SQL: nothing of it is the project's.
+    fn query_own(&self, sql: &str) -> Result<QueryTable, WarehouseError> {
+        self.query(sql)
+    }
+
+    /// A statement of the project in the warehouse's own SQL. A project may be written in another dialect; what is built
+    /// around its statements is always in the warehouse's.
+    fn translate(&self, sql: &str) -> Result<String, WarehouseError> {
+        Ok(sql.to_owned())
+    }
+
+    /// An expression of the project in the warehouse's own SQL: a column, a condition.
+    fn translate_expression(&self, sql: &str) -> Result<String, WarehouseError> {
+        Ok(sql.to_owned())
+    }
+
     /// Describes a relation, or says that it does not exist.
     fn relation(&self, relation: &RelationName) -> Result<Option<RelationInfo>, WarehouseError>;
 }
@@ -60,7 +76,12 @@ impl std::fmt::Display for RelationName {
 
 /// An identifier in double quotes.
 pub(crate) fn quoted(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
+    quoted_with(identifier, '"')
+}
+
+/// An identifier in the quotes of a dialect.
+pub(crate) fn quoted_with(identifier: &str, quote: char) -> String {
+    format!("{quote}{}{quote}", identifier.replace(quote, &format!("{quote}{quote}")))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

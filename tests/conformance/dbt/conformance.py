@@ -128,10 +128,12 @@ def plain(value):
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, (int, Decimal, float)):
-        number = float(value)
-        if math.isnan(number) or math.isinf(number):
-            return str(number)
-        return int(number) if number == int(number) and abs(number) < 2**53 else round(number, 9)
+        if isinstance(value, float):
+            if math.isnan(value) or math.isinf(value):
+                return str(value)
+            value = Decimal(repr(round(value, 9)))
+        number = Decimal(value)
+        return int(number) if number == number.to_integral_value() else number.normalize()
     if isinstance(value, datetime):
         return plain(value.replace(tzinfo=None).isoformat(sep=" "))
     if isinstance(value, (date, time)):
@@ -155,4 +157,4 @@ def table(columns, rows, ignored):
     """A table independent of the order of its rows."""
     kept = [index for index, column in enumerate(columns) if column not in ignored]
     shown = [[plain(row[index]) for index in kept] for row in rows]
-    return {"columns": [columns[index] for index in kept], "rows": sorted(shown, key=lambda row: json.dumps(row, sort_keys=True))}
+    return {"columns": [columns[index] for index in kept], "rows": sorted(shown, key=lambda row: json.dumps(row, sort_keys=True, default=str))}

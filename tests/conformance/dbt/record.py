@@ -70,7 +70,7 @@ def tables(folder, case):
                 result = connection.execute(f'select * from "{schema}"."{table}"')
                 columns = [column[0] for column in result.description]
                 found[name] = conformance.table(columns, result.fetchall(), case.get("ignore_columns", []))
-        target.write_text(json.dumps(found))
+        target.write_text(json.dumps(found, default=float))
         return 0
 
     if in_child(work) != 0:

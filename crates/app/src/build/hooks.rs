@@ -20,7 +20,8 @@ impl Run {
         if sql.trim().is_empty() {
             return Ok(());
         }
-        for done in self.session.execute(sql, &self.writes.info).await.map_err(|error| error.failure())? {
+        let sql = self.session.translate(sql).map_err(|error| error.failure())?;
+        for done in self.session.execute(&sql, &self.writes.info).await.map_err(|error| error.failure())? {
             match done {
                 Executed::Changed { name, .. } => self.writes.note(name),
                 // Reading to the end is what runs it.

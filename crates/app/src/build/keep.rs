@@ -73,7 +73,9 @@ impl Run {
             target.write = if first_run && index == 0 {
                 Write::Replace { partition_by: Vec::new() }
             } else {
-                Write::ReplaceWhere { condition: batch.condition(&model.event_time) }
+                let event_time =
+                    self.session.translate_expression(&model.event_time).map_err(|error| error.failure())?;
+                Write::ReplaceWhere { condition: batch.condition(&event_time) }
             };
             let applied = self.session.apply(&compiled.sql, &target).await.map_err(|error| error.failure())?;
             rows += applied.rows;
@@ -137,13 +139,14 @@ impl Run {
                 .with_detail(format!("{}.", problems.join("; ")))
                 .with_hint("Change the model's SQL, or the columns in its properties file."));
         }
-        for (name, condition) in &contract.checks {
+        for (name, written) in &contract.checks {
+            let condition = self.session.translate_expression(written).map_err(|error| error.failure())?;
             let counted =
                 format!("select count(*) from (\n{sql}\n) dbt_internal_check where ({condition}) is not true");
             let broken = self.count(&counted).await?;
             if broken > 0 {
                 return Err(Failure::user(format!("{broken} row(s) of {} break the constraint {name}", node.name))
-                    .with_detail(format!("They do not meet `{condition}`. Nothing was written.")));
+                    .with_detail(format!("They do not meet `{written}`. Nothing was written.")));
             }
         }
         let columns: Vec<String> =
@@ -152,7 +155,8 @@ impl Run {
     }
 
     async fn data_type(&self, sql_type: &str) -> Result<DataType, Failure> {
-        let sql = format!("select cast(null as {sql_type}) as c");
+        let written = format!("select cast(null as {sql_type}) as c");
+        let sql = self.session.translate(&written).map_err(|error| error.failure())?;
         let (schema, _) = self.session.describe(&sql).await.map_err(|error| error.failure())?;
         Ok(schema.fields().first().map_or(DataType::Null, |field| field.data_type().clone()))
     }

@@ -118,7 +118,7 @@ impl Run {
             Ok(compiled) => compiled,
             Err(failure) => return (Done::failed(StepOutcome::Error, failure), None),
         };
-        if let Err(failure) = artifacts::write_compiled(&self.instance, node, &compiled.sql) {
+        if let Err(failure) = artifacts::write_compiled(&self.instance, node, &compiled.written) {
             return (Done::failed(StepOutcome::Error, failure), None);
         }
         let mut done = match self.carry_out(node, &compiled, &inputs, place).await {

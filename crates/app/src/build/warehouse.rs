@@ -23,6 +23,8 @@ pub(crate) struct SessionWarehouse {
     session: Session,
     runtime: Handle,
     writes: Option<Arc<Writes>>,
+    /// Whether what is compiled is to be run, and not only shown.
+    translates: bool,
 }
 
 /// What statements of a run's templates and hooks changed.
@@ -50,7 +52,7 @@ impl Writes {
 impl SessionWarehouse {
     /// Call from within the runtime.
     pub(crate) fn new(session: Session) -> Self {
-        Self { session, runtime: Handle::current(), writes: None }
+        Self { session, runtime: Handle::current(), writes: None, translates: true }
     }
 
     /// As [`SessionWarehouse::new`], for templates that may change tables.
@@ -58,8 +60,14 @@ impl SessionWarehouse {
         Self { writes: Some(writes), ..Self::new(session) }
     }
 
+    /// As [`SessionWarehouse::new`], for templates whose SQL stays as the project wrote it.
+    pub(crate) fn as_written(session: Session) -> Self {
+        Self { translates: false, ..Self::new(session) }
+    }
+
     /// Runs statements; the rows of the last one that reads are the answer.
     async fn run(&self, sql: &str) -> Result<QueryTable, Failure> {
+        let sql = &*self.session.translate(sql).map_err(|error| error.failure())?;
         let Some(writes) = &self.writes else { return self.fetch(sql).await };
         let mut table = QueryTable::default();
         for done in self.session.execute(sql, &writes.info).await.map_err(|error| error.failure())? {
@@ -119,6 +127,27 @@ async fn read(mut stream: QueryStream) -> Result<QueryTable, Failure> {
 impl Warehouse for SessionWarehouse {
     fn query(&self, sql: &str) -> Result<QueryTable, WarehouseError> {
         self.runtime.block_on(self.run(sql)).map_err(WarehouseError::from)
+    }
+
+    fn query_own(&self, sql: &str) -> Result<QueryTable, WarehouseError> {
+        self.runtime.block_on(self.fetch(sql)).map_err(WarehouseError::from)
+    }
+
+    fn translate(&self, sql: &str) -> Result<String, WarehouseError> {
+        if !self.translates {
+            return Ok(sql.to_owned());
+        }
+        let translated = self.session.translate(sql).map_err(|error| WarehouseError::from(error.failure()))?;
+        Ok(translated.into_owned())
+    }
+
+    fn translate_expression(&self, sql: &str) -> Result<String, WarehouseError> {
+        if !self.translates {
+            return Ok(sql.to_owned());
+        }
+        let translated =
+            self.session.translate_expression(sql).map_err(|error| WarehouseError::from(error.failure()))?;
+        Ok(translated.into_owned())
     }
 
     fn relation(&self, relation: &RelationName) -> Result<Option<RelationInfo>, WarehouseError> {

@@ -112,6 +112,7 @@ fn session(request: &Request) -> Result<headwater_engine::Session, Failure> {
         spill_folder: None,
         partitions: 2,
         default_schema: request.default_schema.clone(),
+        dialect: None,
     };
     let engine = Engine::new(lake, &options).map_err(|error| error.failure())?;
     let mut published = BTreeMap::new();

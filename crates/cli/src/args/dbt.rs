@@ -74,6 +74,9 @@ pub(crate) struct Compile {
     /// SQL with Jinja to compile instead of nodes.
     #[arg(long, value_name = "SQL", conflicts_with_all = ["select", "exclude", "selector"])]
     pub(crate) inline: Option<String>,
+    /// List what of the SQL cannot be translated from the adapter's dialect, instead of printing it.
+    #[arg(long, conflicts_with = "inline")]
+    pub(crate) dialect_report: bool,
 }
 
 #[derive(Debug, Args)]

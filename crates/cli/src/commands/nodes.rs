@@ -1,6 +1,6 @@
 //! `headwater ls` and `headwater compile`: nodes of the project.
 
-use headwater_app::view::NodeSummary;
+use headwater_app::view::{NodeSummary, Untranslated};
 use headwater_app::{CompiledNode, Project};
 use headwater_project::Failure;
 use headwater_server::wire;
@@ -60,6 +60,9 @@ pub(super) async fn compile(context: &Context, compile: Compile) -> Result<(), S
     let selection = selection(compile.select);
     let defer = deferred(compile.defer, selection.state.as_deref())?;
     let instance = context.reader().await?;
+    if compile.dialect_report {
+        return dialect_report(context, &instance.dialect_report(&selection).await?);
+    }
     if let Some(sql) = &compile.inline {
         let sql = instance.compile_inline(sql, defer.as_ref()).await?;
         return context.printer.line(sql.trim_end());
@@ -87,4 +90,27 @@ fn print_compiled(context: &Context, nodes: Vec<CompiledNode>) -> Result<(), Sto
         context.printer.line(&format!("{heading}{}{ending}", node.sql.trim_end()))?;
     }
     Ok(())
+}
+
+/// What has no translation, each with its place in the compiled SQL. Findings are exit code 1.
+fn dialect_report(context: &Context, found: &[Untranslated]) -> Result<(), Stop> {
+    if context.printer.json {
+        let shown = |one: &Untranslated| {
+            serde_json::json!({
+                "node": one.node, "file": one.file, "line": one.line, "column": one.column, "what": one.what, "hint": one.hint,
+            })
+        };
+        context.printer.json(&found.iter().map(shown).collect::<Vec<_>>())?;
+    } else {
+        for one in found {
+            context.printer.line(&format!("{}:{}:{}: {} ({})", one.file, one.line, one.column, one.what, one.node))?;
+            context.printer.line(&format!("  hint: {}", one.hint))?;
+        }
+    }
+    context.printer.words(&match found.len() {
+        0 => String::from("Everything is translated."),
+        1 => String::from("1 finding."),
+        count => format!("{count} findings."),
+    });
+    if found.is_empty() { Ok(()) } else { Err(Stop::Findings) }
 }

@@ -98,6 +98,12 @@ pub(crate) struct AdapterMethods {
     pub render: Arc<Render>,
 }
 
+impl AdapterMethods {
+    fn quoted(&self, identifier: &str) -> String {
+        crate::warehouse::quoted_with(identifier, self.render.quote())
+    }
+}
+
 impl Methods for AdapterMethods {
     fn call(&self, _: &mut State<'_, '_>, method: &str, arguments: &Arguments) -> Result<Value, Error> {
         match method {
@@ -109,9 +115,9 @@ impl Methods for AdapterMethods {
                 let name = self.name(arguments.optional_text(0, "schema"), &arguments.text(1, "name")?);
                 Ok(Value::from(describe(&self.render, &name)?.is_some()))
             }
-            "quote" => Ok(Value::from(crate::warehouse::quoted(&arguments.text(0, "identifier")?))),
+            "quote" => Ok(Value::from(self.quoted(&arguments.text(0, "identifier")?))),
             "quote_as_configured" => Ok(arguments.required(0, "identifier")?),
-            "quote_seed_column" => Ok(Value::from(crate::warehouse::quoted(&arguments.text(0, "column")?))),
+            "quote_seed_column" => Ok(Value::from(self.quoted(&arguments.text(0, "column")?))),
             "type" => Ok(Value::from(self.render.definitions.target.adapter.as_str())),
             "check_schema_exists" => Ok(Value::from(true)),
             "drop_relation" => self.change(&format!("drop table if exists {}", arguments.required(0, "relation")?)),
@@ -167,12 +173,12 @@ impl AdapterMethods {
     fn get_relation(&self, arguments: &Arguments) -> Result<Value, Error> {
         if let Some(known) = arguments.positional.first().and_then(|value| value.downcast_object::<Relation>()) {
             let info = describe(&self.render, &known.name)?;
-            return Ok(found_relation(known.name.clone(), info));
+            return Ok(found_relation(known.name.clone(), info, self.render.quote()));
         }
         let mut name = self.name(arguments.optional_text(1, "schema"), &arguments.text(2, "identifier")?);
         name.database = arguments.optional_text(0, "database").or(name.database);
         let info = describe(&self.render, &name)?;
-        Ok(found_relation(name, info))
+        Ok(found_relation(name, info, self.render.quote()))
     }
 
     fn infos(&self, relation: &Value) -> Result<Vec<ColumnInfo>, Error> {
@@ -193,13 +199,15 @@ impl AdapterMethods {
     }
 }
 
-fn found_relation(name: RelationName, info: Option<RelationInfo>) -> Value {
-    info.map_or(Value::from(()), |info| Relation::new(name, Some(info.kind)).into_value())
+fn found_relation(name: RelationName, info: Option<RelationInfo>, quote: char) -> Value {
+    info.map_or(Value::from(()), |info| Relation::new(name, Some(info.kind), quote).into_value())
 }
 
 /// `api.Relation` and `api.Column`.
 #[derive(Debug)]
-pub(crate) struct ApiMethods;
+pub(crate) struct ApiMethods {
+    pub render: Arc<Render>,
+}
 
 impl Methods for ApiMethods {
     fn call(&self, _: &mut State<'_, '_>, method: &str, arguments: &Arguments) -> Result<Value, Error> {
@@ -211,7 +219,7 @@ impl Methods for ApiMethods {
 
     fn attribute(&self, name: &str) -> Option<Value> {
         Some(match name {
-            "Relation" => Value::from_object(MethodsObject(RelationMethods)),
+            "Relation" => Value::from_object(MethodsObject(RelationMethods { render: Arc::clone(&self.render) })),
             "Column" => Value::from_object(MethodsObject(ColumnMethods)),
             _ => return None,
         })
@@ -219,12 +227,14 @@ impl Methods for ApiMethods {
 }
 
 #[derive(Debug)]
-struct RelationMethods;
+struct RelationMethods {
+    render: Arc<Render>,
+}
 
 impl Methods for RelationMethods {
     fn call(&self, _: &mut State<'_, '_>, method: &str, arguments: &Arguments) -> Result<Value, Error> {
         match method {
-            "create" => relation::create(arguments),
+            "create" => relation::create(arguments, self.render.quote()),
             _ => Err(Error::from(ErrorKind::UnknownMethod)),
         }
     }

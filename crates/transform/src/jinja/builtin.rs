@@ -296,7 +296,7 @@ fn reference(render: &Arc<Render>, arguments: &Arguments) -> Result<Value, Error
         let relation = Relation::of_cte(node.relation.clone(), crate::compile::cte_name(&node.name));
         return Ok(relation.filtered(filter(render, node)).into_value());
     }
-    let relation = Relation::new(read_from(render, node)?, kind_of(node));
+    let relation = Relation::new(read_from(render, node)?, kind_of(node), render.quote());
     Ok(relation.filtered(filter(render, node)).into_value())
 }
 
@@ -334,7 +334,7 @@ fn filter(render: &Render, node: &Node) -> Option<String> {
 
 /// While parsing, a reference stands for the node itself, as in dbt.
 fn own_relation(render: &Render) -> Value {
-    Relation::new(render.subject.relation.clone(), None).into_value()
+    Relation::new(render.subject.relation.clone(), None, render.quote()).into_value()
 }
 
 fn kind_of(node: &Node) -> Option<RelationKind> {
@@ -387,7 +387,7 @@ fn source(render: &Arc<Render>, arguments: &Arguments) -> Result<Value, Error> {
         return unit_input(unit, node);
     }
     check_inferred(render, node, &format!("source('{}', '{}')", call.source, call.table))?;
-    let relation = Relation::new(node.relation.clone(), Some(RelationKind::Table));
+    let relation = Relation::new(node.relation.clone(), Some(RelationKind::Table), render.quote());
     Ok(relation.filtered(filter(render, node)).into_value())
 }
 
@@ -443,7 +443,9 @@ pub(crate) fn is_incremental(render: &Render) -> Result<bool, Error> {
 fn load_relation(render: &Render, relation: &Value) -> Result<Value, Error> {
     let relation = relation.downcast_object::<Relation>().ok_or_else(|| invalid("this is not a relation"))?;
     let info = describe(render, &relation.name)?;
-    Ok(info.map_or(Value::from(()), |info| Relation::new(relation.name.clone(), Some(info.kind)).into_value()))
+    Ok(info.map_or(Value::from(()), |info| {
+        Relation::new(relation.name.clone(), Some(info.kind), render.quote()).into_value()
+    }))
 }
 
 fn documentation(render: &Render, arguments: &Arguments) -> Result<String, Error> {

@@ -96,7 +96,7 @@ fn builtin(render: &Arc<Render>, name: &str) -> Option<Value> {
     Some(match name {
         "config" => Value::from_object(ConfigObject { render: shared() }),
         "adapter" => Value::from_object(MethodsObject(AdapterMethods { render: shared() })),
-        "api" => Value::from_object(MethodsObject(ApiMethods)),
+        "api" => Value::from_object(MethodsObject(ApiMethods { render: shared() })),
         "exceptions" => Value::from_object(MethodsObject(ExceptionMethods { render: shared() })),
         "builtins" => Value::from_object(Builtins { render: shared() }),
         "modules" => datetime::modules(render),
@@ -121,7 +121,7 @@ fn this(render: &Render) -> Value {
     let name = render.subject.relation.clone();
     match render.scope.unit.as_ref().and_then(|unit| unit.inputs.get("this")) {
         Some(cte) => Relation::of_cte(name, cte.clone()).into_value(),
-        None => Relation::new(name, None).into_value(),
+        None => Relation::new(name, None, render.quote()).into_value(),
     }
 }
 

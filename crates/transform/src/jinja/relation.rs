@@ -21,17 +21,19 @@ pub(crate) struct Relation {
     filter: Option<String>,
     shown: [bool; 3],
     quoted: [bool; 3],
+    /// What parts of the name are quoted with.
+    quote: char,
 }
 
 const PARTS: [&str; 3] = ["database", "schema", "identifier"];
 
 impl Relation {
-    pub(crate) fn new(name: RelationName, kind: Option<RelationKind>) -> Self {
-        Self { name, kind, cte: None, filter: None, shown: [true; 3], quoted: [true; 3] }
+    pub(crate) fn new(name: RelationName, kind: Option<RelationKind>, quote: char) -> Self {
+        Self { name, kind, cte: None, filter: None, shown: [true; 3], quoted: [true; 3], quote }
     }
 
     pub(crate) fn of_cte(name: RelationName, cte: String) -> Self {
-        Self { cte: Some(cte), ..Self::new(name, None) }
+        Self { cte: Some(cte), ..Self::new(name, None, '"') }
     }
 
     /// The relation as a query of the rows that meet a condition.
@@ -60,7 +62,7 @@ impl Relation {
         for (index, part) in self.parts().into_iter().enumerate() {
             let Some(part) = part.filter(|_| self.shown.get(index) == Some(&true)) else { continue };
             let quote = self.quoted.get(index) == Some(&true);
-            shown.push(if quote { crate::warehouse::quoted(part) } else { part.to_owned() });
+            shown.push(if quote { crate::warehouse::quoted_with(part, self.quote) } else { part.to_owned() });
         }
         shown.join(".")
     }
@@ -208,7 +210,7 @@ impl Object for Column {
 }
 
 /// The name parts `schema` and friends of a `Relation.create(...)` call.
-pub(crate) fn create(arguments: &Arguments) -> Result<Value, Error> {
+pub(crate) fn create(arguments: &Arguments, quote: char) -> Result<Value, Error> {
     let name = RelationName {
         database: arguments.optional_text(0, "database"),
         schema: arguments.optional_text(1, "schema").unwrap_or_default(),
@@ -216,7 +218,7 @@ pub(crate) fn create(arguments: &Arguments) -> Result<Value, Error> {
     };
     let shown = [name.database.is_some(), !name.schema.is_empty(), !name.identifier.is_empty()];
     let kind = arguments.get(3, "type").as_ref().and_then(relation_kind);
-    Ok(Relation { shown, ..Relation::new(name, kind) }.into_value())
+    Ok(Relation { shown, ..Relation::new(name, kind, quote) }.into_value())
 }
 
 /// Columns as a list templates can change.

@@ -131,6 +131,11 @@ impl Render {
         Arc::new(Self { definitions: Arc::clone(definitions), subject, pass, scope, collected: Mutex::default() })
     }
 
+    /// What names are quoted with.
+    pub(crate) fn quote(&self) -> char {
+        self.definitions.target.quote()
+    }
+
     /// The run a compile is part of.
     pub(crate) fn run(&self) -> Option<&RunContext> {
         match &self.pass {

@@ -14,8 +14,9 @@ use crate::jinja::source::{TemplateSource, offset};
 use super::NO_FILE;
 
 /// Our own macro packages, file by file; the files of a package stand together.
-const BUILTIN: [(&str, &str); 15] = [
+const BUILTIN: [(&str, &str); 16] = [
     (BUILTIN_PACKAGE, include_str!("../builtin/dbt.sql")),
+    (BUILTIN_PACKAGE, include_str!("../builtin/dialects.sql")),
     ("dbt_date", include_str!("../builtin/dbt_date/calendar.sql")),
     ("dbt_date", include_str!("../builtin/dbt_date/dimension.sql")),
     ("dbt_date", include_str!("../builtin/dbt_date/relative.sql")),

@@ -1,0 +1,84 @@
+//! Named windows, put in the places that name them: the engine pays no heed to a window that is built on another.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, NamedWindowExpr, Query, Select, SelectItem, VisitMut, VisitorMut, WindowSpec, WindowType,
+};
+
+/// Windows may be built on each other this deep.
+const DEPTH: usize = 32;
+
+struct Windows {
+    known: HashMap<String, NamedWindowExpr>,
+    inside: usize,
+}
+
+impl Windows {
+    fn named(&self, name: &str, depth: usize) -> Option<WindowSpec> {
+        let depth = depth.checked_sub(1)?;
+        match self.known.get(&name.to_lowercase())? {
+            NamedWindowExpr::NamedWindow(other) => self.named(&other.value, depth),
+            NamedWindowExpr::WindowSpec(spec) => self.whole(spec, depth),
+        }
+    }
+
+    /// A window with what the one it is built on says.
+    fn whole(&self, spec: &WindowSpec, depth: usize) -> Option<WindowSpec> {
+        let Some(name) = &spec.window_name else { return Some(spec.clone()) };
+        let mut base = self.named(&name.value, depth)?;
+        base.partition_by.extend(spec.partition_by.iter().cloned());
+        base.order_by.extend(spec.order_by.iter().cloned());
+        base.window_frame = spec.window_frame.clone().or(base.window_frame);
+        Some(base)
+    }
+}
+
+impl VisitorMut for Windows {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.inside += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.inside -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr
+            && self.inside == 0
+            && let Some(over) = &function.over
+        {
+            let meant = match over {
+                WindowType::NamedWindow(name) => self.named(&name.value, DEPTH),
+                WindowType::WindowSpec(spec) => self.whole(spec, DEPTH),
+            };
+            if let Some(spec) = meant {
+                function.over = Some(WindowType::WindowSpec(spec));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Before a query's expressions are rewritten.
+pub(super) fn put_in_place(select: &mut Select) {
+    let named = std::mem::take(&mut select.named_window);
+    if named.is_empty() {
+        return;
+    }
+    let known = named.into_iter().map(|definition| (definition.0.value.to_lowercase(), definition.1)).collect();
+    let mut windows = Windows { known, inside: 0 };
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+            let _: ControlFlow<()> = expr.visit(&mut windows);
+        }
+    }
+    if let Some(condition) = &mut select.qualify {
+        let _: ControlFlow<()> = condition.visit(&mut windows);
+    }
+}
