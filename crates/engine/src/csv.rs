@@ -79,8 +79,8 @@ impl Engine {
     /// A value of our own SQL as a type of the project's, in our own SQL.
     pub(crate) fn cast(&self, value: &str, sql_type: &str) -> Result<String> {
         if self.dialect().is_some() {
-            let cast = self.translate_expression(&format!("CAST({VALUE} AS {sql_type})"))?;
-            return Ok(cast.replace(VALUE, value));
+            let written = format!("CAST({VALUE} AS {sql_type})");
+            return Ok(self.translate_expression(&written)?.replace(VALUE, value));
         }
         // Nanoseconds end in the year 2262.
         let is_timestamp = matches!(sql_type.to_lowercase().as_str(), "timestamp" | "datetime");
