@@ -21,7 +21,7 @@ build:
 	$(CARGO) build --release -p headwater
 
 demo: build
-	@$(BINARY) demo music $(DEMO)
+	@$(BINARY) demo music --stay $(DEMO)
 
 test:
 	@.ci/run

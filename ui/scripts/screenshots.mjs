@@ -45,6 +45,7 @@ const PAGES = {
   'sql-error': { path: `/sql?q=${encodeURIComponent('select genre from nothing')}`, act: fail },
   assets: { path: '/assets' },
   asset: { path: '/assets/main.fact_listen_events' },
+  'asset-column': { path: '/assets/main.fact_listen_events?column=pk_song' },
   'asset-versions': { path: '/assets/main.fact_listen_events?tab=versions' },
   lineage: { path: '/lineage' },
   'lineage-focus': { path: '/lineage?focus=model.music.fact_listen_events' },

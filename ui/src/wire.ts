@@ -55,6 +55,39 @@ export interface Asset {
   downstream: AssetLink[];
 }
 
+/** Columns of one node and of its whole family, by node id. */
+export interface ColumnLineage {
+  node: string;
+  nodes: Record<string, NodeColumns>;
+}
+
+/** Columns of a node, in order, told from its SQL. */
+export interface NodeColumns {
+  name: string;
+  kind: string;
+  relation: string | null;
+  columns: NodeColumn[];
+  /** Why nothing can be said of its columns. */
+  unknown: string | null;
+  /** What is wrong with its SQL. */
+  problem: Error | null;
+}
+
+export interface NodeColumn {
+  name: string;
+  data_type: string;
+  /** Its origins as they are, not computed from them. */
+  is_copy: boolean;
+  origins: ColumnOrigin[];
+}
+
+export interface ColumnOrigin {
+  /** Id of the node that makes the relation; none for a table the project does not make. */
+  node: string | null;
+  relation: string;
+  column: string;
+}
+
 export interface AssetLink {
   /** A node's id, `dashboard.d` or `tile.d.t`. */
   id: string;
@@ -639,6 +672,12 @@ export interface Step {
 export interface Rerun {
   /** Only what failed, was skipped or cancelled, and what stands on it. */
   failed_only?: boolean;
+}
+
+/** The answer of `POST /api/runs/{id}/cancel`. */
+export interface RunCancelled {
+  /** False when it had ended before. */
+  cancelled: boolean;
 }
 
 /** The answer of `POST /api/runs/{id}/rerun` and of `POST /api/runs?wait=false`. */

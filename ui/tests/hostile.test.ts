@@ -139,6 +139,26 @@ function hostile(): Fixture {
         upstream: PAYLOADS.map((payload) => ({ id: payload, name: payload, kind: 'model' })),
       },
     }))
+    .on('GET', '/api/assets/*/columns', () => ({
+      body: {
+        node: text,
+        nodes: {
+          [text]: {
+            name: text,
+            kind: text,
+            relation: text,
+            columns: PAYLOADS.map((payload) => ({
+              name: payload,
+              data_type: payload,
+              is_copy: false,
+              origins: [{ node: null, relation: payload, column: payload }],
+            })),
+            unknown: null,
+            problem: error,
+          },
+        },
+      },
+    }))
     .on('GET', '/api/assets/*/sample', () => ({ body: list }))
     .on('GET', '/api/runs', () => ({
       body: RUNS.map((run) => ({ ...run, selection: text, message: text, job: text })),
@@ -204,6 +224,7 @@ const ADDRESSES = [
   `/lineage?focus=${encodeURIComponent('model.music.node_1_1')}`,
   '/assets',
   `/assets/${encodeURIComponent(PAYLOADS[1]!)}`,
+  `/assets/x?column=${encodeURIComponent(PAYLOADS[1]!)}`,
   '/assets/x?tab=sample',
   '/assets/x?tab=sql',
   '/runs',

@@ -24,6 +24,7 @@ const PAGES: [address: string, heading: string, shows: string][] = [
   ['/lineage?focus=model.music.node_1_1', 'Lineage', 'Made from'],
   ['/assets', 'Assets', 'fact_listen_events'],
   ['/assets/main.fact_listen_events', 'fact_listen_events', 'relationships_fact_listen_events_pk_song'],
+  ['/assets/main.fact_listen_events?column=streams', 'fact_listen_events', 'streams_a_user'],
   ['/assets/main.fact_listen_events?tab=sample', 'fact_listen_events', 'user-1'],
   ['/assets/main.fact_listen_events?tab=sql', 'fact_listen_events', 'main.stg_listen_events'],
   ['/assets/main.fact_listen_events?tab=versions', 'fact_listen_events', 'OPTIMIZE'],

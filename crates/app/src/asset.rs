@@ -41,7 +41,15 @@ impl Instance {
         let nodes = || self.project().transform.ordered();
         let by_id = nodes().find(|node| node.id.as_str() == name);
         let by_relation = || nodes().find(|node| is_relation(node) && relation_name(node) == name);
-        by_id.or_else(by_relation).or_else(|| nodes().find(|node| node.name == name))
+        // A source's table often has the name of the model that cleans it: the name alone means the model.
+        let by_name = |is_source: bool| {
+            nodes().find(|node| node.name == name && (node.resource_type == ResourceType::Source) == is_source)
+        };
+        by_id.or_else(by_relation).or_else(|| by_name(false)).or_else(|| by_name(true))
+    }
+
+    pub(crate) fn require_asset(&self, name: &str) -> Result<&Node, Failure> {
+        self.find_node(name).ok_or_else(|| self.no_such_asset(name))
     }
 
     fn no_such_asset(&self, name: &str) -> Failure {

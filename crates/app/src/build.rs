@@ -5,33 +5,37 @@
 //! published names where they were.
 
 mod artifacts;
+mod cancels;
+mod clone;
 mod fingerprint;
 mod hooks;
 mod keep;
 mod plan;
 mod run_log;
 mod step;
+mod steps;
 mod warehouse;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use headwater_engine::{Relation, Session};
 use headwater_lake::TableName;
-use headwater_orchestrate::{Outcome, RunMachine};
 use headwater_project::{Classify, Failure, Timestamp, fault};
-use headwater_state::{Fingerprint, NewRun, Publication, PublishedAs, RunEnd, RunId, StepChange, TestResult, Trigger};
-use headwater_transform::{HookMoment, RunContext};
-use tokio::task::JoinSet;
+use headwater_state::{Fingerprint, NewRun, Publication, PublishedAs, RunEnd, RunId, Trigger};
+use headwater_transform::{Batch, HookMoment, NodeId, RunContext};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::defer::DeferTo;
 use crate::instance::Instance;
 use crate::project::Selection;
-use crate::view::{Observer, RunReport, StepOutcome, StepReport};
+use crate::view::{Observer, RunReport, StepReport};
 
 pub(crate) use artifacts::{compiled_path, write_json, write_manifest, write_results};
-pub(crate) use step::diagnostics_failure;
+pub(crate) use cancels::Cancels;
+pub(crate) use step::{diagnostics_failure, read_seed};
+use steps::Steps;
 pub(crate) use warehouse::{SessionWarehouse, Writes};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +51,8 @@ pub enum BuildCommand {
     Seed,
     /// Takes snapshots.
     Snapshot,
+    /// Makes views of what another environment has built.
+    Clone,
 }
 
 impl BuildCommand {
@@ -57,6 +63,7 @@ impl BuildCommand {
             Self::Test => "test",
             Self::Seed => "seed",
             Self::Snapshot => "snapshot",
+            Self::Clone => "clone",
         }
     }
 
@@ -68,7 +75,13 @@ impl BuildCommand {
             Self::Test => matches!(resource_type, "test" | "unit_test"),
             Self::Snapshot => resource_type == "snapshot",
             Self::Seed => resource_type == "seed",
+            Self::Clone => matches!(resource_type, "model" | "seed" | "snapshot"),
         }
+    }
+
+    /// Whether one step may have to wait for another, and the project's own statements stand around them all.
+    fn is_run(self) -> bool {
+        self != Self::Clone
     }
 }
 
@@ -79,7 +92,12 @@ impl BuildRequest {
         serde_json::json!({
             "select": selection.select, "exclude": selection.exclude, "selector": selection.selector,
             "resource_types": selection.resource_types, "exclude_resource_types": selection.exclude_resource_types,
+            "indirect_selection": selection.indirect.as_str(), "state": selection.state,
             "full_refresh": self.full_refresh, "store_failures": self.store_failures, "empty": self.empty,
+            "fail_fast": self.fail_fast, "sample": self.sample.map(|sample| [sample.start.as_micros(), sample.end.as_micros()]),
+            "defer": self.defer.is_some() && self.command.is_run(),
+            "defer_state": self.defer.as_ref().map(|defer| &defer.state),
+            "favor_state": self.defer.as_ref().is_some_and(|defer| defer.favor_state),
         })
     }
 }
@@ -102,6 +120,10 @@ pub struct BuildRequest {
     /// Event time microbatches are made for.
     pub event_time_start: Option<Timestamp>,
     pub event_time_end: Option<Timestamp>,
+    /// What models read is cut down to this span of event time.
+    pub sample: Option<Batch>,
+    /// Where nodes are read, or cloned from, that the run does not make.
+    pub defer: Option<DeferTo>,
     pub threads: Option<usize>,
     /// `manual`, `schedule`, `start`, `retry`.
     pub trigger: &'static str,
@@ -131,6 +153,7 @@ struct Run {
     fingerprints: BTreeMap<String, Fingerprint>,
     observer: Arc<dyn Observer>,
     writes: Arc<warehouse::Writes>,
+    places: Arc<Semaphore>,
 }
 
 /// What a step left for the end of the run.
@@ -172,6 +195,11 @@ impl Instance {
         self.execute(queued.id, queued.request, observer, cancel).await
     }
 
+    /// Ends a run that waits or is under way; it publishes nothing. False when there is none of this number.
+    pub fn cancel_run(&self, run: i64) -> bool {
+        self.cancels.cancel(run)
+    }
+
     fn record_run(&self, request: &BuildRequest) -> Result<RunId, Failure> {
         let new = self.new_run(request, None, 1);
         self.state.create_run(&new, self.now()).map_err(|error| error.failure())
@@ -201,6 +229,7 @@ impl Instance {
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
     ) -> Result<RunReport, Failure> {
+        let cancel = &self.cancels.begin(id, &cancel);
         let _one_at_a_time = self.building.lock().await;
         let started = self.clock.monotonic();
         self.state.start_run(id, &self.boot, self.now()).map_err(|error| error.failure())?;
@@ -208,7 +237,7 @@ impl Instance {
         let arguments = request.arguments();
         let log = Arc::new(run_log::RunLog::begin(self, id.0, observer));
         log.line(&format!("{command} {}", request.selection.select.join(" ")));
-        let results = self.run_steps(id, request, Arc::clone(&log) as Arc<dyn Observer>, &cancel).await;
+        let results = self.run_steps(id, request, Arc::clone(&log) as Arc<dyn Observer>, cancel).await;
         self.pinned().clear();
         let results = match results {
             Ok(results) => results,
@@ -227,7 +256,7 @@ impl Instance {
         let report = RunReport { run: id.0, command, succeeded, seconds, steps, published };
         log.end(&report, cancel.is_cancelled());
         artifacts::write_results(self, report.run, &report.command, &arguments, &report.steps)?;
-        artifacts::write_manifest(self, &[])?;
+        artifacts::write_manifest_of_run(self, &report.steps)?;
         Ok(report)
     }
 
@@ -239,12 +268,13 @@ impl Instance {
         cancel: &CancellationToken,
     ) -> Result<Vec<StepResult>, Failure> {
         let plan = plan::plan(self.project(), &request)?;
+        let selected = || plan.needs.keys().map(NodeId::new).collect();
+        let deferral = self.project().deferral(request.defer.as_ref(), selected)?;
         let session = self.session()?;
         pin_sources(self, &session).await?;
         fault::point("m.pinned").map_err(|error| Failure::internal(error.to_string()))?;
         let known = self.state.fingerprints().map_err(|error| error.failure())?;
         let threads = request.threads.unwrap_or(self.threads);
-        let mut machine = RunMachine::new(&plan.needs, threads).map_err(|error| error.failure())?;
         let run = Arc::new(Run {
             instance: self.clone(),
             context: RunContext {
@@ -254,11 +284,14 @@ impl Instance {
                 command: request.command.as_str().to_owned(),
                 empty: request.empty,
                 store_failures: request.store_failures,
-                event_time_start: request.event_time_start,
-                event_time_end: request.event_time_end,
+                event_time_start: request.sample.map(|sample| sample.start).or(request.event_time_start),
+                event_time_end: request.sample.map(|sample| sample.end).or(request.event_time_end),
+                sample: request.sample,
+                deferral,
                 batch: None,
             },
             writes: Arc::new(warehouse::Writes::new(serde_json::json!({ "run": id.0 }))),
+            places: Arc::new(Semaphore::new(threads.max(1))),
             request,
             id,
             session,
@@ -267,52 +300,14 @@ impl Instance {
         });
         run.observer.planned(plan.needs.len());
         run.record_pending(&plan)?;
-        let mut results = Vec::with_capacity(plan.needs.len());
-        let mut recorder = Recorder::new(&run);
-        let hooks = !plan.needs.is_empty();
-        if hooks {
-            results.extend(run.around(HookMoment::Before, &[]).await);
-        }
+        let steps = Steps::new(&run, &plan, threads)?;
+        let hooks = !plan.needs.is_empty() && run.request.command.is_run();
+        let mut results = if hooks { run.around(HookMoment::Before, &[]).await } else { Vec::new() };
         if results.iter().any(|result| result.report.outcome.is_bad()) {
-            let left: Vec<String> = plan.needs.keys().cloned().collect();
-            for result in left.iter().map(|step| run.skipped(step)) {
-                recorder.add(&run, &result)?;
-                run.observer.finished(&result.report);
-                results.push(result);
-            }
-            recorder.flush(&run)?;
+            results.extend(steps.skip_all()?);
             return Ok(results);
         }
-        let mut tasks: JoinSet<StepResult> = JoinSet::new();
-        while !machine.is_done() {
-            if cancel.is_cancelled() {
-                machine.cancel();
-            }
-            for step in machine.ready() {
-                machine.started(&step).map_err(|error| error.failure())?;
-                let run = Arc::clone(&run);
-                tasks.spawn(async move { run.step(&step).await });
-            }
-            let Some(finished) = tasks.join_next().await else { break };
-            let result = finished
-                .map_err(|error| Failure::internal("a step of the run panicked").with_detail(error.to_string()))?;
-            let outcome = if result.report.outcome.is_bad() { Outcome::Failed } else { Outcome::Succeeded };
-            let skipped = machine.finished(&result.report.id, outcome).map_err(|error| error.failure())?;
-            for result in std::iter::once(result).chain(skipped.iter().map(|step| run.skipped(step))) {
-                recorder.add(&run, &result)?;
-                run.observer.finished(&result.report);
-                results.push(result);
-            }
-            if run.request.fail_fast && results.iter().any(|result| result.report.outcome.is_bad()) {
-                for step in machine.cancel() {
-                    let result = run.skipped(&step);
-                    recorder.add(&run, &result)?;
-                    run.observer.finished(&result.report);
-                    results.push(result);
-                }
-            }
-        }
-        recorder.flush(&run)?;
+        results.extend(steps.run(cancel).await?);
         if hooks {
             let after = run.around(HookMoment::After, &results).await;
             results.extend(after);
@@ -355,45 +350,6 @@ impl Instance {
     }
 }
 
-/// Puts steps on record, several in one transaction: a run of a hundred steps that had nothing to do shall not wait for a
-/// hundred disk flushes.
-struct Recorder {
-    changes: Vec<StepChange>,
-    tests: Vec<TestResult>,
-    flushed: Duration,
-}
-
-/// How long a finished step may wait to be on record.
-const RECORD_EVERY: Duration = Duration::from_millis(200);
-
-impl Recorder {
-    fn new(run: &Run) -> Self {
-        Self { changes: Vec::new(), tests: Vec::new(), flushed: run.instance.clock.monotonic() }
-    }
-
-    fn add(&mut self, run: &Run, result: &StepResult) -> Result<(), Failure> {
-        let (changes, test) = run.record_of(result);
-        self.changes.extend(changes);
-        self.tests.extend(test);
-        let waited = run.instance.clock.monotonic().saturating_sub(self.flushed);
-        if waited >= RECORD_EVERY { self.flush(run) } else { Ok(()) }
-    }
-
-    fn flush(&mut self, run: &Run) -> Result<(), Failure> {
-        let (state, boot) = (&run.instance.state, &run.instance.boot);
-        let changes = std::mem::take(&mut self.changes);
-        let tests = std::mem::take(&mut self.tests);
-        if !changes.is_empty() {
-            state.change_steps(run.id, boot, &changes).map_err(|error| error.failure())?;
-        }
-        if !tests.is_empty() {
-            state.record_tests(run.id, boot, &tests).map_err(|error| error.failure())?;
-        }
-        self.flushed = run.instance.clock.monotonic();
-        Ok(())
-    }
-}
-
 /// Fixes the version of every source before the first step reads one.
 async fn pin_sources(instance: &Instance, session: &Session) -> Result<(), Failure> {
     for node in instance.project().transform.ordered() {
@@ -420,17 +376,7 @@ pub(crate) fn published_as(relation: &Relation) -> PublishedAs {
 
 impl Run {
     fn skipped(&self, step: &str) -> StepResult {
-        let (name, kind) = self.name_and_kind(step);
-        let report = StepReport {
-            id: step.to_owned(),
-            name,
-            kind,
-            outcome: StepOutcome::Skipped,
-            started_at: self.instance.now(),
-            seconds: 0.0,
-            rows: None,
-            failure: None,
-        };
+        let report = self.report_of(step);
         StepResult { report, publication: None, fingerprint: None }
     }
 }

@@ -14,10 +14,11 @@ use headwater_project::{Classify, Failure};
 use headwater_transform::{NodeId, RunContext, Warehouse};
 
 use crate::build::{SessionWarehouse, diagnostics_failure};
+use crate::defer::DeferTo;
 use crate::instance::Instance;
 use crate::project::Selection;
 use crate::query::QueryStream;
-use crate::view::{CompiledNode, TileAnswer, TileRows, Untranslated};
+use crate::view::{CompiledNode, NodeSummary, TileAnswer, TileRows, Untranslated};
 
 pub(crate) use answers::Answers;
 pub(crate) use check::check_references;
@@ -86,11 +87,15 @@ impl Instance {
 
     /// SQL with templates as SQL, on a blocking thread.
     pub(crate) async fn render(&self, session: &Session, template: &str) -> Result<String, Failure> {
+        self.render_in(session, template, self.run_context("show")).await
+    }
+
+    async fn render_in(&self, session: &Session, template: &str, context: RunContext) -> Result<String, Failure> {
         if !template.contains("{{") && !template.contains("{%") {
             return Ok(template.to_owned());
         }
         let warehouse: Arc<dyn Warehouse> = Arc::new(SessionWarehouse::new(session.clone()));
-        let (instance, template, context) = (self.clone(), template.to_owned(), self.run_context("show"));
+        let (instance, template) = (self.clone(), template.to_owned());
         let rendered = tokio::task::spawn_blocking(move || {
             let project = instance.project();
             project
@@ -101,7 +106,7 @@ impl Instance {
         rendered.await.map_err(|error| Failure::internal(error.to_string()))?
     }
 
-    fn run_context(&self, command: &str) -> RunContext {
+    pub(crate) fn run_context(&self, command: &str) -> RunContext {
         RunContext {
             started_at: self.now(),
             invocation_id: self.boot.0.clone(),
@@ -121,13 +126,31 @@ impl Instance {
         compile.await.map_err(|error| Failure::internal(error.to_string()))?
     }
 
+    /// The context of a command that compiles what is selected and builds nothing.
+    fn compile_context(
+        &self,
+        command: &str,
+        nodes: &[NodeSummary],
+        defer: Option<&DeferTo>,
+    ) -> Result<RunContext, Failure> {
+        let selected = || nodes.iter().map(|node| NodeId::new(&node.id)).collect();
+        Ok(RunContext { deferral: self.project().deferral(defer, selected)?, ..self.run_context(command) })
+    }
+
+    /// SQL with templates as SQL.
+    pub async fn compile_inline(&self, template: &str, defer: Option<&DeferTo>) -> Result<String, Failure> {
+        self.project().require_sound()?;
+        let context = self.compile_context("compile", &[], defer)?;
+        self.render_in(&self.session()?, template, context).await
+    }
+
     /// The SQL of the selected models and tests.
-    pub async fn compile(&self, selection: &Selection) -> Result<Vec<CompiledNode>, Failure> {
+    pub async fn compile(&self, selection: &Selection, defer: Option<&DeferTo>) -> Result<Vec<CompiledNode>, Failure> {
         self.project().require_sound()?;
         let nodes = self.project().nodes(selection)?;
         let session = self.session()?;
         let warehouse: Arc<dyn Warehouse> = Arc::new(SessionWarehouse::as_written(session));
-        let (instance, context) = (self.clone(), self.run_context("compile"));
+        let (instance, context) = (self.clone(), self.compile_context("compile", &nodes, defer)?);
         let compile = tokio::task::spawn_blocking(move || {
             let project = instance.project();
             let mut compiled = Vec::new();
@@ -145,14 +168,17 @@ impl Instance {
     }
 
     /// The first rows of a model's or test's query, or of SQL with templates.
-    pub async fn show(&self, what: ShowTarget, limit: usize) -> Result<QueryStream, Failure> {
+    pub async fn show(&self, what: ShowTarget, limit: usize, defer: Option<&DeferTo>) -> Result<QueryStream, Failure> {
         self.project().require_sound()?;
         let sql = match what {
-            ShowTarget::Inline(template) => self.render(&self.session()?, &template).await?,
+            ShowTarget::Inline(template) => {
+                let context = self.compile_context("show", &[], defer)?;
+                self.render_in(&self.session()?, &template, context).await?
+            }
             ShowTarget::Node(name) => {
                 self.require_node(&name)?;
                 let selection = Selection { select: vec![name.clone()], ..Selection::default() };
-                let compiled = self.compile(&selection).await?;
+                let compiled = self.compile(&selection, defer).await?;
                 let node = compiled.into_iter().find(|node| node.name == name || node.id == name);
                 let missing = || {
                     Failure::user(format!("there is no model or test `{name}`")).with_hint("`headwater ls` lists them.")
@@ -171,7 +197,7 @@ impl Instance {
     /// What of the selected nodes' SQL has no translation. The report of a project in the engine's own SQL is empty.
     pub async fn dialect_report(&self, selection: &Selection) -> Result<Vec<Untranslated>, Failure> {
         let mut report = Vec::new();
-        for node in self.compile(selection).await? {
+        for node in self.compile(selection, None).await? {
             let found = match self.engine.translate(&node.sql) {
                 Ok(_) => continue,
                 Err(EngineError::Untranslated(_, found)) => found,

@@ -5,12 +5,13 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use headwater_connectors::kafka::{KafkaLog, Target};
-use headwater_engine::{Dialect, Engine, EngineOptions, PublishedRelation, Session};
+use headwater_engine::{Dialect, Engine, EngineOptions, External, PublishedRelation, Session};
 use headwater_ingest::log::{Consumers, EventLog, LocalLog, LocalLogOptions};
 use headwater_lake::{Credentials, Lake, Location, Storage, TableName};
 use headwater_project::{Classify, Clock, Entropy, Failure, Timestamp};
 use headwater_state::{BootId, MemoryStore, PublishedAs, SqliteStore, StateStore};
 
+use crate::build::Cancels;
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::dashboards::{Answers, KnownCell, Moments, PreparedQueries};
 use crate::lock::ProjectLock;
@@ -46,6 +47,7 @@ pub struct Inner {
     pub(crate) threads: usize,
     pub(crate) started_at: Timestamp,
     pub(crate) building: tokio::sync::Mutex<()>,
+    pub(crate) cancels: Cancels,
     /// Versions of the sources that the run under way reads; clean-up spares their files.
     pub(crate) pinned: Mutex<BTreeMap<TableName, u64>>,
     /// Answers of dashboards, shared by all who look.
@@ -117,6 +119,7 @@ impl Instance {
             threads,
             started_at: now,
             building: tokio::sync::Mutex::new(()),
+            cancels: Cancels::default(),
             pinned: Mutex::default(),
             answers: Answers::new(threads),
             prepared: PreparedQueries::default(),
@@ -143,10 +146,7 @@ impl Instance {
 
     /// Where artifacts go.
     pub fn target_folder(&self) -> std::path::PathBuf {
-        match &self.project().options.target_path {
-            Some(given) => self.project().root.join(given),
-            None => self.paths.target(),
-        }
+        self.project().target_folder()
     }
 
     /// Functions a statement may call.
@@ -167,7 +167,8 @@ impl Instance {
 
     /// A session that sees what is published, and sources at their newest version.
     pub(crate) fn session(&self) -> Result<Session, Failure> {
-        Ok(self.engine.session(self.published()?, self.built_names()))
+        let session = self.engine.session(self.published()?, self.built_names());
+        Ok(session.with_externals(Arc::clone(&self.project().externals)))
     }
 
     pub(crate) fn published(&self) -> Result<BTreeMap<TableName, PublishedRelation>, Failure> {
@@ -219,19 +220,32 @@ async fn open_lake(
         Some(text) => Location::parse(text, &project.root).map_err(|error| error.failure())?,
         None => Location::Folder(paths.default_lake()),
     };
-    let given = config.credentials.clone().unwrap_or_default();
-    let credentials = Credentials {
+    let storage = Storage::open(&location, &credentials(project)).map_err(|error| error.failure())?;
+    if matches!(location, Location::S3 { .. }) {
+        storage.probe_conditional_put().await.map_err(|error| error.failure())?;
+    }
+    Ok(Lake::new(storage, clock, entropy))
+}
+
+fn credentials(project: &Project) -> Credentials {
+    let given = project.config.lake.credentials.clone().unwrap_or_default();
+    Credentials {
         endpoint: given.endpoint,
         region: given.region,
         access_key_id: given.access_key_id,
         secret_access_key: given.secret_access_key,
         allow_http: given.allow_http,
-    };
-    let storage = Storage::open(&location, &credentials).map_err(|error| error.failure())?;
-    if matches!(location, Location::S3 { .. }) {
-        storage.probe_conditional_put().await.map_err(|error| error.failure())?;
     }
-    Ok(Lake::new(storage, clock, entropy))
+}
+
+/// Buckets that sources in files lie in.
+pub(crate) fn reach_buckets(
+    engine: &Engine,
+    externals: &BTreeMap<TableName, External>,
+    credentials: &Credentials,
+) -> Result<(), Failure> {
+    let buckets: BTreeSet<&str> = externals.values().filter_map(External::bucket).collect();
+    buckets.into_iter().try_for_each(|bucket| engine.reach(bucket, credentials).map_err(|error| error.failure()))
 }
 
 fn threads(project: &Project) -> usize {
@@ -266,7 +280,9 @@ fn open_engine(
         default_schema: project.default_schema.clone(),
         dialect: Dialect::of_adapter(&project.transform.target().adapter),
     };
-    Engine::new(lake, &options).map_err(|error| error.failure())
+    let engine = Engine::new(lake, &options).map_err(|error| error.failure())?;
+    reach_buckets(&engine, &project.externals, &credentials(project))?;
+    Ok(engine)
 }
 
 /// What an earlier life spilled is of no use.

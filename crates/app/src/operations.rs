@@ -7,10 +7,12 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use headwater_project::{Classify, Failure, Timestamp};
 use headwater_state::{Publication, RunEnd};
-use headwater_transform::{Node, ResourceType, RunContext, Warehouse};
+use headwater_transform::artifact::{self, DBT_VERSION};
+use headwater_transform::{Batch, IndirectSelection, Node, ResourceType, RunContext, Warehouse};
 use serde_json::{Map, Value, json};
 
 use crate::build::{BuildCommand, BuildRequest, SessionWarehouse, Writes, diagnostics_failure, published_as};
+use crate::defer::DeferTo;
 use crate::instance::Instance;
 use crate::project::Selection;
 use crate::text_time::rfc3339;
@@ -40,15 +42,12 @@ impl Instance {
             Err(failure) => RunEnd::Failed { message: failure.message.clone() },
         };
         self.state.finish_run(id, &self.boot, &end, self.now()).map_err(|error| error.failure())?;
+        let operation = format!("macro.{}.{name}", self.project().transform.name);
         let report = StepReport {
-            id: format!("macro.{}.{name}", self.project().transform.name),
-            name: name.to_owned(),
-            kind: String::from("operation"),
             outcome: if outcome.is_ok() { StepOutcome::Success } else { StepOutcome::Error },
-            started_at,
             seconds: self.clock.monotonic().saturating_sub(started).as_secs_f64(),
-            rows: None,
             failure: outcome.err(),
+            ..StepReport::blank(&operation, name.to_owned(), String::from("operation"), started_at)
         };
         crate::build::write_results(self, id.0, "run-operation", &Value::Null, std::slice::from_ref(&report))?;
         Ok(report)
@@ -108,50 +107,8 @@ impl Instance {
 
     /// Writes manifest.json, as a build does.
     pub async fn write_manifest(&self, compiled: bool) -> Result<PathBuf, Failure> {
-        let compiled = if compiled { self.compile(&Selection::default()).await? } else { Vec::new() };
+        let compiled = if compiled { self.compile(&Selection::default(), None).await? } else { Vec::new() };
         crate::build::write_manifest(self, &compiled)
-    }
-
-    /// Writes manifest.json and catalog.json: what the project says of its tables, and what they are.
-    pub async fn generate_docs(&self) -> Result<PathBuf, Failure> {
-        let folder = self.write_manifest(true).await?;
-        let session = self.session()?;
-        let (mut nodes, mut sources) = (Map::new(), Map::new());
-        for node in self.project().transform.ordered() {
-            let name = headwater_lake::TableName::new(node.relation.schema.clone(), node.relation.identifier.clone());
-            let is_source = node.resource_type == ResourceType::Source;
-            if !(is_source || node.resource_type.is_referable()) || node.is_ephemeral() {
-                continue;
-            }
-            let Ok(table) = self.table(&name.to_string()).await else { continue };
-            drop(session.catalog().relation(&name).await);
-            let columns = table.columns.iter().enumerate().map(|(index, column)| {
-                let entry =
-                    json!({ "type": column.data_type, "index": index + 1, "name": column.name, "comment": null });
-                (column.name.clone(), entry)
-            });
-            let rows = json!({ "id": "row_count", "label": "Rows", "value": table.rows, "include": table.rows.is_some(), "description": "" });
-            let entry = json!({
-                "metadata": {
-                    "type": if table.is_view { "VIEW" } else { "BASE TABLE" },
-                    "schema": name.schema, "name": name.table, "database": node.relation.database, "comment": null, "owner": null,
-                },
-                "columns": columns.collect::<Map<String, Value>>(),
-                "stats": { "row_count": rows },
-                "unique_id": node.id.to_string(),
-            });
-            let section = if is_source { &mut sources } else { &mut nodes };
-            section.insert(node.id.to_string(), entry);
-        }
-        let catalog = json!({
-            "metadata": {
-                "dbt_schema_version": "https://schemas.getdbt.com/dbt/catalog/v1.json", "dbt_version": "1.11.0",
-                "generated_at": rfc3339(self.now()), "invocation_id": self.boot.0, "env": {},
-            },
-            "nodes": nodes, "sources": sources, "errors": null,
-        });
-        crate::build::write_json(&folder.join("catalog.json"), &catalog)?;
-        Ok(folder)
     }
 }
 
@@ -216,6 +173,7 @@ fn judged(node: &Node, rule: &Rule, newest: Result<Option<Timestamp>, Failure>, 
         loaded_at: None,
         looked_at: now,
         age_seconds: None,
+        criteria: node.config.get("freshness").map(artifact::freshness).unwrap_or_default(),
         failure: None,
     };
     match newest {
@@ -223,7 +181,7 @@ fn judged(node: &Node, rule: &Rule, newest: Result<Option<Timestamp>, Failure>, 
             freshness.status = "runtime error";
             freshness.failure = Some(failure);
         }
-        Ok(None) => {}
+        Ok(None) => freshness.age_seconds = Some(now.as_micros() as f64 / 1e6 + NEVER_AGO),
         Ok(Some(at)) => {
             let age = (now.as_micros() - at.as_micros()) as f64 / 1e6;
             let over = |limit: Option<f64>| limit.is_some_and(|limit| age > limit);
@@ -239,25 +197,42 @@ fn judged(node: &Node, rule: &Rule, newest: Result<Option<Timestamp>, Failure>, 
     freshness
 }
 
+/// When dbt says an empty source was loaded.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+/// From then to 1970, in seconds.
+const NEVER_AGO: f64 = 62_135_596_800.0;
+
 fn write_sources(instance: &Instance, found: &[SourceFreshness]) -> Result<(), Failure> {
-    let result = |source: &SourceFreshness| {
-        json!({
+    let timing = |name: &str, at| json!({ "name": name, "started_at": rfc3339(at), "completed_at": rfc3339(at) });
+    let result = |source: &SourceFreshness| match &source.failure {
+        Some(failure) => {
+            json!({ "unique_id": source.id, "status": "runtime error", "error": failure.message })
+        }
+        None => json!({
             "unique_id": source.id, "status": source.status,
-            "max_loaded_at": source.loaded_at.map(rfc3339), "snapshotted_at": rfc3339(source.looked_at),
-            "max_loaded_at_time_ago_in_s": source.age_seconds,
-            "error": source.failure.as_ref().map(|failure| failure.message.clone()),
-            "adapter_response": {}, "timing": [], "thread_id": "headwater", "execution_time": 0.0,
-        })
+            "max_loaded_at": source.loaded_at.map_or_else(|| NEVER.to_owned(), rfc3339),
+            "snapshotted_at": rfc3339(source.looked_at), "max_loaded_at_time_ago_in_s": source.age_seconds,
+            "criteria": source.criteria, "adapter_response": {},
+            "timing": [timing("compile", source.looked_at), timing("execute", source.looked_at)],
+            "thread_id": "headwater", "execution_time": 0.0,
+        }),
     };
     let sources = json!({
         "metadata": {
-            "dbt_schema_version": "https://schemas.getdbt.com/dbt/sources/v3.json", "dbt_version": "1.11.0",
-            "generated_at": rfc3339(instance.now()), "invocation_id": instance.boot.0, "env": {},
+            "dbt_schema_version": "https://schemas.getdbt.com/dbt/sources/v3.json", "dbt_version": DBT_VERSION,
+            "generated_at": rfc3339(instance.now()), "invocation_id": instance.boot.0,
+            "invocation_started_at": rfc3339(instance.started_at), "env": {},
         },
         "results": found.iter().map(result).collect::<Vec<_>>(),
         "elapsed_time": 0.0,
     });
     crate::build::write_json(&instance.target_folder().join("sources.json"), &sources)
+}
+
+/// A span as run_results.json has it: two moments in microseconds.
+fn event_time_span(moments: &[Value]) -> Option<Batch> {
+    let [start, end] = moments else { return None };
+    Some(Batch { start: Timestamp(start.as_i64()?), end: Timestamp(end.as_i64()?) })
 }
 
 /// The build that failed last, to be tried again. Nothing of a run that failed was published, so all of it is.
@@ -271,11 +246,13 @@ pub fn retry_request(folder: &Path) -> Result<BuildRequest, Failure> {
         let items = arguments.get(key).and_then(Value::as_array).into_iter().flatten();
         items.filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    let command = match arguments.get("which").and_then(Value::as_str) {
+    let text = |key: &str| arguments.get(key).and_then(Value::as_str);
+    let command = match text("which") {
         Some("run") => BuildCommand::Run,
         Some("test") => BuildCommand::Test,
         Some("seed") => BuildCommand::Seed,
         Some("snapshot") => BuildCommand::Snapshot,
+        Some("clone") => BuildCommand::Clone,
         _ => BuildCommand::Build,
     };
     let selection = Selection {
@@ -283,15 +260,22 @@ pub fn retry_request(folder: &Path) -> Result<BuildRequest, Failure> {
         exclude: list("exclude"),
         resource_types: list("resource_types"),
         exclude_resource_types: list("exclude_resource_types"),
-        selector: arguments.get("selector").and_then(Value::as_str).map(str::to_owned),
-        ..Selection::default()
+        selector: text("selector").map(str::to_owned),
+        indirect: text("indirect_selection").and_then(IndirectSelection::parse).unwrap_or_default(),
+        state: text("state").map(PathBuf::from),
     };
     let flag = |key: &str| arguments.get(key).and_then(Value::as_bool).unwrap_or(false);
+    let defer_to = |state: &str| DeferTo { state: PathBuf::from(state), favor_state: flag("favor_state") };
+    let sample = arguments.get("sample").and_then(Value::as_array).map(Vec::as_slice);
     Ok(BuildRequest {
         command,
         selection,
         full_refresh: flag("full_refresh"),
         store_failures: flag("store_failures"),
+        empty: flag("empty"),
+        fail_fast: flag("fail_fast"),
+        sample: sample.and_then(event_time_span),
+        defer: text("defer_state").map(defer_to),
         trigger: "retry",
         ..BuildRequest::default()
     })

@@ -1,12 +1,16 @@
 //! A project folder as loaded: configuration, sources, models, jobs and dashboards, with every finding.
 
 mod dbt;
+mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use headwater_connectors::postgres::PostgresConfig;
 use headwater_dash::Dashboard;
+use headwater_engine::External;
+use headwater_lake::TableName;
 use headwater_orchestrate::{Job, JobConfig};
 use headwater_project::config::{self, PROJECT_FILE, ProjectConfig, Variables};
 use headwater_project::tree::{self, Tree};
@@ -17,7 +21,10 @@ use headwater_transform::{
 };
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+pub(crate) use warnings::WarningRules;
+pub use warnings::is_deprecation;
 
+use crate::externals::{LocationMap, externals};
 use crate::generators;
 use crate::sink_file::SinkConfig;
 use crate::source_file::SourceConfig;
@@ -35,6 +42,12 @@ pub struct OpenOptions {
     pub target: Option<String>,
     /// Folder for artifacts instead of the instance's own.
     pub target_path: Option<PathBuf>,
+    /// Beginnings of sources' locations and what stands for them; they go before `locations` of the project file.
+    pub locations: BTreeMap<String, String>,
+    /// Every warning is an error.
+    pub warn_error: bool,
+    /// Which warnings are errors and which are not told, as a YAML or JSON mapping.
+    pub warn_error_options: Option<String>,
 }
 
 /// Which nodes, in dbt's selection syntax.
@@ -69,12 +82,15 @@ pub struct Project {
     pub(crate) sources: Vec<SourceEntry>,
     pub(crate) sinks: Vec<SinkConfig>,
     pub(crate) transform: TransformProject,
+    /// Sources that are files.
+    pub(crate) externals: Arc<BTreeMap<TableName, External>>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) dashboards: Vec<Dashboard>,
     /// Schema of names written without one.
     pub(crate) default_schema: String,
     name: String,
     diagnostics: Diagnostics,
+    pub(crate) warnings: WarningRules,
 }
 
 impl Project {
@@ -107,6 +123,8 @@ impl Project {
         for (dashboard, tree) in &dashboards {
             crate::dashboards::check_references(dashboard, tree, &transform, &mut diagnostics);
         }
+        let locations = LocationMap::new(&options.locations, &config.locations);
+        let externals = Arc::new(externals(&transform, &locations, &root, &mut diagnostics));
         let folder_name =
             || root.file_name().map_or_else(|| String::from("project"), |name| name.to_string_lossy().into());
         let name = config
@@ -121,12 +139,17 @@ impl Project {
             sources,
             sinks,
             transform,
+            externals,
             jobs,
             dashboards: dashboards.into_iter().map(|(dashboard, _)| dashboard).collect(),
             default_schema,
             name,
             diagnostics,
+            warnings: WarningRules::default(),
         };
+        let project_file = project.yaml("dbt_project.yml");
+        project.warnings =
+            WarningRules::read(options.warn_error, options.warn_error_options.as_deref(), project_file.as_ref())?;
         project.check_across_files();
         project.check_packages();
         Ok(project)
@@ -134,11 +157,8 @@ impl Project {
 
     /// Packages that are asked for must be there: a project without them is another one.
     fn check_packages(&mut self) {
-        let folder = self.root.join(self.packages_folder());
-        let missing = match self.packages() {
-            Ok(packages) => {
-                packages.into_iter().find(|package| !folder.join(&package.name).is_dir()).map(|package| package.name)
-            }
+        let missing = match self.missing_packages() {
+            Ok(missing) => missing.into_iter().next(),
             Err(failure) => Some(failure.message),
         };
         if let Some(name) = missing {
@@ -186,13 +206,27 @@ impl Project {
         crate::paths::Paths::new(&self.root).data
     }
 
+    /// Where artifacts go.
+    pub fn target_folder(&self) -> PathBuf {
+        match &self.options.target_path {
+            Some(given) => self.root.join(given),
+            None => crate::paths::Paths::new(&self.root).target(),
+        }
+    }
+
     pub fn default_port(&self) -> u16 {
         self.config.api.port.unwrap_or(7766)
     }
 
     /// All findings, errors first, each with its place.
     pub fn findings(&self) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = self.diagnostics.found.iter().map(|one| finding(&self.files, one)).collect();
+        let told =
+            self.diagnostics.found.iter().filter(|one| !one.event.is_some_and(|name| self.warnings.is_silenced(name)));
+        let weighed = |one: &Diagnostic| {
+            let is_error = one.severity == Severity::Error || self.warnings.is_error(one.event.unwrap_or_default());
+            Finding { is_error, ..finding(&self.files, one) }
+        };
+        let mut findings: Vec<Finding> = told.map(weighed).collect();
         findings.sort_by_key(|finding| !finding.is_error);
         findings
     }
@@ -221,7 +255,6 @@ impl Project {
                 id: node.id.to_string(),
                 selector: selector_of(node),
                 file: node.path.display().to_string(),
-                config: serde_json::Value::Object(node.config.values.clone()),
                 name: node.name.clone(),
                 resource_type: node.resource_type.as_str().to_owned(),
                 path: node.path.display().to_string(),
@@ -239,6 +272,11 @@ impl Project {
             .collect())
     }
 
+    /// A node as the manifest has it; empty when there is none of this id.
+    pub fn node_entry(&self, id: &str) -> serde_json::Map<String, serde_json::Value> {
+        self.transform.entry(&NodeId::new(id)).unwrap_or_default()
+    }
+
     pub(crate) fn select(&self, selection: &Selection) -> Result<BTreeSet<NodeId>, Failure> {
         let query = SelectionQuery {
             select: selection.select.clone(),
@@ -250,6 +288,9 @@ impl Project {
                 .as_deref()
                 .map(|folder| crate::state_folder::read(&self.root.join(folder)))
                 .transpose()?,
+            loaded: headwater_transform::loaded_sources(
+                crate::state_folder::json(&self.target_folder().join("sources.json"))?.as_ref(),
+            ),
         };
         let selected =
             self.transform.select_by(&query).map_err(|error| headwater_project::Classify::failure(&error))?;
@@ -307,7 +348,7 @@ fn selector_of(node: &headwater_transform::Node) -> String {
     match node.resource_type {
         ResourceType::Source => format!("source:{fqn}"),
         ResourceType::Exposure => format!("exposure:{fqn}"),
-        ResourceType::UnitTest => format!("unit_test:{fqn}"),
+        ResourceType::UnitTest => format!("unit_test:{}.{}", node.package, node.name),
         _ => fqn,
     }
 }
@@ -386,6 +427,7 @@ pub(crate) fn finding(files: &Files, diagnostic: &Diagnostic) -> Finding {
         message: diagnostic.message.clone(),
         detail: diagnostic.detail.clone(),
         hint: diagnostic.hint.clone(),
+        event: diagnostic.event,
         place,
     }
 }

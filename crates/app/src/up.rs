@@ -140,6 +140,19 @@ impl Instance {
         Ok(Up { shared, stop, tasks })
     }
 
+    /// A process in which nothing goes on, for looking at what is there.
+    pub fn at_rest(&self) -> Up {
+        let shared = Arc::new(Shared {
+            instance: self.clone(),
+            generators: Vec::new(),
+            pipelines: Vec::new(),
+            schedules: scheduler::Schedules::default(),
+            failure: Mutex::new(None),
+            failed: Notify::new(),
+        });
+        Up { shared, stop: CancellationToken::new(), tasks: JoinSet::new() }
+    }
+
     /// A generator ready to run, and how to look at it.
     fn driver(
         &self,

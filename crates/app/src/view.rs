@@ -5,12 +5,13 @@
 mod overview;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use headwater_project::{Failure, Timestamp};
 
 pub use overview::{
-    AssetDetail, AssetLink, AssetTest, CommitSummary, Disk, Freshness, Health, Home, LineageEdge, LineageGraph,
-    LineageNode, LineagePicture, QuarantineReason, QuarantineSummary,
+    AssetDetail, AssetLink, AssetTest, ColumnOrigin, CommitSummary, Disk, Freshness, Health, Home, LineageEdge,
+    LineageGraph, LineageNode, LineagePicture, NodeColumn, NodeColumns, QuarantineReason, QuarantineSummary,
 };
 
 pub use headwater_dash::{
@@ -25,6 +26,8 @@ pub struct Finding {
     pub message: String,
     pub detail: Option<String>,
     pub hint: Option<String>,
+    /// The name dbt has for a warning.
+    pub event: Option<&'static str>,
     /// Path relative to the project, line and column, all from 1.
     pub place: Option<Place>,
 }
@@ -48,7 +51,6 @@ pub struct NodeSummary {
     pub selector: String,
     /// Its file, relative to the project.
     pub file: String,
-    pub config: serde_json::Value,
     pub name: String,
     /// `model`, `seed`, `test`, `source`.
     pub resource_type: String,
@@ -71,6 +73,8 @@ pub struct SourceFreshness {
     pub loaded_at: Option<Timestamp>,
     pub looked_at: Timestamp,
     pub age_seconds: Option<f64>,
+    /// What its age is judged by, as dbt writes it.
+    pub criteria: serde_json::Value,
     pub failure: Option<Failure>,
 }
 
@@ -158,6 +162,30 @@ pub struct StepReport {
     /// Rows written by a model, or failures found by a test.
     pub rows: Option<u64>,
     pub failure: Option<Failure>,
+    /// How a node is kept: `table`, `view`, `incremental`; and `schema.table`, where it is kept at all.
+    pub materialized: Option<String>,
+    pub relation: Option<String>,
+    /// The SQL it came to, where it was compiled.
+    pub compiled: Option<Arc<str>>,
+}
+
+impl StepReport {
+    /// A step that has not begun.
+    pub(crate) fn blank(id: &str, name: String, kind: String, started_at: Timestamp) -> Self {
+        Self {
+            id: id.to_owned(),
+            name,
+            kind,
+            outcome: StepOutcome::Skipped,
+            started_at,
+            seconds: 0.0,
+            rows: None,
+            failure: None,
+            materialized: None,
+            relation: None,
+            compiled: None,
+        }
+    }
 }
 
 /// How a whole run went.

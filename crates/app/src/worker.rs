@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use headwater_engine::{Guard, PublishedRelation, check_untrusted};
-use headwater_project::{Classify, Failure, Kind};
+use headwater_engine::{External, Guard, PublishedRelation, check_untrusted};
+use headwater_project::{Classify, Failure, Kind, Position};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdout, Command};
@@ -80,6 +80,8 @@ struct Request {
     versions: BTreeMap<String, u64>,
     /// `schema.table` to query.
     views: BTreeMap<String, String>,
+    /// `schema.table` to the files it stands for.
+    externals: BTreeMap<String, External>,
     built: Vec<String>,
     rows: usize,
     bytes: usize,
@@ -94,6 +96,8 @@ struct WireFailure {
     detail: Option<String>,
     hint: Option<String>,
     kind: String,
+    /// Line and column.
+    position: Option<(u32, u32)>,
 }
 
 impl WireFailure {
@@ -109,6 +113,7 @@ impl WireFailure {
             detail: failure.detail.clone(),
             hint: failure.hint.clone(),
             kind: kind.to_owned(),
+            position: failure.position.map(|position| (position.line, position.column)),
         }
     }
 
@@ -119,7 +124,8 @@ impl WireFailure {
             "external" => Kind::External { retry_after: None },
             _ => Kind::Internal,
         };
-        Failure { kind, message: self.message, detail: self.detail, hint: self.hint }
+        let position = self.position.map(|(line, column)| Position { line, column });
+        Failure { kind, message: self.message, detail: self.detail, hint: self.hint, position }
     }
 }
 
@@ -178,6 +184,7 @@ impl Instance {
             default_schema: self.project().default_schema.clone(),
             versions: BTreeMap::new(),
             views: BTreeMap::new(),
+            externals: self.project().externals.iter().map(|(name, files)| (name.to_string(), files.clone())).collect(),
             built: self.built_names().iter().map(ToString::to_string).collect(),
             rows: limits.rows,
             bytes: limits.bytes,

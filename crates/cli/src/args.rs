@@ -11,7 +11,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use headwater_project::Timestamp;
 
-pub(crate) use dbt::{DocsAction, Indirect, NodeOutput, RunOperation, SourceAction};
+pub(crate) use dbt::{
+    CloneArgs, Compile, Defer, Deps, DocsAction, DocsServe, Indirect, NodeOutput, RunOperation, Seed, SourceAction,
+};
 
 /// From source to dashboard in one binary.
 #[derive(Debug, Parser)]
@@ -53,6 +55,18 @@ pub(crate) struct Global {
     /// Folder for manifest.json and the other artifacts, instead of .headwater/target.
     #[arg(long, global = true, value_name = "FOLDER")]
     pub(crate) target_path: Option<PathBuf>,
+    /// Read sources in files from somewhere else: gs://bucket=./data. Can be given several times.
+    #[arg(long, global = true, value_name = "FROM=TO", value_parser = values::location)]
+    pub(crate) map_location: Vec<(String, String)>,
+    /// Take every warning about the project, and every test that warns, for an error.
+    #[arg(long, global = true, conflicts_with = "warn_error_options")]
+    pub(crate) warn_error: bool,
+    /// Which warnings are errors, and which are not told: {error: all, warn: [..], silence: [..]}.
+    #[arg(long, global = true, value_name = "MAPPING")]
+    pub(crate) warn_error_options: Option<String>,
+    /// Show every use of a deprecated form, not only the first of each kind.
+    #[arg(long, global = true)]
+    pub(crate) show_all_deprecations: bool,
     /// Print data as JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -111,9 +125,11 @@ pub(crate) enum Command {
     /// Run tests.
     Test(Build),
     /// Load seeds.
-    Seed(Build),
+    Seed(Seed),
     /// Take snapshots.
     Snapshot(Build),
+    /// Make views of what another environment has built, under this one's names.
+    Clone(CloneArgs),
     /// Run the last build again that failed.
     Retry,
     /// Run one macro.
@@ -123,7 +139,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: SourceAction,
     },
-    /// Write what documentation tools read.
+    /// Write what documentation tools read, or show the project's pages.
     Docs {
         #[command(subcommand)]
         action: DocsAction,
@@ -134,8 +150,16 @@ pub(crate) enum Command {
     Debug,
     /// Remove the folders that clean-targets names.
     Clean,
-    /// Install the packages of packages.yml.
-    Deps,
+    /// Install the packages of packages.yml: local ones, by git, from an address, from the hub.
+    Deps(Deps),
+    /// Show the columns of a node, with their types and where they come from.
+    ///
+    /// They are told from SQL: nothing needs to have been built.
+    Columns {
+        /// A node, for all its columns; or NODE.COLUMN, for the way of one from its source and to whatever is made of it.
+        #[arg(value_name = "NODE[.COLUMN]")]
+        name: String,
+    },
     /// Print the SQL that nodes come to.
     Compile(Compile),
     /// List nodes of the project.
@@ -268,7 +292,7 @@ pub(crate) struct Select {
     /// Kinds of node to leave out.
     #[arg(long = "exclude-resource-type", visible_alias = "exclude-resource-types", value_name = "KIND", num_args = 1..)]
     pub(crate) exclude_resource_types: Vec<String>,
-    /// Folder with the artifacts of an earlier run, for state: and result:.
+    /// Folder with the artifacts of an earlier run, for state: and result:, --defer and clone.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) state: Option<PathBuf>,
 }
@@ -286,6 +310,11 @@ pub(crate) struct Build {
     /// Take what models read as empty: tries out their shapes.
     #[arg(long)]
     pub(crate) empty: bool,
+    /// Cut what models read down to a span of event time: `3 days`, or {start: 2024-01-01, end: 2024-02-01}.
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) sample: Option<String>,
+    #[command(flatten)]
+    pub(crate) defer: Defer,
     /// Keep the failing rows of tests in tables.
     #[arg(long)]
     pub(crate) store_failures: bool,
@@ -301,18 +330,11 @@ pub(crate) struct Build {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Compile {
-    #[command(flatten)]
-    pub(crate) select: Select,
-    /// List what of the SQL cannot be translated from the adapter's dialect, instead of printing it.
-    #[arg(long)]
-    pub(crate) dialect_report: bool,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct List {
     #[command(flatten)]
     pub(crate) select: Select,
+    #[command(flatten)]
+    pub(crate) defer: Defer,
     /// What is printed of each node.
     #[arg(long, value_name = "FORM", value_enum, default_value_t)]
     pub(crate) output: NodeOutput,
@@ -335,6 +357,11 @@ pub(crate) struct Show {
     /// Rows to print.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) limit: usize,
+    /// Folder with the artifacts of an earlier run, for --defer.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) state: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) defer: Defer,
     /// How rows are written; a table when not given.
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub(crate) format: Option<Format>,
@@ -458,9 +485,12 @@ pub(crate) struct Demo {
     /// Folder for the project; ./headwater-demo-PROJECT when not given. One that is there goes on where it stopped.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
-    /// End by itself after this long once live.
+    /// End by itself after this long once live; after 60s where there is no terminal to stop it from.
     #[arg(long = "for", value_name = "DURATION", value_parser = values::duration)]
     pub(crate) for_duration: Option<Duration>,
+    /// Stay until it is stopped, without a terminal too; --for goes before it.
+    #[arg(long)]
+    pub(crate) stay: bool,
     /// Port on the loopback address; 0 takes any free one.
     #[arg(long)]
     pub(crate) port: Option<u16>,

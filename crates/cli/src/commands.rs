@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod columns;
 mod completions;
 mod connections;
 mod dashboards;
@@ -20,13 +21,18 @@ mod topics;
 mod up;
 mod users;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use headwater_app::{Access, BuildCommand, IndirectSelection, Instance, OpenOptions, Project, Selection};
+use headwater_app::{
+    Access, BuildCommand, DeferTo, Finding, IndirectSelection, Instance, OpenOptions, Project, Selection,
+    is_deprecation,
+};
 use headwater_project::{Classify, Failure, Kind};
 use headwater_server::ServerError;
 
-use crate::args::{Command, Indirect, Select};
+use crate::args::{Command, Defer, Indirect, Select};
 use crate::print::{Printer, count_findings};
 use crate::settings::Settings;
 
@@ -69,11 +75,29 @@ impl From<std::io::Error> for Stop {
 pub(crate) struct Context {
     pub(crate) open: OpenOptions,
     pub(crate) printer: Printer,
+    shows_all_deprecations: bool,
+    /// How often each deprecated form was met.
+    deprecations: Mutex<BTreeMap<&'static str, usize>>,
 }
 
 impl Context {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { open: settings.open, printer: settings.printer }
+        Self {
+            open: settings.open,
+            printer: settings.printer,
+            shows_all_deprecations: settings.shows_all_deprecations,
+            deprecations: Mutex::default(),
+        }
+    }
+
+    /// The same for another project.
+    pub(crate) fn of_project(&self, open: OpenOptions) -> Self {
+        Self {
+            open,
+            printer: self.printer.clone(),
+            shows_all_deprecations: self.shows_all_deprecations,
+            deprecations: Mutex::default(),
+        }
     }
 
     /// The project, with its findings printed; errors among them end the command.
@@ -81,14 +105,44 @@ impl Context {
         let project = Project::load(&self.open)?;
         let findings = project.findings();
         let errors = findings.iter().filter(|finding| finding.is_error).count();
+        let told = self.first_of_each(project.findings());
         if errors > 0 || !self.printer.is_quiet {
-            self.printer.findings_as_words(&findings);
+            self.printer.findings_as_words(&told);
         }
         if errors > 0 {
             self.printer.words(&count_findings(errors, findings.len() - errors));
             return Err(Stop::Unsound);
         }
         Ok(project)
+    }
+
+    /// Of each deprecation the first use, unless all are asked for; errors are always told.
+    fn first_of_each(&self, findings: Vec<Finding>) -> Vec<Finding> {
+        let mut met = self.deprecations.lock().unwrap_or_else(PoisonError::into_inner);
+        met.clear();
+        let mut is_told = |finding: &Finding| {
+            let Some(event) = finding.event.filter(|event| is_deprecation(event)) else { return true };
+            let count = met.entry(event).or_default();
+            *count += 1;
+            *count == 1 || finding.is_error || self.shows_all_deprecations
+        };
+        findings.into_iter().filter(|finding| is_told(finding)).collect()
+    }
+
+    /// What a command says last: how often each deprecated form was met.
+    fn sum_up_deprecations(&self) {
+        let met = self.deprecations.lock().unwrap_or_else(PoisonError::into_inner);
+        if met.is_empty() {
+            return;
+        }
+        self.printer.words("Summary of encountered deprecations:");
+        for (event, count) in met.iter() {
+            let plural = if *count == 1 { "" } else { "s" };
+            self.printer.words(&format!("- {event}: {count} occurrence{plural}"));
+        }
+        if !self.shows_all_deprecations && met.values().any(|count| *count > 1) {
+            self.printer.words("Only the first of each is shown; --show-all-deprecations shows them all.");
+        }
     }
 
     /// For commands that change something.
@@ -124,46 +178,66 @@ pub(crate) fn selection(select: Select) -> Selection {
     }
 }
 
+/// What is deferred to; `state` is the folder of `--state`.
+pub(crate) fn deferred(defer: Defer, state: Option<&Path>) -> Result<Option<DeferTo>, Failure> {
+    if !defer.defer || defer.no_defer {
+        return Ok(None);
+    }
+    let state = defer.defer_state.or_else(|| state.map(Path::to_path_buf)).ok_or_else(|| {
+        Failure::user("--defer and clone need the manifest of another run")
+            .with_hint("Name the folder it is in with --state or --defer-state.")
+    })?;
+    Ok(Some(DeferTo { state, favor_state: defer.favor_state }))
+}
+
 /// Runs one command. Each is boxed: together they would make one very large future.
 pub(crate) async fn run(context: Context, command: Command) -> Result<(), Stop> {
     let context = Arc::new(context);
+    let outcome = run_command(&context, command).await;
+    context.sum_up_deprecations();
+    outcome
+}
+
+async fn run_command(context: &Arc<Context>, command: Command) -> Result<(), Stop> {
     match command {
-        Command::Init(init) => init::init(&context, &init),
-        Command::Check => check::check(&context),
-        Command::Schema { kind } => check::schema(&context, kind.as_deref()),
-        Command::Generate(generate) => Box::pin(generate::generate(&context, generate)).await,
-        Command::Ingest { sources, restart } => Box::pin(ingest::ingest(&context, &sources, restart)).await,
+        Command::Init(init) => init::init(context, &init),
+        Command::Check => check::check(context),
+        Command::Schema { kind } => check::schema(context, kind.as_deref()),
+        Command::Generate(generate) => Box::pin(generate::generate(context, generate)).await,
+        Command::Ingest { sources, restart } => Box::pin(ingest::ingest(context, &sources, restart)).await,
         Command::Topics { connection, action } => {
-            Box::pin(topics::topics(&context, connection.as_deref(), action)).await
+            Box::pin(topics::topics(context, connection.as_deref(), action)).await
         }
-        Command::Export { sinks } => Box::pin(export::export(&context, &sinks)).await,
-        Command::Build(build) => Box::pin(build::build(&context, BuildCommand::Build, build)).await,
-        Command::Run(build) => Box::pin(build::build(&context, BuildCommand::Run, build)).await,
-        Command::Test(build) => Box::pin(build::build(&context, BuildCommand::Test, build)).await,
-        Command::Seed(build) => Box::pin(build::build(&context, BuildCommand::Seed, build)).await,
-        Command::Snapshot(build) => Box::pin(build::build(&context, BuildCommand::Snapshot, build)).await,
-        Command::Retry => Box::pin(dbt::retry(&context)).await,
-        Command::RunOperation(operation) => Box::pin(dbt::run_operation(&context, operation)).await,
-        Command::Source { action } => Box::pin(dbt::source(&context, action)).await,
-        Command::Docs { action } => Box::pin(dbt::docs(&context, action)).await,
-        Command::Parse => Box::pin(dbt::parse(&context)).await,
-        Command::Debug => Box::pin(dbt::debug(&context)).await,
-        Command::Clean => dbt::clean(&context),
-        Command::Deps => dbt::deps(&context),
-        Command::Compile(compile) => Box::pin(nodes::compile(&context, compile)).await,
-        Command::Ls(list) => nodes::list(&context, list),
-        Command::Show(show) => Box::pin(query::show(&context, show)).await,
-        Command::Query(query) => Box::pin(query::query(&context, query)).await,
-        Command::Dashboards { name, all } => Box::pin(dashboards::dashboards(&context, name, all)).await,
-        Command::Runs { id, log, limit } => Box::pin(runs::runs(&context, id, log, limit)).await,
-        Command::Tables { name } => Box::pin(tables::tables(&context, name)).await,
-        Command::Up(up) => Box::pin(up::up(&context, up)).await,
-        Command::Demo(demo) => Box::pin(demo::demo(&context, demo)).await,
-        Command::Connections { action } => connections::connections(&context, action),
-        Command::Users { action } => users::users(&context, action),
-        Command::Doctor => Box::pin(doctor::doctor(&context)).await,
-        Command::Maintain => Box::pin(doctor::maintain(&context)).await,
-        Command::Completions { shell } => completions::completions(&context, shell),
+        Command::Export { sinks } => Box::pin(export::export(context, &sinks)).await,
+        Command::Build(build) => Box::pin(build::build(context, BuildCommand::Build, build)).await,
+        Command::Run(build) => Box::pin(build::build(context, BuildCommand::Run, build)).await,
+        Command::Test(build) => Box::pin(build::build(context, BuildCommand::Test, build)).await,
+        Command::Seed(seed) => Box::pin(build::seed(context, seed)).await,
+        Command::Snapshot(build) => Box::pin(build::build(context, BuildCommand::Snapshot, build)).await,
+        Command::Clone(clone) => Box::pin(build::clone(context, clone)).await,
+        Command::Retry => Box::pin(dbt::retry(context)).await,
+        Command::RunOperation(operation) => Box::pin(dbt::run_operation(context, operation)).await,
+        Command::Source { action } => Box::pin(dbt::source(context, action)).await,
+        Command::Docs { action } => Box::pin(dbt::docs(context, action)).await,
+        Command::Parse => Box::pin(dbt::parse(context)).await,
+        Command::Debug => Box::pin(dbt::debug(context)).await,
+        Command::Clean => dbt::clean(context),
+        Command::Deps(deps) => Box::pin(dbt::deps(context, deps)).await,
+        Command::Columns { name } => Box::pin(columns::columns(context, &name)).await,
+        Command::Compile(compile) => Box::pin(nodes::compile(context, compile)).await,
+        Command::Ls(list) => nodes::list(context, list),
+        Command::Show(show) => Box::pin(query::show(context, show)).await,
+        Command::Query(query) => Box::pin(query::query(context, query)).await,
+        Command::Dashboards { name, all } => Box::pin(dashboards::dashboards(context, name, all)).await,
+        Command::Runs { id, log, limit } => Box::pin(runs::runs(context, id, log, limit)).await,
+        Command::Tables { name } => Box::pin(tables::tables(context, name)).await,
+        Command::Up(up) => Box::pin(up::up(context, up)).await,
+        Command::Demo(demo) => Box::pin(demo::demo(context, demo)).await,
+        Command::Connections { action } => connections::connections(context, action),
+        Command::Users { action } => users::users(context, action),
+        Command::Doctor => Box::pin(doctor::doctor(context)).await,
+        Command::Maintain => Box::pin(doctor::maintain(context)).await,
+        Command::Completions { shell } => completions::completions(context, shell),
         // Answered before a runtime exists, as a worker brings its own.
         Command::QueryWorker => Ok(()),
     }

@@ -11,7 +11,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::print::{Color, Printer, grouped, seconds};
 
 const TICK: Duration = Duration::from_millis(120);
-const NAME_WIDTH: usize = 40;
+/// Up to where dots lead to how a step went.
+const LINE_WIDTH: usize = 80;
 
 /// Work whose size is not known.
 pub(crate) struct Spinner {
@@ -107,28 +108,28 @@ fn say(printer: &Printer, bar: &ProgressBar, text: &str) {
     bar.suspend(|| printer.words(text));
 }
 
-/// `12:03:01   3 of 17  OK    model stg_users   1,234 rows in 0.21s`.
+/// `12:03:01  3 of 17 OK created sql table model main.users ........ [1,234 rows in 0.21s]`.
 fn line(printer: &Printer, step: &StepReport, counts: Counts) -> String {
     let width = counts.planned.to_string().len();
     let ended = step.started_at.saturating_add(Duration::from_secs_f64(step.seconds.clamp(0.0, 1e9)));
-    let (label, color) = label(step.outcome);
-    let padding = " ".repeat(5_usize.saturating_sub(label.len()));
+    let (label, color) = label(step);
+    let what = described(step);
+    let taken = 2 * width + " of ".len() + label.len() + what.chars().count() + 3;
+    let dots = ".".repeat(LINE_WIDTH.saturating_sub(taken).max(3));
     format!(
-        "{}  {:>width$} of {}  {}{padding} {:<5} {:<NAME_WIDTH$} {}",
+        "{}  {:>width$} of {} {} {what} {} [{}]",
         printer.paint(&time_of_day(ended), Color::Faint),
         counts.done,
         counts.planned,
         printer.paint(label, color),
-        step.kind,
-        step.name,
+        printer.paint(&dots, Color::Faint),
         result(step),
     )
-    .trim_end()
-    .to_owned()
 }
 
-fn label(outcome: StepOutcome) -> (&'static str, Color) {
-    match outcome {
+fn label(step: &StepReport) -> (&'static str, Color) {
+    match step.outcome {
+        StepOutcome::Success if step.kind.ends_with("test") => ("PASS", Color::Green),
         StepOutcome::Success => ("OK", Color::Green),
         StepOutcome::Unchanged => ("SAME", Color::Faint),
         StepOutcome::Warn => ("WARN", Color::Yellow),
@@ -138,35 +139,58 @@ fn label(outcome: StepOutcome) -> (&'static str, Color) {
     }
 }
 
-fn result(step: &StepReport) -> String {
-    let took = seconds(step.seconds);
-    let counted = |rows: u64, word: &str| {
-        let ending = if rows == 1 { "" } else { "s" };
-        format!("{:>12} {word}{ending} in {took}", grouped(rows))
+/// What was done to what, as dbt says it.
+fn described(step: &StepReport) -> String {
+    let relation = step.relation.as_deref().unwrap_or(&step.name);
+    let materialized = step.materialized.as_deref().unwrap_or_default();
+    let verb = |done: &'static str, doing: &'static str| match step.outcome {
+        StepOutcome::Success => done,
+        StepOutcome::Error => doing,
+        _ => "",
     };
-    match (step.outcome, step.rows) {
-        (StepOutcome::Skipped | StepOutcome::Unchanged, _) => String::new(),
-        (StepOutcome::Warn | StepOutcome::Fail, Some(rows)) => counted(rows, "failure"),
-        (StepOutcome::Success, Some(rows)) if step.kind != "test" => counted(rows, "row"),
-        _ => format!("{:>12} in {took}", ""),
+    let counted = match (step.outcome, step.rows) {
+        (StepOutcome::Warn | StepOutcome::Fail, Some(rows)) => format!("{} ", grouped(rows)),
+        _ => String::new(),
+    };
+    match step.kind.as_str() {
+        "model" => format!("{}sql {materialized} model {relation}", verb("created ", "creating ")),
+        "seed" => format!("{}seed file {relation}", verb("loaded ", "loading ")),
+        "snapshot" => format!("{}{relation}", verb("snapshotted ", "snapshotting ")),
+        _ => format!("{counted}{}", step.name),
     }
 }
 
-/// `Done. 15 succeeded, 2 unchanged, 0 warnings, 0 failed in 3.2s`, and how many were skipped when any was.
+fn result(step: &StepReport) -> String {
+    let took = seconds(step.seconds);
+    match (step.outcome, step.rows) {
+        (StepOutcome::Skipped, _) => String::from("SKIP"),
+        (StepOutcome::Unchanged, _) => String::from("SAME"),
+        (StepOutcome::Success, Some(rows)) if !step.kind.ends_with("test") => {
+            let ending = if rows == 1 { "" } else { "s" };
+            format!("{} row{ending} in {took}", grouped(rows))
+        }
+        _ => format!("{} in {took}", label(step).0),
+    }
+}
+
+/// dbt's last lines: whether all went well, and `Done. PASS=15 WARN=0 ERROR=0 SKIP=0 NO-OP=2 TOTAL=17`. What did not change is
+/// counted under NO-OP.
 pub(crate) fn summary(report: &RunReport) -> String {
     let count = |outcomes: &[StepOutcome]| report.steps.iter().filter(|step| outcomes.contains(&step.outcome)).count();
-    let skipped = match count(&[StepOutcome::Skipped]) {
-        0 => String::new(),
-        skipped => format!(", {skipped} skipped"),
+    let (failed, warned) = (count(&[StepOutcome::Fail, StepOutcome::Error]), count(&[StepOutcome::Warn]));
+    let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    let lead = match (report.succeeded, failed + warned) {
+        (true, 0) => String::from("Completed successfully"),
+        (false, 0) => String::from("Not completed"),
+        _ => format!("Completed with {} and {}", plural(failed, "error"), plural(warned, "warning")),
     };
-    let lead = if report.succeeded { "Done." } else { "Not done." };
     format!(
-        "{lead} {} succeeded, {} unchanged, {} warnings, {} failed{skipped} in {}",
-        count(&[StepOutcome::Success]),
-        count(&[StepOutcome::Unchanged]),
-        count(&[StepOutcome::Warn]),
-        count(&[StepOutcome::Fail, StepOutcome::Error]),
+        "{lead} in {}\nDone. PASS={} WARN={warned} ERROR={failed} SKIP={} NO-OP={} TOTAL={}",
         seconds(report.seconds),
+        count(&[StepOutcome::Success]),
+        count(&[StepOutcome::Skipped]),
+        count(&[StepOutcome::Unchanged]),
+        report.steps.len(),
     )
 }
 

@@ -29,7 +29,10 @@ pub(crate) struct ServingOptions {
     pub(crate) port: Option<u16>,
     pub(crate) for_duration: Option<Duration>,
     pub(crate) access: AccessOptions,
-    pub(crate) up: UpOptions,
+    /// Nothing but the pages when absent.
+    pub(crate) up: Option<UpOptions>,
+    /// The page to begin at.
+    pub(crate) page: &'static str,
 }
 
 pub(crate) struct Serving {
@@ -54,11 +57,14 @@ impl Serving {
         })
         .await?;
         let address = bound.address();
-        let up = instance.up(options.up).await?;
+        let up = match options.up {
+            Some(options) => instance.up(options).await?,
+            None => instance.at_rest(),
+        };
         let (handle, stop) = (up.handle(), CancellationToken::new());
         let mut server = JoinSet::new();
         server.spawn(bound.serve(instance, handle.clone(), stop.clone()));
-        printer.words(&format!("Listening on http://{address}"));
+        printer.words(&format!("Listening on http://{address}{}", options.page));
         Ok(Self { printer: printer.clone(), up, handle, stop, server, for_duration: options.for_duration })
     }
 

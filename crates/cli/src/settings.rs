@@ -10,6 +10,7 @@ use crate::print::Printer;
 pub(crate) struct Settings {
     pub(crate) open: OpenOptions,
     pub(crate) printer: Printer,
+    pub(crate) shows_all_deprecations: bool,
     verbosity: i16,
 }
 
@@ -27,7 +28,11 @@ impl Settings {
                 vars: global.vars.clone(),
                 target: global.target.clone(),
                 target_path: global.target_path.clone(),
+                locations: global.map_location.iter().cloned().collect(),
+                warn_error: global.warn_error,
+                warn_error_options: global.warn_error_options.clone(),
             },
+            shows_all_deprecations: global.show_all_deprecations,
             printer: Printer {
                 json: global.json,
                 is_quiet: global.quiet,

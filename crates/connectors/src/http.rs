@@ -3,10 +3,12 @@
 mod auth;
 mod client;
 pub mod config;
+mod download;
 mod pages;
 mod retry;
 mod since;
 mod source;
 
 pub use config::HttpConfig;
+pub use download::download;
 pub use source::{HttpSource, http_key};

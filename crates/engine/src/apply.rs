@@ -106,13 +106,43 @@ pub struct Applied {
     pub inputs: BTreeMap<TableName, u64>,
 }
 
+/// What a query gave, in files that belong to no version of the table yet.
+#[derive(Debug)]
+pub struct Staged {
+    target: Target,
+    /// The version to commit over; none for a table that is not there.
+    newest: Option<TableVersion>,
+    schema: SchemaRef,
+    partition_by: Vec<String>,
+    /// Those the table shall have.
+    files: Vec<DataFile>,
+    rows: u64,
+    inputs: BTreeMap<TableName, u64>,
+}
+
 impl Session {
     /// Runs `sql` and writes its result to a table, in one commit.
     pub async fn apply(&self, sql: &str, target: &Target) -> Result<Applied> {
+        let staged = self.stage(sql, target).await?;
+        self.commit(staged).await
+    }
+
+    /// The first half of [`Session::apply`], which computes: runs `sql` and writes files. Nobody sees them before
+    /// [`Session::commit`].
+    pub async fn stage(&self, sql: &str, target: &Target) -> Result<Staged> {
         let planned = self.plan(sql, &[]).await?;
         let inputs = planned.inputs.clone();
         let frame = staging::with_plain_names(planned.frame())?;
-        self.apply_frame(frame, target, inputs).await
+        self.stage_frame(frame, target, inputs).await
+    }
+
+    /// The second half, which waits for the disk or the network: makes the staged files the table's newest version.
+    pub async fn commit(&self, staged: Staged) -> Result<Applied> {
+        let version = match &staged.newest {
+            None => self.create(&staged).await?,
+            Some(newest) => self.commit_over(newest, &staged).await?,
+        };
+        Ok(Applied { version, rows: staged.rows, inputs: staged.inputs })
     }
 
     pub(crate) async fn apply_frame(
@@ -121,33 +151,68 @@ impl Session {
         target: &Target,
         inputs: BTreeMap<TableName, u64>,
     ) -> Result<Applied> {
+        let staged = self.stage_frame(frame, target, inputs).await?;
+        self.commit(staged).await
+    }
+
+    async fn stage_frame(&self, frame: DataFrame, target: &Target, inputs: BTreeMap<TableName, u64>) -> Result<Staged> {
         let result = storable_schema(frame.schema().as_arrow())?;
         require_columns(&result, target.write.partition_by())?;
-        let newest = self.open_target(&result, target).await?;
-        let base = match target.base {
-            Some(version) if version != newest.version() => {
-                self.catalog().at(&target.name, version).await?.table().clone()
-            }
-            _ => newest.clone(),
-        };
         let replaces = matches!(target.write, Write::Replace { .. });
-        let schema = if replaces { Arc::clone(&result) } else { evolved(&base, &result, target)? };
-        let partition_by =
-            if replaces { target.write.partition_by().to_vec() } else { base.partition_columns().to_vec() };
+        let lake = self.engine.lake();
+        let newest = match lake.load(&target.name).await? {
+            None if !replaces => Some(lake.create(&target.name, &result, target.write.partition_by()).await?),
+            found => found,
+        };
+        let base = match &newest {
+            Some(newest) if !replaces => Some(self.base(newest, target).await?),
+            _ => None,
+        };
+        let (schema, partition_by) = match &base {
+            Some(base) => (evolved(base, &result, target)?, base.partition_columns().to_vec()),
+            None => (result, target.write.partition_by().to_vec()),
+        };
         let staged = staging::stage(self, frame, &target.name, &schema, &partition_by).await?;
         fault::point("m.staged").map_err(headwater_lake::LakeError::from)?;
         let rows = staged.iter().filter_map(|file| file.rows).sum();
-        let written = self.files_after(&base, &schema, staged, target).await?;
-        let version = self.commit(&newest, &schema, partition_by, written, target).await?;
-        Ok(Applied { version, rows, inputs })
+        let files = match &base {
+            Some(base) => self.files_after(base, &schema, staged, target).await?,
+            None => staged,
+        };
+        Ok(Staged { target: target.clone(), newest, schema, partition_by, files, rows, inputs })
     }
 
-    async fn open_target(&self, result: &Schema, target: &Target) -> Result<TableVersion> {
-        let lake = self.engine.lake();
-        match lake.load(&target.name).await? {
-            Some(table) => Ok(table),
-            None => Ok(lake.create(&target.name, result, target.write.partition_by()).await?),
+    /// The version readers see.
+    async fn base(&self, newest: &TableVersion, target: &Target) -> Result<TableVersion> {
+        match target.base {
+            Some(version) if version != newest.version() => {
+                Ok(self.catalog().at(&target.name, version).await?.table().clone())
+            }
+            _ => Ok(newest.clone()),
         }
+    }
+
+    /// A table that was not there: its schema and its rows in one commit.
+    async fn create(&self, staged: &Staged) -> Result<u64> {
+        let Staged { target, schema, partition_by, files, .. } = staged;
+        let mut first = Change::new(Operation::Append);
+        first.add.clone_from(files);
+        first.info.insert(String::from("headwater"), target.info.clone());
+        let lake = self.engine.lake();
+        let error = match lake.create_filled(&target.name, schema, partition_by, first).await {
+            Ok(table) => return self.committed(table),
+            Err(error) => error,
+        };
+        // The outcome is unknown: what is there now decides, as after any other commit.
+        tracing::warn!(table = %target.name, %error, "creation of unknown outcome, reading it back");
+        let newest = lake.create(&target.name, schema, partition_by).await?;
+        if paths(&newest) == wanted(files) { self.committed(newest) } else { self.commit_over(&newest, staged).await }
+    }
+
+    /// Notes what a commit made, so that who reads it next need not open it.
+    fn committed(&self, table: TableVersion) -> Result<u64> {
+        fault::point("m.committed_before_result_row").map_err(headwater_lake::LakeError::from)?;
+        Ok(self.catalog().remember(table).table().version())
     }
 
     /// The files the table shall have, given those of its base and the staged ones.
@@ -181,27 +246,19 @@ impl Session {
         }
     }
 
-    async fn commit(
-        &self,
-        newest: &TableVersion,
-        schema: &SchemaRef,
-        partition_by: Vec<String>,
-        wanted: Vec<DataFile>,
-        target: &Target,
-    ) -> Result<u64> {
-        let has = paths(newest);
-        let wants: HashSet<&str> = wanted.iter().map(|file| file.path.as_str()).collect();
+    async fn commit_over(&self, newest: &TableVersion, staged: &Staged) -> Result<u64> {
+        let Staged { target, schema, partition_by, files, .. } = staged;
+        let (has, wants) = (paths(newest), wanted(files));
         let mut change = Change::new(Operation::Replace);
         change.remove = newest.files().iter().filter(|file| !wants.contains(file.path.as_str())).cloned().collect();
-        change.add = wanted.iter().filter(|file| !has.contains(file.path.as_str())).cloned().collect();
+        change.add = files.iter().filter(|file| !has.contains(file.path.as_str())).cloned().collect();
         if schema != newest.schema() || partition_by != newest.partition_columns() {
             change.schema = Some(Arc::clone(schema));
-            change.partition_columns = Some(partition_by);
+            change.partition_columns = Some(partition_by.clone());
         }
         change.info.insert(String::from("headwater"), target.info.clone());
         let committed = self.commit_resolved(newest, change, &wants, schema).await?;
-        fault::point("m.committed_before_result_row").map_err(headwater_lake::LakeError::from)?;
-        Ok(committed.version())
+        self.committed(committed)
     }
 }
 
@@ -238,7 +295,11 @@ impl Session {
 }
 
 fn paths(table: &TableVersion) -> HashSet<&str> {
-    table.files().iter().map(|file| file.path.as_str()).collect()
+    wanted(table.files())
+}
+
+fn wanted(files: &[DataFile]) -> HashSet<&str> {
+    files.iter().map(|file| file.path.as_str()).collect()
 }
 
 fn require_columns(schema: &Schema, columns: &[String]) -> Result<()> {

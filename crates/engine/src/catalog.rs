@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use headwater_lake::{Lake, LakeTable, Recent, TableName};
+use headwater_lake::{Lake, LakeTable, Recent, TableName, TableVersion};
 
 use crate::error::Result;
 
@@ -124,9 +124,14 @@ impl Catalog {
         if let Some(table) = self.cache.get(name, version) {
             return Ok(table);
         }
-        let table = Arc::new(LakeTable::new(self.lake.load_at(name, version).await?));
+        Ok(self.remember(self.lake.load_at(name, version).await?))
+    }
+
+    /// Keeps a version that was read or made.
+    pub(crate) fn remember(&self, table: TableVersion) -> Arc<LakeTable> {
+        let table = Arc::new(LakeTable::new(table));
         self.cache.put(&table);
-        Ok(table)
+        table
     }
 
     async fn newest(&self, name: &TableName) -> Result<Option<Arc<LakeTable>>> {
@@ -134,9 +139,7 @@ impl Catalog {
         if let Some(known) = self.cache.get(name, table.version()) {
             return Ok(Some(known));
         }
-        let table = Arc::new(LakeTable::new(table));
-        self.cache.put(&table);
-        Ok(Some(table))
+        Ok(Some(self.remember(table)))
     }
 
     /// From now on the name stands for this relation in this session: what a run built is what its later steps read.

@@ -5,11 +5,16 @@ use std::sync::Arc;
 
 use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::prelude::DataFrame;
+use headwater_lake::storable_schema;
 
 use crate::apply::{Applied, Target};
 use crate::error::{EngineError, Result};
-use crate::session::Session;
+use crate::session::{Engine, Session};
+
+/// Stands for the value while a cast is translated.
+const VALUE: &str = "headwater_value";
 
 /// How a seed file is read.
 #[derive(Clone, Debug)]
@@ -22,6 +27,17 @@ pub struct CsvOptions {
 impl Session {
     /// Loads a CSV text with a header into a table.
     pub async fn load_csv(&self, text: &str, options: &CsvOptions, target: &Target) -> Result<Applied> {
+        let frame = self.csv_frame(text, options).await?;
+        self.apply_frame(frame, target, std::collections::BTreeMap::new()).await
+    }
+
+    /// The columns a table of this text would have.
+    pub async fn csv_columns(&self, text: &str, options: &CsvOptions) -> Result<SchemaRef> {
+        let frame = self.csv_frame(text, options).await?;
+        Ok(storable_schema(frame.schema().as_arrow())?)
+    }
+
+    async fn csv_frame(&self, text: &str, options: &CsvOptions) -> Result<DataFrame> {
         let format = Format::default().with_header(true).with_delimiter(options.delimiter);
         let (inferred, _) = format.infer_schema(Cursor::new(text), None).map_err(EngineError::Csv)?;
         let typed = |field: &Field| options.column_types.iter().any(|(name, _)| name == field.name());
@@ -44,20 +60,41 @@ impl Session {
         let table =
             datafusion::datasource::MemTable::try_new(Arc::clone(&schema), vec![batches.map_err(EngineError::Csv)?])?;
         context.register_table("seed", Arc::new(table))?;
-        let columns: Vec<String> = schema.fields().iter().map(|field| cast_column(field.name(), options)).collect();
-        let frame = context.sql(&format!("SELECT {} FROM seed", columns.join(", "))).await?;
-        self.apply_frame(frame, target, std::collections::BTreeMap::new()).await
+        let columns = schema.fields().iter().map(|field| self.engine.cast_column(field.name(), options));
+        let columns: Vec<String> = columns.collect::<Result<_>>()?;
+        Ok(context.sql(&format!("SELECT {} FROM seed", columns.join(", "))).await?)
     }
 }
 
-fn cast_column(name: &str, options: &CsvOptions) -> String {
-    let quoted = format!("\"{}\"", name.replace('"', "\"\""));
-    match options.column_types.iter().find(|(column, _)| column == name) {
-        // Nanoseconds end in the year 2262.
-        Some((_, sql_type)) if matches!(sql_type.to_lowercase().as_str(), "timestamp" | "datetime") => {
-            format!("CAST({quoted} AS TIMESTAMP(6)) AS {quoted}")
+impl Engine {
+    fn cast_column(&self, name: &str, options: &CsvOptions) -> Result<String> {
+        let declared = options.column_types.iter().find(|(column, _)| column == name);
+        let name = quoted(name);
+        match declared {
+            Some((_, sql_type)) => Ok(format!("{} AS {name}", self.cast(&name, sql_type)?)),
+            None => Ok(name),
         }
-        Some((_, sql_type)) => format!("CAST({quoted} AS {sql_type}) AS {quoted}"),
-        None => quoted,
     }
+
+    /// A value of our own SQL as a type of the project's, in our own SQL.
+    pub(crate) fn cast(&self, value: &str, sql_type: &str) -> Result<String> {
+        if self.dialect().is_some() {
+            let cast = self.translate_expression(&format!("CAST({VALUE} AS {sql_type})"))?;
+            return Ok(cast.replace(VALUE, value));
+        }
+        // Nanoseconds end in the year 2262.
+        let is_timestamp = matches!(sql_type.to_lowercase().as_str(), "timestamp" | "datetime");
+        Ok(format!("CAST({value} AS {})", if is_timestamp { "TIMESTAMP(6)" } else { sql_type }))
+    }
+}
+
+impl Session {
+    /// NULL of a type of the project's SQL.
+    pub fn null_of(&self, sql_type: &str) -> Result<String> {
+        self.engine.cast("NULL", sql_type)
+    }
+}
+
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -8,6 +8,7 @@ mod catalog;
 mod csv;
 mod dialect;
 mod error;
+mod external;
 mod functions;
 mod guard;
 mod lateral;
@@ -15,18 +16,21 @@ mod parameter;
 mod session;
 mod statement;
 mod times;
+mod trace;
 mod type_name;
 
 #[cfg(test)]
 mod tests;
 
-pub use apply::{Applied, OnSchemaChange, Target, Update, Write};
+pub use apply::{Applied, OnSchemaChange, Staged, Target, Update, Write};
 pub use catalog::{Catalog, PublishedRelation, Relation, TableCache};
 pub use csv::CsvOptions;
 pub use dialect::{Dialect, Untranslated};
 pub use error::{EngineError, Result};
+pub use external::{External, ExternalFormat};
 pub use guard::{Guard, check_untrusted};
 pub use parameter::Parameter;
 pub use session::{Engine, EngineOptions, QueryStream, Session};
 pub use statement::Executed;
+pub use trace::{ColumnOrigin, TracedColumn, stored_outline, view_outline};
 pub use type_name::sql_type_name;

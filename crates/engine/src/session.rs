@@ -22,16 +22,18 @@ use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
-use headwater_lake::{ColumnCache, Lake, STORE_URL, TableName};
+use headwater_lake::{ColumnCache, Credentials, Lake, Location, STORE_URL, Storage, TableName};
 use url::Url;
 
 use crate::catalog::{Catalog, PublishedRelation, Relation, TableCache};
 use crate::dialect::{Dialect, LAMBDA, TypedPlanner};
 use crate::error::{EngineError, Result};
+use crate::external::External;
 use crate::functions;
 use crate::lateral;
 use crate::parameter::{self, Parameter};
 use crate::times;
+use crate::trace;
 
 /// Name of the one catalog.
 pub(crate) const CATALOG: &str = "lake";
@@ -108,6 +110,15 @@ impl Engine {
         Ok(Self { lake, base, cache: Arc::default(), columns, default_schema, dialect: options.dialect })
     }
 
+    /// Files in this bucket can be read from now on.
+    pub fn reach(&self, bucket: &str, credentials: &Credentials) -> Result<()> {
+        let location = Location::S3 { bucket: bucket.to_owned(), prefix: String::new() };
+        let store = Storage::open(&location, credentials)?.objects();
+        let url = Url::parse(&format!("s3://{bucket}")).map_err(|error| EngineError::Internal(error.to_string()))?;
+        self.base.runtime_env().register_object_store(&url, store);
+        Ok(())
+    }
+
     pub fn lake(&self) -> &Lake {
         &self.lake
     }
@@ -154,7 +165,8 @@ impl Engine {
     /// Of the `built` names only published ones exist.
     pub fn session(&self, published: BTreeMap<TableName, PublishedRelation>, built: BTreeSet<TableName>) -> Session {
         let catalog = Catalog::new(self.lake.clone(), Arc::clone(&self.cache), published, built);
-        Session { engine: self.clone(), catalog: Arc::new(catalog) }
+        let (outlines, externals) = (Arc::default(), Arc::default());
+        Session { engine: self.clone(), catalog: Arc::new(catalog), outlines, externals }
     }
 }
 
@@ -176,6 +188,10 @@ fn runtime(lake: &Lake, options: &EngineOptions) -> Result<Arc<RuntimeEnv>> {
 pub struct Session {
     pub(crate) engine: Engine,
     catalog: Arc<Catalog>,
+    /// Relations of which only the columns are known.
+    pub(crate) outlines: Arc<BTreeMap<TableName, SchemaRef>>,
+    /// Names that stand for files.
+    externals: Arc<BTreeMap<TableName, External>>,
 }
 
 /// A running query: batches as they come, and which versions it reads.
@@ -217,8 +233,34 @@ impl Session {
     /// The same session for those who ask the same small tables again and again: their columns stay in memory, decoded, as
     /// far as [`EngineOptions::column_cache_bytes`] goes.
     #[must_use]
-    pub fn keeping_columns(mut self) -> Self {
-        let config = self.engine.base.config().clone().with_extension(Arc::clone(&self.engine.columns));
+    pub fn keeping_columns(self) -> Self {
+        let columns = Arc::clone(&self.engine.columns);
+        self.with_config(|config| config.set_extension(columns))
+    }
+
+    /// The same session, in which these names stand for files and not for tables of the lake.
+    #[must_use]
+    pub fn with_externals(mut self, externals: Arc<BTreeMap<TableName, External>>) -> Self {
+        self.externals = externals;
+        self
+    }
+
+    pub fn is_external(&self, name: &TableName) -> bool {
+        self.externals.contains_key(name)
+    }
+
+    /// What the files behind a name are now; none when it does not stand for files.
+    pub async fn external_version(&self, name: &TableName) -> Result<Option<u64>> {
+        match self.externals.get(name) {
+            Some(external) => external.version(&self.engine.bare_context()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn with_config(mut self, change: impl FnOnce(&mut SessionConfig)) -> Self {
+        let mut config = self.engine.base.config().clone();
+        change(&mut config);
         self.engine.base = SessionStateBuilder::new_from_existing(self.engine.base).with_config(config).build();
         self
     }
@@ -260,7 +302,18 @@ impl Session {
         Ok((Arc::clone(planned.plan.schema().inner()), planned.inputs))
     }
 
+    /// A column that is not there is looked for a second time, with the places of names kept, to tell where.
     pub(crate) async fn plan(&self, sql: &str, parameters: &[(String, Parameter)]) -> Result<Planned> {
+        match self.planned(sql, parameters).await {
+            Err(error @ EngineError::UnknownColumn { position: None, .. }) => {
+                let placed = self.clone().with_config(|config| config.options_mut().sql_parser.collect_spans = true);
+                Err(placed.planned(sql, parameters).await.err().unwrap_or(error))
+            }
+            planned => planned,
+        }
+    }
+
+    async fn planned(&self, sql: &str, parameters: &[(String, Parameter)]) -> Result<Planned> {
         let mut scope = Scope::new(self);
         let statement = scope.parse(sql)?;
         scope.load(&statement, 0).await?;
@@ -303,7 +356,8 @@ impl<'a> Scope<'a> {
     fn parse(&self, sql: &str) -> Result<Statement> {
         let state = self.context.state();
         let dialect = state.config().options().sql_parser.dialect;
-        let mut statement = state.sql_to_statement(sql.trim().trim_end_matches(';'), &dialect)?;
+        // What is before the first word stays: places of errors are counted from there.
+        let mut statement = state.sql_to_statement(sql.trim_end().trim_end_matches(';'), &dialect)?;
         times::in_microseconds(&mut statement);
         if sql.contains(LAMBDA) {
             lateral::with_lambdas(&mut statement);
@@ -341,6 +395,14 @@ impl<'a> Scope<'a> {
             return Ok(());
         }
         let name = self.session.table_name(reference);
+        if let Some(columns) = self.session.outlines.get(&name) {
+            return self.register(reference, &name, trace::outlined(columns));
+        }
+        if let Some(external) = self.session.externals.get(&name) {
+            let provider = external.provider(&self.session.engine, &self.context).await?;
+            self.inputs.insert(name.clone(), external.version(&self.context).await?);
+            return self.register(reference, &name, provider);
+        }
         let Some(relation) = self.session.catalog.relation(&name).await? else {
             // `from generate_series(1, 3)` names a function as if it were a table.
             if reference.schema().is_none() && self.context.state().table_functions().contains_key(reference.table()) {

@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod columns;
+mod traces;
 
 #[derive(Debug, Default)]
 struct Ticks(AtomicI64, AtomicU64);

@@ -133,13 +133,6 @@ impl Classify for Error {
         if let Self::Failed(failure) = self {
             return failure.clone();
         }
-        let mut causes = Vec::new();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            causes.push(cause.to_string());
-            source = cause.source();
-        }
-        let detail = (!causes.is_empty()).then(|| causes.join(": "));
-        Failure { kind: self.kind(), message: self.to_string(), detail, hint: self.hint() }
+        Failure::of(self)
     }
 }

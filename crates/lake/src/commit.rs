@@ -68,6 +68,16 @@ impl Change {
         }
     }
 
+    /// What goes into the log beside the actions. Checkpoints and old log files are maintenance's.
+    pub(crate) fn properties(&self, transactions: Vec<Transaction>) -> CommitProperties {
+        CommitProperties::default()
+            .with_application_transactions(transactions)
+            .with_metadata(self.info.clone().into_iter().collect::<HashMap<_, _>>())
+            .with_create_checkpoint(false)
+            .with_cleanup_expired_logs(Some(false))
+            .with_max_retries(COMMIT_ATTEMPTS)
+    }
+
     fn delta_operation(&self, base: &TableVersion) -> DeltaOperation {
         match self.operation {
             Operation::Append => DeltaOperation::Write {
@@ -112,13 +122,7 @@ impl Lake {
             let next = base.version().saturating_add(1);
             transactions.push(Transaction::new(LAYOUT, i64::try_from(next).unwrap_or(i64::MAX)));
         }
-        let properties = CommitProperties::default()
-            .with_application_transactions(transactions)
-            .with_metadata(change.info.into_iter().collect::<HashMap<_, _>>())
-            .with_create_checkpoint(false)
-            .with_cleanup_expired_logs(Some(false))
-            .with_max_retries(COMMIT_ATTEMPTS);
-        let committed = CommitBuilder::from(properties)
+        let committed = CommitBuilder::from(change.properties(transactions))
             .with_actions(actions)
             .build(Some(&snapshot as &dyn TableReference), base.delta().log_store(), operation)
             .await

@@ -13,6 +13,7 @@
 
 mod column_cache;
 mod commit;
+mod dictionary;
 mod error;
 mod file;
 mod history;

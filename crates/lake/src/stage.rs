@@ -22,6 +22,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
+use crate::dictionary;
 use crate::error::{LakeError, Result};
 use crate::file::DataFile;
 use crate::schema::to_storable;
@@ -194,7 +195,7 @@ impl Stage {
         let batch = batch.project(&indexes?)?;
         if !self.open.contains_key(&values) {
             self.make_room().await?;
-            let file = self.create(&values, batch.schema())?;
+            let file = self.create(&values, &batch)?;
             self.open.insert(values.clone(), file);
         }
         let Some(file) = self.open.get_mut(&values) else {
@@ -227,7 +228,8 @@ impl Stage {
         Ok(())
     }
 
-    fn create(&self, values: &PartitionValues, schema: SchemaRef) -> Result<OpenFile> {
+    /// Opens a file whose first rows are these.
+    fn create(&self, values: &PartitionValues, first: &RecordBatch) -> Result<OpenFile> {
         let mut folder = String::new();
         for (column, value) in self.partition_columns.iter().zip(values) {
             let value = value.as_deref().unwrap_or("__HIVE_DEFAULT_PARTITION__");
@@ -238,8 +240,12 @@ impl Stage {
         let location = Path::from_iter(self.table_path.parts().chain(Path::from(path.as_str()).parts()));
         let target = BufWriter::new(Arc::clone(&self.store), location);
         // The Delta schema says what a column is; how one batch happened to carry it in memory is nobody's business.
-        let options = ArrowWriterOptions::new().with_properties(self.properties.clone()).with_skip_arrow_metadata(true);
-        let writer = AsyncArrowWriter::try_new_with_options(target, schema, options)?;
+        let mut properties = self.properties.clone().into_builder();
+        for column in dictionary::outgrown(first)? {
+            properties = properties.set_column_dictionary_enabled(ColumnPath::from(vec![column]), false);
+        }
+        let options = ArrowWriterOptions::new().with_properties(properties.build()).with_skip_arrow_metadata(true);
+        let writer = AsyncArrowWriter::try_new_with_options(target, first.schema(), options)?;
         Ok(OpenFile { writer, path, partition: values.clone() })
     }
 

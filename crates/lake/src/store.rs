@@ -125,6 +125,11 @@ impl Storage {
         }
     }
 
+    /// The store whose `/` is the place this storage was opened at.
+    pub fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.lake)
+    }
+
     /// Writes a whole object, replacing what was there; durable when it returns.
     pub async fn put(&self, path: &str, bytes: bytes::Bytes) -> Result<()> {
         self.lake.put(&Path::from(path), bytes.into()).await?;

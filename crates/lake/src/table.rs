@@ -5,19 +5,20 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use deltalake_core::kernel::StructField;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoArrow;
+use deltalake_core::kernel::{Action, StructField};
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::SaveMode;
 use deltalake_core::{DeltaTable, DeltaTableError};
 use futures::TryStreamExt;
-use headwater_project::{Clock, Entropy, Timestamp};
+use headwater_project::{Clock, Entropy, Timestamp, fault};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
+use crate::commit::{Change, Operation};
 use crate::error::{LakeError, Result};
 use crate::file::DataFile;
 use crate::name::TableName;
@@ -141,23 +142,34 @@ impl Lake {
         schema: &Schema,
         partition_columns: &[String],
     ) -> Result<TableVersion> {
-        let log_store = self.log_store(name)?;
+        match self.create_filled(name, schema, partition_columns, Change::new(Operation::Append)).await {
+            Ok(table) => Ok(table),
+            // Unknown outcome, or another writer was first: what the store holds decides.
+            Err(error) => self.load(name).await?.ok_or(error),
+        }
+    }
+
+    /// Creates a table with its first files (those that `first` adds), in one commit. An `Err` is an unknown outcome: the
+    /// table may be there now, with these files or with those of another writer.
+    pub async fn create_filled(
+        &self,
+        name: &TableName,
+        schema: &Schema,
+        partition_columns: &[String],
+        first: Change,
+    ) -> Result<TableVersion> {
         let schema = to_delta(&*storable_schema(schema)?)?;
-        let created = CreateBuilder::new()
-            .with_log_store(Arc::clone(&log_store))
+        let table = CreateBuilder::new()
+            .with_log_store(self.log_store(name)?)
             .with_table_name(name.to_string())
             .with_columns(schema.fields().cloned().collect::<Vec<StructField>>())
             .with_partition_columns(partition_columns.to_vec())
-            .with_save_mode(SaveMode::Ignore)
-            .await;
-        match created {
-            Ok(table) => TableVersion::from_delta(name.clone(), table),
-            // Unknown outcome, or another writer was first: what the store holds decides.
-            Err(error) => match self.load(name).await? {
-                Some(table) => Ok(table),
-                None => Err(error.into()),
-            },
-        }
+            .with_save_mode(SaveMode::ErrorIfExists)
+            .with_actions(first.add.iter().map(|file| Action::Add(file.add(true))))
+            .with_commit_properties(first.properties(Vec::new()))
+            .await?;
+        fault::point("dl.commit_done_before_hooks")?;
+        TableVersion::from_delta(name.clone(), table)
     }
 
     /// A place to write data files for a table. `schema` is the table's, partition columns included.

@@ -123,7 +123,8 @@ impl Job {
         let schedule = match config.schedule.as_ref().map(ScheduleConfig::schedule) {
             None => None,
             Some(Ok(schedule)) => Some(schedule),
-            Some(Err((key, diagnostic))) => {
+            Some(Err(found)) => {
+                let (key, diagnostic) = *found;
                 diagnostics.push(diagnostic.at(schedule_tree.get(key).unwrap_or(schedule_tree).span));
                 return None;
             }
@@ -144,23 +145,21 @@ impl Job {
 
 impl ScheduleConfig {
     /// The schedule, or the key at fault and what is wrong with it.
-    fn schedule(&self) -> Result<Schedule, (&'static str, Diagnostic)> {
+    fn schedule(&self) -> Result<Schedule, Box<(&'static str, Diagnostic)>> {
+        let at = |key: &'static str, diagnostic: Diagnostic| Box::new((key, diagnostic));
+        let refused =
+            |key: &'static str, message: &str, hint: &str| Err(at(key, Diagnostic::error(message).hint(hint)));
         match (&self.cron, self.every) {
             (Some(cron), None) => Schedule::cron(cron, self.timezone.as_deref().unwrap_or("UTC")).map_err(|error| {
-                let key = if matches!(error, Error::TimeZone { .. }) { "timezone" } else { "cron" };
-                (key, diagnostic(&error))
+                at(if matches!(error, Error::TimeZone { .. }) { "timezone" } else { "cron" }, diagnostic(&error))
             }),
             (None, Some(_)) if self.timezone.is_some() => {
-                let hint = "Remove `timezone`, or use `cron`.";
-                Err(("timezone", Diagnostic::error("`timezone` has no meaning beside `every`").hint(hint)))
+                refused("timezone", "`timezone` has no meaning beside `every`", "Remove `timezone`, or use `cron`.")
             }
-            (None, Some(every)) => Schedule::every(every.0).map_err(|error| ("every", diagnostic(&error))),
-            (Some(_), Some(_)) => {
-                Err(("every", Diagnostic::error("a schedule has either `cron` or `every`").hint("Remove one of them.")))
-            }
+            (None, Some(every)) => Schedule::every(every.0).map_err(|error| at("every", diagnostic(&error))),
+            (Some(_), Some(_)) => refused("every", "a schedule has either `cron` or `every`", "Remove one of them."),
             (None, None) => {
-                let hint = "Add `cron: \"5 * * * *\"` or `every: 30s`.";
-                Err(("", Diagnostic::error("a schedule needs `cron` or `every`").hint(hint)))
+                refused("", "a schedule needs `cron` or `every`", "Add `cron: \"5 * * * *\"` or `every: 30s`.")
             }
         }
     }

@@ -18,15 +18,23 @@ pub struct Diagnostic {
     /// The remedy.
     pub hint: Option<String>,
     pub span: Option<Span>,
+    /// The name dbt has for a warning, by which it is silenced or made an error.
+    pub event: Option<&'static str>,
 }
 
 impl Diagnostic {
     pub fn error(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), detail: None, hint: None, span: None }
+        Self { severity: Severity::Error, message: message.into(), detail: None, hint: None, span: None, event: None }
     }
 
     pub fn warning(message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(message) }
+    }
+
+    #[must_use]
+    pub fn event(mut self, name: &'static str) -> Self {
+        self.event = Some(name);
+        self
     }
 
     #[must_use]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::span::Position;
+
 /// Whose fault an error is, and whether to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -26,16 +28,14 @@ pub trait Classify: std::error::Error {
         None
     }
 
+    /// Where in the text that was handed in, when the error is about a place of it.
+    fn position(&self) -> Option<Position> {
+        None
+    }
+
     /// The error and its chain of causes as plain data.
     fn failure(&self) -> Failure {
-        let mut causes = Vec::new();
-        let mut source = self.source();
-        while let Some(cause) = source {
-            causes.push(cause.to_string());
-            source = cause.source();
-        }
-        let detail = if causes.is_empty() { None } else { Some(causes.join(": ")) };
-        Failure { kind: self.kind(), message: self.to_string(), detail, hint: self.hint() }
+        Failure::of(self)
     }
 }
 
@@ -46,11 +46,28 @@ pub struct Failure {
     pub message: String,
     pub detail: Option<String>,
     pub hint: Option<String>,
+    pub position: Option<Position>,
 }
 
 impl Failure {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), detail: None, hint: None }
+        Self { kind, message: message.into(), detail: None, hint: None, position: None }
+    }
+
+    /// An error with its chain of causes. A cause that only repeats the one before it, as wrapped errors do, is told once.
+    pub fn of<E: Classify + ?Sized>(error: &E) -> Self {
+        let mut causes: Vec<String> = Vec::new();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            if !causes.last().is_some_and(|before| before.contains(&text)) {
+                causes.push(text);
+            }
+            source = cause.source();
+        }
+        let detail = (!causes.is_empty()).then(|| causes.join(": "));
+        let (message, hint, position) = (error.to_string(), error.hint(), error.position());
+        Self { kind: error.kind(), message, detail, hint, position }
     }
 
     pub fn user(message: impl Into<String>) -> Self {
@@ -89,6 +106,10 @@ impl Classify for Failure {
 
     fn hint(&self) -> Option<String> {
         self.hint.clone()
+    }
+
+    fn position(&self) -> Option<Position> {
+        self.position
     }
 
     fn failure(&self) -> Failure {

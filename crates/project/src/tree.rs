@@ -113,7 +113,13 @@ impl Tree {
 /// Reads one YAML document. An empty file is an empty mapping. What cannot be read is a diagnostic, and the tree holds
 /// what came before it.
 pub fn parse(file: FileId, text: &str) -> (Tree, Diagnostics) {
-    parse::parse(file, text)
+    parse::parse(file, text, false)
+}
+
+/// As [`parse`], for files of dbt, whose YAML is 1.1: `yes`, `no`, `on` and `off` are booleans, and of two values for one key
+/// the later one holds, with a warning.
+pub fn parse_for_dbt(file: FileId, text: &str) -> (Tree, Diagnostics) {
+    parse::parse(file, text, true)
 }
 
 #[cfg(test)]

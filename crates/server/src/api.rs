@@ -68,7 +68,8 @@ impl Api {
 #[derive(Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
-    pub(crate) failure: Failure,
+    /// Boxed, since most answers are none.
+    pub(crate) failure: Box<Failure>,
     retry_after: Option<Duration>,
 }
 
@@ -77,7 +78,7 @@ pub(crate) type Answer<T> = Result<Json<T>, ApiError>;
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, failure: Failure) -> Self {
-        Self { status, failure, retry_after: None }
+        Self { status, failure: Box::new(failure), retry_after: None }
     }
 
     /// For calls whose only mistake a user can make is the name in the path.
@@ -133,7 +134,7 @@ impl IntoResponse for ApiError {
             tracing::warn!(message = %self.failure.message, detail = ?self.failure.detail, "request failed");
         }
         let retry_after = self.retry_after.map(|wait| wait.as_secs()).or_else(|| retry_after(self.failure.kind));
-        let mut error = wire::Error::from(&self.failure);
+        let mut error = wire::Error::from(&*self.failure);
         match self.status {
             StatusCode::UNAUTHORIZED => error.kind = "unauthenticated",
             StatusCode::FORBIDDEN => error.kind = "forbidden",

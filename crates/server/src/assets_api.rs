@@ -24,6 +24,12 @@ pub(crate) async fn one(State(api): SharedApi, Path(name): Path<String>) -> Answ
     Ok(Json(api.instance.asset(&name).await.map_err(ApiError::absent)?.into()))
 }
 
+pub(crate) async fn columns(State(api): SharedApi, Path(name): Path<String>) -> Answer<wire::ColumnLineage> {
+    let (node, nodes) = api.instance.columns_around(&name).await.map_err(ApiError::absent)?;
+    let nodes = nodes.into_iter().map(|(id, node)| (id, node.into())).collect();
+    Ok(Json(wire::ColumnLineage { node, nodes }))
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SampleParameters {

@@ -57,12 +57,14 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", "/api/lineage", Policy::Read, get(overview_api::lineage)),
         route("GET", "/api/assets", Policy::Read, get(assets_api::list)),
         route("GET", "/api/assets/{name}", Policy::Read, get(assets_api::one)),
+        route("GET", "/api/assets/{name}/columns", Policy::Read, get(assets_api::columns)),
         route("GET", "/api/assets/{name}/sample", Policy::Read, get(assets_api::sample)),
         route("GET", "/api/runs", Policy::Read, get(runs_api::list)),
         route("POST", "/api/runs", Policy::Act, post(runs_api::start)),
         route("GET", "/api/runs/{id}", Policy::Read, get(runs_api::one)),
         route("GET", "/api/runs/{id}/log", Policy::Read, get(runs_api::log)),
         route("POST", "/api/runs/{id}/rerun", Policy::Act, post(runs_api::rerun)),
+        route("POST", "/api/runs/{id}/cancel", Policy::Act, post(runs_api::cancel)),
         route("GET", "/api/topics", Policy::Read, get(topics_api::list)),
         route("GET", "/api/topics/{name}", Policy::Read, get(topics_api::one)),
         route("GET", "/api/topics/{name}/tail", Policy::Read, get(topics_api::tail)),
@@ -120,6 +122,7 @@ mod tests {
         check("POST", "/api/logout", Policy::Open);
         check("POST", "/api/runs", Policy::Act);
         check("POST", "/api/runs/{id}/rerun", Policy::Act);
+        check("POST", "/api/runs/{id}/cancel", Policy::Act);
         check("POST", "/api/sql", Policy::UntrustedSql);
         check("DELETE", "/api/sql/{id}", Policy::UntrustedSql);
         check("POST", "/api/sql/explain", Policy::UntrustedSql);
@@ -128,7 +131,7 @@ mod tests {
         check("POST", "/api/dashboards/{name}/tiles/{tile}", Policy::Read);
         check("POST", "/api/dashboards/{name}/tiles/{tile}/detail", Policy::Read);
         let unsafe_routes = routes().iter().filter(|route| route.method != "GET").count();
-        assert_eq!(unsafe_routes, 10, "a new unsafe route needs a line above");
+        assert_eq!(unsafe_routes, 11, "a new unsafe route needs a line above");
     }
 
     #[test]

@@ -110,6 +110,13 @@ pub(crate) async fn rerun(
     begin(&api, &BuildRequest { trigger: "retry", ..build_request(request)? })
 }
 
+/// Ends a run that waits or is under way.
+pub(crate) async fn cancel(State(api): SharedApi, Path(id): Path<String>) -> Answer<wire::RunCancelled> {
+    let number = id.parse::<i64>().map_err(|_| no_such_run(&id))?;
+    api.instance.run(number).await.map_err(ApiError::absent)?;
+    Ok(Json(wire::RunCancelled { cancelled: api.instance.cancel_run(number) }))
+}
+
 /// Selectors of what did not succeed, with what stands on it.
 fn failed_and_after(steps: &[StepSummary]) -> Vec<String> {
     let bad =

@@ -19,7 +19,10 @@ mod status;
 mod topics;
 
 pub use answers::{DashboardAnswer, columns};
-pub use assets::{Asset, AssetLink, Assets, Column, CompiledNode, Node, Table, TableCommit};
+pub use assets::{
+    Asset, AssetLink, Assets, Column, ColumnLineage, ColumnOrigin, CompiledNode, Node, NodeColumn, NodeColumns, Table,
+    TableCommit,
+};
 pub use dashboards::{
     Condition, Dashboard, DashboardSummary, DatePreset, DetailRequest, Filter, FilterKind, Grid, NumberFormat, Period,
     ReadVersion, RowColumn, Rows, Selects, Sort, Stacking, Tab, TableColumn, TestCounts, Tile, TileAnswer, TileKind,
@@ -31,7 +34,7 @@ pub use home::{AssetTest, Disk, Freshness, Home, Memory};
 pub use integer::Integer;
 pub use lineage::{Lineage, LineageEdge, LineageKind, LineageNode, LineagePoint, LineageStatus};
 pub use quarantine::{Quarantine, QuarantineReason, QuarantineTable};
-pub use runs::{Rerun, Run, RunReport, RunStarted, RunWithSteps, StartRun, Step, StepReport};
+pub use runs::{Rerun, Run, RunCancelled, RunReport, RunStarted, RunWithSteps, StartRun, Step, StepReport};
 pub use session::{Login, Role, Session, User};
 pub use sql::{Catalog, CatalogTable, SqlAnswer, SqlCancelled, SqlPlan, SqlRequest};
 pub use status::{Generator, Health, Pipeline, Schedule, Status};

@@ -71,6 +71,72 @@ pub(crate) const KNOWN_KEYS: &[&str] = &[
     "where",
 ];
 
+/// Keys that only mean something to one warehouse or other, and are let be.
+pub(crate) const ADAPTER_KEYS: &[&str] = &[
+    "as_columnstore",
+    "auto_liquid_cluster",
+    "auto_refresh",
+    "automatic_clustering",
+    "backup",
+    "base_location_root",
+    "base_location_subpath",
+    "bind",
+    "buckets",
+    "catalog",
+    "catalog_name",
+    "clustered_by",
+    "compression",
+    "copy_grants",
+    "databricks_compute",
+    "databricks_tags",
+    "dist",
+    "enable_refresh",
+    "external_volume",
+    "file_format",
+    "grant_access_to",
+    "hours_to_expiration",
+    "include_full_name_in_path",
+    "indexes",
+    "initialize",
+    "kms_key_name",
+    "labels",
+    "labels_from_meta",
+    "liquid_clustered_by",
+    "location",
+    "location_root",
+    "matched_condition",
+    "max_staleness",
+    "merge_with_schema_evolution",
+    "not_matched_by_source_action",
+    "not_matched_by_source_condition",
+    "not_matched_condition",
+    "options",
+    "partition_expiration_days",
+    "partitions",
+    "query_tag",
+    "refresh_interval_minutes",
+    "refresh_mode",
+    "require_partition_filter",
+    "row_access_policy",
+    "schedule",
+    "secure",
+    "skip_matched_step",
+    "skip_not_matched_step",
+    "snowflake_warehouse",
+    "sort",
+    "sort_type",
+    "sorted_by",
+    "source_alias",
+    "table_format",
+    "table_tag",
+    "table_type",
+    "target_alias",
+    "target_lag",
+    "tblproperties",
+    "tmp_relation_type",
+    "unlogged",
+];
+
 /// The merged configuration of a node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeConfig {
@@ -148,6 +214,25 @@ pub(crate) fn merge(base: &mut JsonMap, over: &JsonMap) {
             _ => {
                 base.insert(key, value);
             }
+        }
+    }
+}
+
+/// Lays another `config()` call upon those before it: lists grow, mappings are joined, everything else is replaced.
+pub(crate) fn add_call(calls: &mut JsonMap, call: JsonMap) {
+    let is_first = calls.is_empty();
+    for (key, value) in call {
+        let key = match key.as_str() {
+            "pre_hook" => String::from("pre-hook"),
+            "post_hook" => String::from("post-hook"),
+            _ => key,
+        };
+        match key.as_str() {
+            "tags" | "pre-hook" | "post-hook" | "packages" if !is_first => add_up(calls, &key, &value, false),
+            "meta" | "docs" | "contract" | "column_types" | "quoting" if !is_first => {
+                merge_mapping(calls, &key, &value);
+            }
+            _ => _ = calls.insert(key, value),
         }
     }
 }

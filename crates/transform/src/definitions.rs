@@ -1,6 +1,7 @@
 //! What a whole project defines besides its nodes: packages, variables, macros, documentation blocks, the target.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use headwater_project::Span;
@@ -10,8 +11,31 @@ pub(crate) type JsonMap = serde_json::Map<String, serde_json::Value>;
 /// The package of our own macros that every project sees without naming it.
 pub(crate) const BUILTIN_PACKAGE: &str = "dbt";
 
+/// A group of models.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub name: String,
+    pub package: String,
+    /// The properties file it is declared in, relative to the project folder, and inside the folder of its kind.
+    pub file: PathBuf,
+    pub path: PathBuf,
+    /// Its entry: owner, description, config.
+    pub written: JsonMap,
+}
+
+/// A documentation block.
+#[derive(Clone, Debug)]
+pub(crate) struct DocBlock {
+    pub text: String,
+    /// Its file, relative to the project folder, and inside the folder of its kind.
+    pub file: PathBuf,
+    pub path: PathBuf,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Package {
+    /// Its folder, relative to the project.
+    pub root: PathBuf,
     pub vars: JsonMap,
     /// `dispatch:` of dbt_project.yml: macro namespace and where to search it.
     pub dispatch: Vec<(String, Vec<String>)>,
@@ -28,7 +52,10 @@ pub(crate) struct MacroDefinition {
     /// The text between and including its tags; part of the code hash of what calls it.
     pub text: Arc<str>,
     pub span: Option<Span>,
-    pub description: String,
+    /// Its file, relative to the project folder.
+    pub file: Option<PathBuf>,
+    /// Its entry in a properties file, and that file.
+    pub written: Option<(JsonMap, PathBuf)>,
     /// Whether the body reads Jinja's `varargs` or `kwargs`.
     pub varargs: bool,
     pub kwargs: bool,
@@ -57,6 +84,12 @@ impl MacroSet {
 
     pub(crate) fn has_package(&self, package: &str) -> bool {
         self.packages.contains_key(package)
+    }
+
+    /// Whether ours stand in for the macros of a public package, whose folder is not there.
+    pub(crate) fn is_builtin(&self, package: &str) -> bool {
+        let ours = |macros: &BTreeMap<String, Arc<MacroDefinition>>| macros.values().any(|known| known.span.is_none());
+        package != BUILTIN_PACKAGE && self.packages.get(package).is_some_and(ours)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<MacroDefinition>> {
@@ -120,7 +153,7 @@ pub(crate) struct Definitions {
     /// Variables of the command line, above all others.
     pub vars: JsonMap,
     /// Documentation blocks by `<package>.<name>`.
-    pub docs: BTreeMap<String, String>,
+    pub docs: BTreeMap<String, DocBlock>,
 }
 
 impl Definitions {
@@ -173,11 +206,8 @@ impl Definitions {
         });
         match configured {
             Some(order) => order.into_iter().map(Some).collect(),
-            // dbt lets a project override the dispatched macros of dbt itself without asking.
-            None if namespace == BUILTIN_PACKAGE => {
-                vec![Some(self.root_package.clone()), Some(String::from(BUILTIN_PACKAGE))]
-            }
-            None => vec![Some(namespace.to_owned())],
+            // A project overrides the dispatched macros of dbt and of its packages without asking, as in dbt.
+            None => vec![Some(self.root_package.clone()), Some(namespace.to_owned())],
         }
     }
 

@@ -116,11 +116,7 @@ impl TransformProject {
 
     /// The problem with the name of a macro nobody defines.
     pub fn require_macro(&self, name: &str) -> Result<(), Diagnostic> {
-        let known = match name.split_once('.') {
-            Some((package, name)) => self.definitions.macros.in_package(package, name),
-            None => self.definitions.find_macro(&self.definitions.root_package, name),
-        };
-        if known.is_some() {
+        if self.called_macro(name).is_some() {
             return Ok(());
         }
         let names = self.definitions.macros.iter().map(|definition| definition.name.as_str());
@@ -129,6 +125,19 @@ impl TransformProject {
             Some(near) => problem.hint(format!("Did you mean '{near}'?")),
             None => problem.hint("Define it in a file of the folder macros/."),
         })
+    }
+
+    /// The macro a name means, as a template calls it: without a package it may be one of any package, the project's first.
+    fn called_macro(&self, name: &str) -> Option<String> {
+        let definitions = &self.definitions;
+        if let Some((package, inside)) = name.split_once('.') {
+            return definitions.macros.in_package(package, inside).map(|_| name.to_owned());
+        }
+        if definitions.find_macro(&definitions.root_package, name).is_some() {
+            return Some(name.to_owned());
+        }
+        let found = definitions.macros.iter().find(|definition| definition.name == name)?;
+        Some(format!("{}.{name}", found.package))
     }
 
     /// Calls a macro with arguments by name, as `run-operation` does; returns what it returned.
@@ -146,7 +155,8 @@ impl TransformProject {
         let work = || {
             let id = format!("operation.{root}.{name}");
             let render = self.operation_render(&id, &root, JsonMap::new(), warehouse, run);
-            let called = self.templates.evaluate(&format!("{name}({})", written.join(", ")), &render);
+            let callee = self.called_macro(name).unwrap_or_else(|| name.to_owned());
+            let called = self.templates.evaluate(&format!("{callee}({})", written.join(", ")), &render);
             let compiler = Compiler { project: self, warehouse, run };
             called
                 .map(|value| (to_json(&value), render.take().messages))

@@ -16,9 +16,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use headwater_project::tree::Tree;
 use headwater_project::{Diagnostic, Diagnostics, FileId, Files};
 
-use crate::definitions::{Definitions, Target};
+use crate::definitions::{Definitions, DocBlock, Target};
 use crate::jinja::render::{TemplateLimits, Templates, on_deep_stack};
 use crate::project::TransformProject;
 use crate::warehouse::{ColumnInfo, RelationName};
@@ -59,7 +60,7 @@ pub fn load(files: &mut Files, root: &Path, options: LoadOptions) -> (TransformP
     let loaded = on_deep_stack(|| assemble(packages, options, &mut folder));
     match loaded {
         Ok((mut project, more)) => {
-            project.selectors = selectors;
+            project.selectors = selectors.map(|file| project.selector_entries(&file)).unwrap_or_default();
             found.found.extend(more.found);
             (project, found)
         }
@@ -70,17 +71,13 @@ pub fn load(files: &mut Files, root: &Path, options: LoadOptions) -> (TransformP
     }
 }
 
-/// Definitions of selectors.yml by name.
-fn read_selectors(folder: &mut Folder<'_>, found: &mut Diagnostics) -> BTreeMap<String, serde_json::Value> {
+/// selectors.yml as it is written.
+fn read_selectors(folder: &mut Folder<'_>, found: &mut Diagnostics) -> Option<Tree> {
     let path = Path::new("selectors.yml");
-    let Some((id, text)) = folder.has(path).then(|| folder.text(path, found)).flatten() else { return BTreeMap::new() };
-    let (tree, more) = headwater_project::tree::parse(id, &text);
+    let (id, text) = folder.has(path).then(|| folder.text(path, found)).flatten()?;
+    let (tree, more) = headwater_project::tree::parse_for_dbt(id, &text);
     found.found.extend(more.found);
-    let items = tree.get("selectors").map(headwater_project::tree::Tree::items).unwrap_or_default();
-    let named = |item: &headwater_project::tree::Tree| {
-        Some((item.get("name")?.as_str()?.to_owned(), item.get("definition")?.to_json()))
-    };
-    items.iter().filter_map(named).collect()
+    Some(tree)
 }
 
 /// The project itself first, then what is installed in its package folder.
@@ -107,7 +104,12 @@ fn assemble(
     let mut reader = MacroReader::default();
     for package in &packages {
         for (file, text) in &package.macro_files {
-            reader.read(&package.file.name, *file, text, &mut found);
+            let path = folder.files.get(*file).map(|file| file.path.as_path());
+            reader.read(&package.file.name, (*file, path), text, &mut found);
+        }
+        for described in &package.properties.macros {
+            let file = folder.files.get(described.span.file).map(|file| file.path.clone()).unwrap_or_default();
+            reader.describe(&package.file.name, &described.name, &described.written, file);
         }
     }
     let macros = reader.finish(&names, &mut templates, &mut found);
@@ -131,7 +133,7 @@ fn assemble(
     (linker.finish(&mut found), found)
 }
 
-fn docs(packages: &[LoadedPackage]) -> BTreeMap<String, String> {
+fn docs(packages: &[LoadedPackage]) -> BTreeMap<String, DocBlock> {
     let mut docs = BTreeMap::new();
     for package in packages {
         for (name, text) in &package.docs {

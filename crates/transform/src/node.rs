@@ -81,6 +81,8 @@ pub struct SourceCall {
 pub struct Column {
     pub name: String,
     pub description: String,
+    /// Calls of `doc` in the description as written.
+    pub doc_calls: Vec<String>,
     pub data_type: Option<String>,
     /// As written, each with its `type`.
     pub constraints: Vec<serde_json::Value>,
@@ -88,6 +90,25 @@ pub struct Column {
     pub position: usize,
     pub tags: Vec<String>,
     pub meta: serde_json::Map<String, serde_json::Value>,
+    /// Whether the name is quoted in tests, where that is said.
+    pub quote: Option<bool>,
+}
+
+/// What the files say of a node that nothing but artifacts and comparisons with earlier ones need.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Written {
+    /// Path inside the folder of its kind, as dbt gives it: `staging/orders.sql`.
+    pub path: String,
+    /// The properties file that describes it, relative to the project folder.
+    pub properties_file: Option<PathBuf>,
+    /// Its entry in that file, without columns, tests, tables and versions.
+    pub properties: serde_json::Map<String, serde_json::Value>,
+    /// Its configuration before templates in it are rendered and defaults are added, later layers above earlier ones.
+    pub config: serde_json::Map<String, serde_json::Value>,
+    /// The template as dbt shows it, where that is not the one that is rendered here.
+    pub code: Option<Arc<str>>,
+    /// SHA-256 of the file, where that is not the checksum of the node.
+    pub checksum: Option<String>,
 }
 
 /// What a node is besides a node.
@@ -192,8 +213,9 @@ pub struct Node {
     /// Unique ids of the macros it called while it was parsed.
     pub macros: BTreeSet<String>,
     pub relation: RelationName,
-    /// SHA-256 of the code or, for a seed, of its file.
+    /// SHA-256 of the code or, for a seed, of its file without blanks around it.
     pub checksum: String,
+    pub written: Written,
 }
 
 impl Node {

@@ -4,16 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use headwater_project::Diagnostic;
+use headwater_project::tree::Tree;
 
+use crate::artifact::Entries;
 use crate::compile::{Compiled, Compiler};
-use crate::definitions::{Definitions, MacroSet, Target};
+use crate::definitions::{Definitions, Group, JsonMap, MacroSet, Target};
 use crate::error::TransformError;
 use crate::graph::Graph;
-use crate::jinja::render::{TemplateLimits, Templates, on_deep_stack};
+use crate::jinja::render::{Pass, Render, Subject, TemplateLimits, Templates, on_deep_stack};
+use crate::load::generic_test::expression;
 use crate::node::{Node, NodeId};
 use crate::run::RunContext;
-use crate::select::SelectionQuery;
-use crate::warehouse::Warehouse;
+use crate::select::{SelectionQuery, SelectorEntry};
+use crate::warehouse::{RelationName, Warehouse};
 
 /// A project as it was read. Immutable, cheap to share between threads behind an `Arc`.
 #[derive(Debug)]
@@ -25,8 +28,9 @@ pub struct TransformProject {
     /// What is wrong with nodes that could not be parsed.
     pub(crate) broken: BTreeMap<NodeId, Vec<Diagnostic>>,
     pub(crate) code_hashes: BTreeMap<NodeId, String>,
-    /// Definitions of selectors.yml by name.
-    pub(crate) selectors: BTreeMap<String, serde_json::Value>,
+    /// Entries of selectors.yml by name.
+    pub(crate) selectors: BTreeMap<String, SelectorEntry>,
+    pub(crate) groups: Vec<Group>,
 }
 
 impl TransformProject {
@@ -45,6 +49,7 @@ impl TransformProject {
             broken,
             code_hashes,
             selectors: BTreeMap::new(),
+            groups: Vec::new(),
         }
     }
 
@@ -86,6 +91,29 @@ impl TransformProject {
         })
     }
 
+    /// The entries of selectors.yml; whether one is the default may depend on the target.
+    pub(crate) fn selector_entries(&self, file: &Tree) -> BTreeMap<String, SelectorEntry> {
+        let relation = RelationName { database: None, schema: String::new(), identifier: String::new() };
+        let subject = Subject {
+            id: String::from("selectors"),
+            package: self.name.clone(),
+            relation,
+            config: JsonMap::new(),
+            model: JsonMap::new(),
+        };
+        let render = Render::new(&self.definitions, subject, Pass::Parse);
+        let rendered = |value: &serde_json::Value| {
+            let evaluate = || self.templates.evaluate(&expression(value), &render).map(|value| value.to_string());
+            on_deep_stack(evaluate).ok().and_then(Result::ok).is_some_and(|text| text.eq_ignore_ascii_case("true"))
+        };
+        crate::select::entries(file, |value| crate::config::as_flag(value).unwrap_or_else(|| rendered(value)))
+    }
+
+    /// Makes entries of nodes for artifacts, and for comparing with earlier ones.
+    pub(crate) fn entries(&self) -> Entries<'_> {
+        Entries { graph: &self.graph, definitions: &self.definitions }
+    }
+
     /// Changes when anything the node's SQL is made of changes; the same as [`Compiled::raw_sql_hash`], without rendering.
     pub fn code_hash(&self, node: &NodeId) -> Option<&str> {
         self.code_hashes.get(node).map(String::as_str)
@@ -101,6 +129,11 @@ impl TransformProject {
         &self.definitions.target
     }
 
+    /// A node as the manifest has it, but for when it was read and what it came to.
+    pub fn entry(&self, id: &NodeId) -> Option<serde_json::Map<String, serde_json::Value>> {
+        self.node(id).map(|node| self.entries().of(node))
+    }
+
     pub fn node(&self, id: &NodeId) -> Option<&Node> {
         self.graph.nodes.get(id)
     }
@@ -113,6 +146,6 @@ impl TransformProject {
 
     /// As [`TransformProject::select`], with everything a selection may say.
     pub fn select_by(&self, query: &SelectionQuery) -> Result<BTreeSet<NodeId>, TransformError> {
-        crate::select::select(&self.graph, &self.name, &self.selectors, &self.definitions.macros, query)
+        crate::select::select(self.entries(), &self.selectors, query)
     }
 }

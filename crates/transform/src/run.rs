@@ -1,6 +1,10 @@
 //! What a run tells the templates about itself.
 
+use std::sync::Arc;
+
 use headwater_project::Timestamp;
+
+use crate::defer::Deferral;
 
 /// The run a compile belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +23,10 @@ pub struct RunContext {
     pub event_time_start: Option<Timestamp>,
     /// The moment they end before.
     pub event_time_end: Option<Timestamp>,
+    /// Span of event time that inputs are cut down to.
+    pub sample: Option<Batch>,
+    /// Where nodes are read that this run does not make.
+    pub deferral: Option<Arc<Deferral>>,
     /// The one batch a compile is about.
     pub batch: Option<Batch>,
 }
@@ -28,4 +36,11 @@ pub struct RunContext {
 pub struct Batch {
     pub start: Timestamp,
     pub end: Timestamp,
+}
+
+impl Batch {
+    /// What both spans have in common; empty, with its end before its start, when that is nothing.
+    pub(crate) fn common(self, other: Self) -> Self {
+        Self { start: self.start.max(other.start), end: self.end.min(other.end) }
+    }
 }

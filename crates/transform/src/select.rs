@@ -3,15 +3,18 @@
 //! Blanks make a union, commas an intersection. A criterion is `[@][n+]method:value[+n]`; without a method it is a path, a
 //! file, or a name by fqn. Tests follow what they test: one is chosen when anything it depends on is chosen.
 
+mod pattern;
 mod state;
 mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-pub use state::{PreviousNode, PreviousState};
+use pattern::{glob, glob_path};
+pub use state::{PreviousNode, PreviousState, loaded_sources};
+pub(crate) use yaml::{SelectorEntry, entries};
 
-use crate::definitions::MacroSet;
+use crate::artifact::Entries;
 use crate::error::TransformError;
 use crate::graph::Graph;
 use crate::near::nearest;
@@ -37,6 +40,9 @@ const METHODS: &[&str] = &[
     "result",
     "source_status",
     "selector",
+    "metric",
+    "semantic_model",
+    "saved_query",
 ];
 
 /// Which tests come with chosen nodes.
@@ -53,6 +59,24 @@ pub enum IndirectSelection {
     Empty,
 }
 
+impl IndirectSelection {
+    pub const ALL: [Self; 4] = [Self::Eager, Self::Cautious, Self::Buildable, Self::Empty];
+
+    /// dbt's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Eager => "eager",
+            Self::Cautious => "cautious",
+            Self::Buildable => "buildable",
+            Self::Empty => "empty",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text)
+    }
+}
+
 /// A selection as it is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct SelectionQuery {
@@ -63,18 +87,22 @@ pub struct SelectionQuery {
     pub indirect: IndirectSelection,
     /// What an earlier run left, for `state:`, `result:` and `source_status:`.
     pub state: Option<PreviousState>,
+    /// When sources were loaded last as far as is known now, for `source_status:`; RFC 3339 by unique id.
+    pub loaded: BTreeMap<String, String>,
 }
 
 pub(crate) fn select(
-    graph: &Graph,
-    root_package: &str,
-    selectors: &BTreeMap<String, serde_json::Value>,
-    macros: &MacroSet,
+    entries: Entries<'_>,
+    selectors: &BTreeMap<String, SelectorEntry>,
     query: &SelectionQuery,
 ) -> Result<BTreeSet<NodeId>, TransformError> {
-    let selector = Selector { graph, root_package, selectors, macros, query };
+    let graph = entries.graph;
+    let root_package = entries.definitions.root_package.as_str();
+    let selector = Selector { graph, root_package, selectors, entries, query, indirect: query.indirect };
     let is_empty = |texts: &[String]| texts.iter().all(|text| text.trim().is_empty());
-    let mut chosen = match &query.selector {
+    let is_open = is_empty(&query.select) && is_empty(&query.exclude);
+    let default = selectors.iter().find(|(_, entry)| is_open && entry.is_default).map(|(name, _)| name);
+    let mut chosen = match query.selector.as_ref().or(default) {
         Some(name) => selector.named(name, 0)?,
         None if is_empty(&query.select) => graph.nodes.keys().cloned().collect(),
         None => selector.union(&query.select)?,
@@ -85,12 +113,15 @@ pub(crate) fn select(
     Ok(chosen)
 }
 
+#[derive(Clone, Copy)]
 pub(crate) struct Selector<'a> {
     graph: &'a Graph,
     root_package: &'a str,
-    pub(crate) selectors: &'a BTreeMap<String, serde_json::Value>,
-    macros: &'a MacroSet,
+    selectors: &'a BTreeMap<String, SelectorEntry>,
+    entries: Entries<'a>,
     query: &'a SelectionQuery,
+    /// That of the query, unless a definition has its own.
+    indirect: IndirectSelection,
 }
 
 /// One criterion taken apart.
@@ -111,7 +142,7 @@ impl Selector<'_> {
         for part in texts.iter().flat_map(|text| text.split_whitespace()) {
             chosen.extend(self.intersection(part)?);
         }
-        if self.query.indirect != IndirectSelection::Eager {
+        if self.indirect != IndirectSelection::Eager {
             self.add_tests(&mut chosen);
         }
         Ok(chosen)
@@ -156,7 +187,7 @@ impl Selector<'_> {
     fn add_tests(&self, chosen: &mut BTreeSet<NodeId>) {
         let tested = |id: &NodeId| self.graph.children(id).filter(|child| self.is_test(child));
         let candidates = chosen.iter().flat_map(tested).cloned();
-        let allowed = match self.query.indirect {
+        let allowed = match self.indirect {
             IndirectSelection::Eager => None,
             IndirectSelection::Empty => return,
             IndirectSelection::Cautious => Some(chosen.clone()),
@@ -206,7 +237,9 @@ impl Selector<'_> {
             "source" => return Ok(self.filter(|node| matches_source(node, criterion.value))),
             "selector" => return self.named(criterion.value, 0),
             "state" => return self.changed(criterion.value, text),
-            "result" | "source_status" => {
+            "source_status" => return self.fresher(criterion.value, text),
+            "metric" | "semantic_model" | "saved_query" => return Ok(BTreeSet::new()),
+            "result" => {
                 let state = self.state(text)?;
                 let value = criterion.value;
                 return Ok(
@@ -246,8 +279,8 @@ impl Selector<'_> {
             "group" | "access" => node.config.text(method).is_some_and(|own| glob(value, own)),
             "test_name" => matches!(&node.kind, NodeKind::Test(TestKind::Generic { name, .. }) if glob(value, name)),
             "test_type" => matches_test_type(node, value),
-            "exposure" => node.resource_type == ResourceType::Exposure && self.matches_fqn(node, value),
-            "unit_test" => node.resource_type == ResourceType::UnitTest && self.matches_fqn(node, value),
+            "exposure" => node.resource_type == ResourceType::Exposure && matches_name(node, value),
+            "unit_test" => node.resource_type == ResourceType::UnitTest && matches_name(node, value),
             "version" => matches_version(node, value),
             _ => false,
         }
@@ -257,43 +290,59 @@ impl Selector<'_> {
         node.tags().iter().any(|tag| glob(value, tag))
     }
 
-    /// A whole name, or the head of an fqn with or without its package; the parts may have wildcards.
+    /// A whole name, or the head of an fqn with or without its package; from the first wildcard on, all that follows.
     fn matches_fqn(&self, node: &Node, value: &str) -> bool {
         if node.resource_type == ResourceType::Source {
             return false;
         }
-        let wanted: Vec<&str> = value.split('.').collect();
-        let last = node.fqn.last().map(String::as_str).unwrap_or_default();
-        if glob(value, last) || (node.version.is_some() && glob(value, &node.name)) {
-            return true;
-        }
-        if let Some(version) = &node.version
-            && (glob(value, &format!("{}.v{version}", node.name)) || glob(value, &format!("{}_v{version}", node.name)))
-        {
-            return true;
-        }
-        let head_matches = |fqn: &[String]| {
-            wanted.len() <= fqn.len() && wanted.iter().zip(fqn).all(|(pattern, part)| glob(pattern, part))
+        let is_named = match (&node.version, node.fqn.last()) {
+            (Some(version), _) => {
+                value == node.name || [".v", "_v"].iter().any(|sign| value == format!("{}{sign}{version}", node.name))
+            }
+            (None, last) => last.is_some_and(|last| last == value),
         };
-        head_matches(&node.fqn) || node.fqn.split_first().is_some_and(|(_, rest)| head_matches(rest))
+        is_named || head_matches(&node.fqn, value) || head_matches(node.fqn.get(1..).unwrap_or_default(), value)
+    }
+}
+
+fn head_matches(fqn: &[String], value: &str) -> bool {
+    let fqn: Vec<&str> = fqn.iter().flat_map(|part| part.split('.')).collect();
+    let wanted: Vec<&str> = value.split('.').collect();
+    if wanted.len() > fqn.len() {
+        return false;
+    }
+    let plain = wanted.iter().take_while(|part| !part.contains(['*', '?', '[', ']'])).count();
+    let (Some((wanted, patterns)), Some((own, rest))) = (wanted.split_at_checked(plain), fqn.split_at_checked(plain))
+    else {
+        return false;
+    };
+    wanted == own && (patterns.is_empty() || glob(&patterns.join("."), &rest.join(".")))
+}
+
+/// A name, or a package and a name.
+fn matches_name(node: &Node, value: &str) -> bool {
+    match value.split_once('.') {
+        Some((package, name)) => glob(package, &node.package) && glob(name, &node.name),
+        None => glob(value, &node.name),
     }
 }
 
 fn matches_config(node: &Node, key: &str, value: &str) -> bool {
-    let mut found: Option<&serde_json::Value> = None;
-    for part in key.split('.') {
-        found = match found {
-            None => node.config.values.get(part),
-            Some(inside) => inside.get(part),
-        };
-        if found.is_none() {
-            return false;
-        }
+    if matches!(node.resource_type, ResourceType::Exposure | ResourceType::UnitTest) {
+        return false;
     }
+    let mut parts = key.split('.');
+    let first = parts.next().and_then(|part| crate::artifact::config::config(node).remove(part));
+    let found = parts.fold(first, |inside, part| inside?.get(part).cloned());
+    let is_it = |own: &serde_json::Value| match own {
+        serde_json::Value::Bool(flag) => value.eq_ignore_ascii_case(if *flag { "true" } else { "false" }),
+        serde_json::Value::Null | serde_json::Value::Object(_) => false,
+        own if key == "severity" => crate::config::plain_text(own).eq_ignore_ascii_case(value),
+        own => crate::config::plain_text(own) == value,
+    };
     match found {
-        Some(serde_json::Value::Array(items)) => items.iter().any(|item| crate::config::plain_text(item) == value),
-        Some(serde_json::Value::Object(map)) => map.contains_key(value),
-        Some(own) => crate::config::plain_text(own).eq_ignore_ascii_case(value),
+        Some(serde_json::Value::Array(items)) => items.iter().any(is_it),
+        Some(own) => is_it(&own),
         None => false,
     }
 }
@@ -331,13 +380,10 @@ fn matches_source(node: &Node, value: &str) -> bool {
     }
 }
 
-/// A file or a folder above it; a pattern matches the whole path or that of a folder.
+/// A file, a folder above it, or the properties file that describes it.
 fn matches_path(node: &Node, value: &str) -> bool {
-    if node.path.as_os_str().is_empty() {
-        return false;
-    }
-    let wanted = value.trim_start_matches("./").trim_end_matches('/');
-    node.path.ancestors().map(Path::to_string_lossy).any(|path| !path.is_empty() && glob(wanted, &path))
+    let is_it = |path: &Path| !path.as_os_str().is_empty() && glob_path(value, path);
+    node.path.ancestors().any(is_it) || node.written.properties_file.as_deref().is_some_and(is_it)
 }
 
 fn matches_file(node: &Node, value: &str) -> bool {
@@ -398,56 +444,4 @@ fn unknown_method(criterion: &str, method: &str) -> TransformError {
         None => format!("The methods are {}.", METHODS.join(", ")),
     };
     bad(criterion, &format!("there is no method '{method}'"), Some(&hint))
-}
-
-/// Unix-shell patterns: `*`, `?` and `[abc]`.
-fn glob(pattern: &str, text: &str) -> bool {
-    if !pattern.contains(['*', '?', '[']) {
-        return pattern == text;
-    }
-    let pattern: Vec<char> = pattern.chars().collect();
-    let text: Vec<char> = text.chars().collect();
-    glob_from(&pattern, &text)
-}
-
-fn glob_from(pattern: &[char], text: &[char]) -> bool {
-    let (mut at, mut place) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while place < text.len() {
-        let matched = match pattern.get(at) {
-            Some('*') => {
-                retry = Some((at, place));
-                at += 1;
-                continue;
-            }
-            Some('?') => Some(1),
-            Some('[') => class(pattern.get(at..).unwrap_or_default(), text.get(place).copied().unwrap_or_default()),
-            Some(character) if text.get(place) == Some(character) => Some(1),
-            _ => None,
-        };
-        match (matched, retry) {
-            (Some(width), _) => {
-                at += width;
-                place += 1;
-            }
-            (None, Some((star, tried))) => {
-                retry = Some((star, tried + 1));
-                at = star + 1;
-                place = tried + 1;
-            }
-            (None, None) => return false,
-        }
-    }
-    pattern.get(at..).unwrap_or_default().iter().all(|character| *character == '*')
-}
-
-/// The width of a bracketed class if the character is in it.
-fn class(pattern: &[char], character: char) -> Option<usize> {
-    let end = pattern.iter().position(|each| *each == ']')?;
-    let inside = pattern.get(1..end)?;
-    let (negated, inside) = match inside.split_first() {
-        Some(('!', rest)) => (true, rest),
-        _ => (false, inside),
-    };
-    (inside.contains(&character) != negated).then_some(end + 1)
 }

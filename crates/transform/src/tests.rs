@@ -1,4 +1,6 @@
 mod compiling;
+mod deprecations;
+mod elsewhere;
 mod fixtures;
 mod golden;
 mod more_nodes;

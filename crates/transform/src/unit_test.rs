@@ -6,6 +6,7 @@ use crate::compile::{Compiler, Inlined, cte_name, inject, without_semicolon};
 use crate::config::plain_text;
 use crate::definitions::JsonMap;
 use crate::jinja::adapter::describe;
+use crate::jinja::builtin::read_from;
 use crate::jinja::render::{Pass, Render, Scope, UnitScope};
 use crate::node::{FixtureRows, Given, Node, NodeId, UnitTest};
 use crate::warehouse::{ColumnInfo, quoted};
@@ -91,7 +92,7 @@ impl Compiler<'_> {
 
     fn relation_columns(&self, node: &Node, input: &Node) -> Result<Vec<ColumnInfo>, Vec<Diagnostic>> {
         let render = Render::new(&self.project.definitions, self.subject(input), self.pass());
-        let info = describe(&render, &input.relation);
+        let info = read_from(&render, input).and_then(|name| describe(&render, &name));
         let info = info.map_err(|error| vec![self.problem(&error, &format!("looking up {}", input.id), node.span)])?;
         // Before its first build a table has no columns: the fixture's own are all there is.
         Ok(info.map(|info| info.columns).unwrap_or_default())

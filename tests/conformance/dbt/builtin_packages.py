@@ -1,120 +1,265 @@
 #!/usr/bin/env python3
-"""The built-in dbt_utils and the functions of dbt: each as a model, and the rows it must give.
+"""The packages that are built in and the functions of dbt: every macro as a model with the rows it must give, every generic test
+with data that passes and data that fails.
 
-    tests/conformance/dbt/builtin_packages.py --binary target/release/headwater
+    tests/conformance/dbt/builtin_packages.py --binary target/release/headwater [WORD ...]
+        --from crates/transform/src/builtin    tests these files, as packages of the project, instead of what is built in
+        --adapter duckdb                       the macros of that adapter
+        --dbt .../bin/dbt                      real dbt with DuckDB instead of Headwater; needs --from, and a Python with duckdb
 
-Prints what differs, and `N passed, M failed`.
+`packages/<package>.yml` holds the cases:
+
+    seeds: {name: text}, column_types: {seed: {column: type}}
+    models: {name: {sql: ..., rows: [[...]]}}       rows in any order; without them the model is there for tests.
+                                                    `with: {adapter: rows}` where an adapter means something else by the same macro
+                                                    (nothing when it has no such thing)
+    tests: [[relation or relation.column, test, arguments, pass | fail | fail <failures>, adapters it is left out with]]
+    errors: [{sql: ..., says: text}]                a model that must be refused with these words; `built_in` when only ours says so
+    operations: [{run: name, says: text}]           run-operation, and what it says
+
+Prints what differs, and `N passed, M failed`. A public macro no case names is a failure.
 """
 
 import argparse
 import json
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
 
 import conformance
+import yaml
 
-SEED = "id,kind,n,at\n1,a,10,2024-01-01 00:00:00\n2,b,20,2024-01-02 00:00:00\n3,a,30,2024-01-03 12:00:00\n"
-
-# A model's SQL and its rows, in any order.
-MODELS = {
-    "date_spine": ("{{ dbt_utils.date_spine('day', \"cast('2024-01-01' as date)\", \"cast('2024-01-04' as date)\") }}", [["2024-01-01 00:00:00"], ["2024-01-02 00:00:00"], ["2024-01-03 00:00:00"]]),
-    "series": ("{{ dbt_utils.generate_series(3) }}", [[1], [2], [3]]),
-    "surrogate_key": ("select {{ dbt_utils.generate_surrogate_key(['id', 'kind']) }} as k from {{ ref('s') }} where id = 1", [["fd863b01647cb662580dd67b9839d8de"]]),
-    "star": ("select {{ dbt_utils.star(ref('s'), except=['n', 'at']) }} from {{ ref('s') }} where id = 1", [[1, "a"]]),
-    "pivot": ("select {{ dbt_utils.pivot('kind', ['a', 'b'], then_value='n') }} from {{ ref('s') }}", [[40, 20]]),
-    "unpivot": ("{{ dbt_utils.unpivot(ref('s'), cast_to='varchar', exclude=['id'], remove=['at', 'n']) }}", [[1, "kind", "a"], [2, "kind", "b"], [3, "kind", "a"]]),
-    "union_relations": ("select id, extra, _dbt_source_relation is not null as named from ({{ dbt_utils.union_relations([ref('s'), ref('t')]) }}) u where id > 2", [[3, None, True], [4, "x", True]]),
-    "column_values": ("-- depends_on: {{ ref('s') }}\nselect '{{ dbt_utils.get_column_values(ref('s'), 'kind', order_by='1') | join('+') }}' as k", [["a+b"]]),
-    "single_value": ("-- depends_on: {{ ref('s') }}\nselect {{ dbt_utils.get_single_value('select max(n) from ' ~ ref('s'), 0) }} as m", [[30]]),
-    "results_as_dict": ("-- depends_on: {{ ref('s') }}\n{% set r = dbt_utils.get_query_results_as_dict('select id, kind from ' ~ ref('s') ~ ' order by id') %}select '{{ r['kind'] | join('') if execute }}' as k", [["aba"]]),
-    "deduplicate": ("select id from ({{ dbt_utils.deduplicate(ref('s'), 'kind', 'n desc') }}) d", [[2], [3]]),
-    "group_by": ("select kind, sum(n) as n from {{ ref('s') }} {{ dbt_utils.group_by(1) }}", [["a", 40], ["b", 20]]),
-    "safe_arithmetic": ("select {{ dbt_utils.safe_add(['n', 'null', '1']) }} as a, {{ dbt_utils.safe_subtract(['n', 'null']) }} as s, {{ dbt_utils.safe_divide('n', '0') }} as d from {{ ref('s') }} where id = 1", [[11, 10, None]]),
-    "width_bucket": ("select {{ dbt_utils.width_bucket('n', 0, 40, 4) }} as b from {{ ref('s') }}", [[2], [3], [4]]),
-    "haversine": ("select cast(round({{ dbt_utils.haversine_distance('48.8566', '2.3522', '51.5074', '-0.1278', unit='km') }}) as bigint) as d", [[344]]),
-    "urls": ("select {{ dbt_utils.get_url_host(\"'https://a.b/c/d?x=1&y=2'\") }} as h, {{ dbt_utils.get_url_path(\"'https://a.b/c/d?x=1&y=2'\") }} as p, {{ dbt_utils.get_url_parameter(\"'https://a.b/c/d?x=1&y=2'\", 'x') }} as q", [["a.b", "c/d", "1"]]),
-    "datediff": ("select {{ dbt.datediff(\"'2024-01-31'\", \"'2024-03-01'\", 'month') }} as m, {{ dbt.datediff(\"'2024-01-31'\", \"'2024-03-01'\", 'day') }} as d, {{ dbt.datediff(\"'2023-12-31'\", \"'2024-01-01'\", 'year') }} as y, {{ dbt.datediff(\"'2024-01-01 00:59:00'\", \"'2024-01-01 01:00:00'\", 'hour') }} as h", [[2, 30, 1, 1]]),
-    "dateadd_and_last_day": ("select {{ dbt.dateadd('month', 1, \"cast('2024-01-31' as timestamp)\") }} as a, {{ dbt.last_day(\"cast('2024-02-10' as timestamp)\", 'month') }} as l, {{ dbt.date(2024, 3, 5) }} as d, {{ dbt.dateadd('quarter', 'id', \"cast('2024-01-01' as timestamp)\") }} as q from {{ ref('s') }} where id = 2", [["2024-02-29 00:00:00", "2024-02-29", "2024-03-05", "2024-07-01 00:00:00"]]),
-    "text": ("select {{ dbt.concat([\"'a'\", \"'b'\"]) }} as c, {{ dbt.split_part(\"'x-y-z'\", \"'-'\", 2) }} as s, {{ dbt.right(\"'abc'\", 2) }} as r, {{ dbt.position(\"'b'\", \"'abc'\") }} as p, {{ dbt.length(\"'abcd'\") }} as l", [["ab", "y", "bc", 2, 4]]),
-    "casts": ("select {{ dbt.safe_cast(\"'x'\", dbt.type_int()) }} as n, cast('7' as {{ dbt.type_bigint() }}) as b, {{ dbt.hash(\"'a'\") }} as h", [[None, 7, "0cc175b9c0f1b6a831c399e269772661"]]),
-    "listagg": ("select {{ dbt.listagg('kind', \"'|'\", 'order by id') }} as l, {{ dbt.any_value(\"'z'\") }} as v, {{ dbt.bool_or('n > 20') }} as b from {{ ref('s') }}", [["a|b|a", "z", True]]),
-    "arrays": ("select array_length({{ dbt.array_append(dbt.array_construct(['1', '2']), '3') }}) as l", [[3]]),
+CASES = conformance.HERE / "packages"
+BUILTIN = conformance.ROOT / "crates" / "transform" / "src" / "builtin"
+PROJECT = {
+    "name": "shop",
+    "version": "1.0",
+    "config-version": 2,
+    "profile": "shop",
+    "models": {"+materialized": "table"},
+    "vars": {"dbt_date:time_zone": "America/New_York"},
+    "flags": {"require_generic_test_arguments_property": True},
 }
 
-# A test of `s` or one of its columns, and how it must end.
-TESTS = [
-    ("model", "dbt_utils.equal_rowcount: {arguments: {compare_model: ref('t')}}", "fail"),
-    ("model", "dbt_utils.fewer_rows_than: {arguments: {compare_model: ref('t')}}", "fail"),
-    ("model", "dbt_utils.equality: {arguments: {compare_model: ref('s')}}", "pass"),
-    ("model", "dbt_utils.expression_is_true: {arguments: {expression: n > id}}", "pass"),
-    ("model", "dbt_utils.unique_combination_of_columns: {arguments: {combination_of_columns: [kind, n]}}", "pass"),
-    ("model", "dbt_utils.recency: {arguments: {datepart: day, field: at, interval: 1}}", "fail"),
-    ("kind", "dbt_utils.not_accepted_values: {arguments: {values: [c]}}", "pass"),
-    ("kind", "dbt_utils.not_constant", "pass"),
-    ("kind", "dbt_utils.at_least_one", "pass"),
-    ("kind", "dbt_utils.not_empty_string", "pass"),
-    ("id", "dbt_utils.sequential_values", "pass"),
-    ("n", "dbt_utils.sequential_values: {arguments: {interval: 5}}", "fail"),
-    ("n", "dbt_utils.accepted_range: {arguments: {min_value: 0, max_value: 25}}", "fail"),
-    ("n", "dbt_utils.not_null_proportion: {arguments: {at_least: 0.9}}", "pass"),
-    ("id", "dbt_utils.relationships_where: {arguments: {to: ref('t'), field: id, from_condition: id = 4}}", "pass"),
-    ("id", "dbt_utils.cardinality_equality: {arguments: {to: ref('s'), field: id}}", "pass"),
-]
+
+class Headwater:
+    def __init__(self, binary, folder):
+        self.binary, self.folder = binary, folder
+        self.results = folder / ".headwater" / "target" / "run_results.json"
+        self.loud = ["--verbose"]
+
+    def run(self, *words):
+        done = subprocess.run([self.binary, "-C", self.folder, "--no-color", *words], capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    def rows(self, model):
+        code, said = self.run("query", f'select * from "{model}"', "--format", "json")
+        if code != 0:
+            return None, said
+        return [list(row.values()) for row in json.JSONDecoder().raw_decode(said[said.index("["):])[0]], said
 
 
-def files():
-    project = {"seeds/s.csv": SEED, "seeds/t.csv": "id,extra\n4,x\n"}
-    project["seeds/types.yml"] = "seeds:\n  - name: s\n    config: {column_types: {at: timestamp}}\n"
-    project.update({f"models/{name}.sql": sql for name, (sql, _) in MODELS.items()})
-    lines = {"model": [], "id": [], "kind": [], "n": []}
-    for number, (place, test, _) in enumerate(TESTS):
-        name, _, rest = test.partition(": ")
-        inner = rest[1:-1] + ", " if rest else ""
-        lines[place].append(f"{{{name}: {{{inner}name: test_{number}}}}}")
-    columns = ", ".join(f"{{name: {place}, data_tests: [{', '.join(tests)}]}}" for place, tests in lines.items() if place != "model")
-    project["models/tests.yml"] = f"models:\n  - name: copy\n    data_tests: [{', '.join(lines['model'])}]\n    columns: [{columns}]\n"
-    project["models/copy.sql"] = "{{ config(materialized='table') }}select * from {{ ref('s') }}"
-    project["dbt_project.yml"] = "name: shop\n"
-    return project
+class RealDbt:
+    def __init__(self, dbt, folder):
+        self.dbt, self.folder = dbt, folder
+        self.results = folder / "target" / "run_results.json"
+        self.loud = []
+
+    def run(self, *words):
+        words = [*words, "--project-dir", ".", "--profiles-dir", ".", "--no-use-colors"]
+        done = subprocess.run([self.dbt, *words], capture_output=True, text=True, cwd=self.folder)
+        return done.returncode, done.stdout + done.stderr
+
+    def rows(self, model):
+        import duckdb
+
+        with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as connection:
+            try:
+                return connection.execute(f'select * from main."{model}"').fetchall(), ""
+            except duckdb.Error as error:
+                return None, str(error)
+
+
+def macros_of(package):
+    """Files of a built-in package: a folder, or one file."""
+    folder = BUILTIN / package
+    return sorted(folder.glob("*.sql")) if folder.is_dir() else [BUILTIN / f"{package}.sql"]
+
+
+def public_macros(package):
+    """Names of macros and tests that projects may call: no part of another, and not the variant of one adapter."""
+    found = []
+    for path in macros_of(package):
+        found += re.findall(r"{%-?\s*(?:macro|test)\s+(\w+)\(", path.read_text())
+    return {name for name in found if not name.startswith("_") and "__" not in name}
+
+
+def lay_out(folder, arguments, files):
+    """A project with these files, and the packages where they are to be tested from files."""
+    project = {"dbt_project.yml": json.dumps(PROJECT), **files}
+    if arguments.dbt or arguments.adapter:
+        project["profiles.yml"] = conformance.PROFILES.replace("duckdb, path", f"{arguments.adapter or 'duckdb'}, path")
+    conformance.write(project, folder)
+    for package in ["dbt", *(path.stem for path in CASES.glob("dbt_*.yml"))] if arguments.folder else []:
+        if package == "dbt" and arguments.dbt:
+            continue
+        target = folder / "dbt_packages" / package
+        (target / "macros").mkdir(parents=True)
+        (target / "dbt_project.yml").write_text(f"name: {package}\nversion: '1.0'\nconfig-version: 2\n")
+        for path in macros_of(package):
+            shutil.copy(path, target / "macros")
+        dialects = BUILTIN / "dialects.sql"
+        if package == "dbt" and dialects.exists():
+            shutil.copy(dialects, target / "macros")
+
+
+def files_of(package, cases):
+    """The project that holds all cases of a package."""
+    seeds, columns = cases.get("seeds", {}), cases.get("column_types", {})
+    files = {f"seeds/{name}.csv": text for name, text in seeds.items()}
+    files.update({f"models/{name}.sql": case["sql"] for name, case in cases.get("models", {}).items()})
+    described = {"seeds": {}, "models": {}}
+    for number, (place, test, given, *_) in enumerate(cases.get("tests", [])):
+        relation, _, column = place.partition(".")
+        kind = "seeds" if relation in seeds else "models"
+        entry = described[kind].setdefault(relation, {"name": relation, "data_tests": [], "columns": {}})
+        name = test if "." in test or package == "dbt" else f"{package}.{test}"
+        written = {name: {"name": f"test_{number}", **({"arguments": given} if given else {})}}
+        if column:
+            entry["columns"].setdefault(column, {"name": column, "data_tests": []})["data_tests"].append(written)
+        else:
+            entry["data_tests"].append(written)
+    for seed, types in columns.items():
+        entry = described["seeds"].setdefault(seed, {"name": seed, "data_tests": [], "columns": {}})
+        entry["config"] = {"column_types": types}
+    for kind, entries in described.items():
+        listed = [{**entry, "columns": list(entry["columns"].values())} for entry in entries.values()]
+        files[f"{'models' if kind == 'models' else 'seeds'}/properties.yml"] = json.dumps({"version": 2, kind: listed})
+    files.update(cases.get("files", {}))
+    return files
+
+
+class Count:
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def check(self, fine, what, why=""):
+        if fine:
+            self.passed += 1
+            return
+        self.failed += 1
+        print(f"FAILED {what}" + ("\n    " + str(why).strip().replace("\n", "\n    ") if why else ""))
+
+
+def build(tool, cases):
+    """Seeds, then models: those that fail are left out of a second run, for nothing of a failed run is published."""
+    code, said = tool.run("seed")
+    if code != 0:
+        return said, {}
+    code, said = tool.run("run")
+    broken = {node.rsplit(".", 1)[1]: status for node, status in conformance.statuses(tool.results).items() if status != "success"}
+    failing = [name for name, status in broken.items() if status == "error" and name in cases.get("models", {})]
+    if code != 0 and failing and len(failing) < len(cases["models"]):
+        tool.run("run", "--exclude", *failing)
+    return (said if code != 0 else ""), broken
+
+
+def message_of(tool, said, name):
+    lines = said.splitlines()
+    at = next((index for index, line in enumerate(lines) if re.search(rf"\b{re.escape(name)}\b", line) and re.search("rror|FAIL", line)), None)
+    return "\n".join(lines[at:at + 8]) if at is not None else said[-600:]
+
+
+def check_models(tool, cases, count, package, adapter):
+    said, _ = build(tool, cases)
+    if said and not cases.get("models"):
+        count.check(False, f"{package}: seeds", said[-1500:])
+    for name, case in cases.get("models", {}).items():
+        wanted = case.get("with", {}).get(adapter, case.get("rows"))
+        if not wanted:
+            continue
+        rows, why = tool.rows(name)
+        if rows is None:
+            count.check(False, f"{package}.{name}", message_of(tool, said, name) or why)
+            continue
+        rows = [[conformance.plain(value) for value in row] for row in rows]
+        expected = [[conformance.plain(value) for value in row] for row in wanted]
+        count.check(sorted(rows, key=str) == sorted(expected, key=str), f"{package}.{name}", f"is       {rows}\nexpected {expected}")
+
+
+def check_tests(tool, cases, count, package, adapter):
+    if not cases.get("tests"):
+        return
+    _, said = tool.run("test")
+    results = conformance.statuses(tool.results)
+    for number, (place, test, given, expected, *left_out) in enumerate(cases["tests"]):
+        if left_out and adapter in left_out[0]:
+            continue
+        status = next((status for node, status in results.items() if f".test_{number}." in node or node.endswith(f".test_{number}")), "absent")
+        fine = status == expected or (expected == "fail" and status.startswith("fail"))
+        count.check(fine, f"{package}: {place} {test} {given}: {status}, expected {expected}", message_of(tool, said, f"test_{number}") if not fine and not status.startswith(("fail", "pass")) else "")
+
+
+def check_refusals(make, arguments, cases, count, package):
+    for case in cases.get("errors", []):
+        if case.get("built_in") and arguments.folder:
+            continue
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = pathlib.Path(temporary) / "shop"
+            folder.mkdir()
+            lay_out(folder, arguments, {"models/refused.sql": case["sql"], **case.get("files", {})})
+            code, said = make(folder).run("compile")
+            count.check(code != 0 and case["says"] in " ".join(said.split()), f"{package}: {case['sql']} must be refused with: {case['says']}", f"exit code {code}\n{said[-800:]}")
+
+
+def check_operations(tool, cases, count, package):
+    for case in cases.get("operations", []):
+        code, said = tool.run("run-operation", case["run"], *case.get("with", []), *tool.loud)
+        wanted = [case["says"]] if isinstance(case["says"], str) else case["says"]
+        missing = [text for text in wanted if text not in said]
+        count.check(code == case.get("exit", 0) and not missing, f"{package}: run-operation {case['run']}: does not say {missing}", f"exit code {code}\n{said[-800:]}")
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", required=True, type=pathlib.Path)
-    binary = parser.parse_args().binary.resolve()
-    passed = failed = 0
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = pathlib.Path(temporary) / "shop"
-        folder.mkdir()
-        conformance.write(files(), folder)
+    parser.add_argument("--binary", type=pathlib.Path)
+    parser.add_argument("--dbt", type=pathlib.Path)
+    parser.add_argument("--from", dest="folder", type=pathlib.Path)
+    parser.add_argument("--adapter")
+    parser.add_argument("only", nargs="*", help="packages")
+    arguments = parser.parse_args()
+    if arguments.folder and arguments.folder.resolve() != BUILTIN:
+        parser.error(f"--from takes {BUILTIN}: that is where the names of the macros are looked up")
 
-        def run(*words):
-            return subprocess.run([binary, "-C", folder, "--no-color", *words], capture_output=True, text=True)
+    def make(folder):
+        if arguments.dbt:
+            return RealDbt(arguments.dbt.absolute(), folder)
+        return Headwater(arguments.binary.resolve(), folder)
 
-        print(run("seed").stderr.splitlines()[-1])
-        for name, (_, expected) in MODELS.items():
-            built = run("run", "--select", name)
-            answer = run("query", f'select * from "{name}"', "--format", "json")
-            rows = [[conformance.plain(value) for value in row.values()] for row in json.loads(answer.stdout or "[]")] if answer.returncode == 0 else []
-            if sorted(rows, key=str) == sorted(expected, key=str):
-                passed += 1
-            else:
-                failed += 1
-                print(f"FAILED {name}\n    is       {rows}\n    expected {expected}\n{built.stderr[-600:] if built.returncode else answer.stderr}")
-        run("run", "--select", "copy")
-        done = run("test", "--select", "copy")
-        results = conformance.statuses(folder / ".headwater" / "target" / "run_results.json")
-        for number, (_, test, expected) in enumerate(TESTS):
-            status = next((status for node, status in results.items() if f".test_{number}." in node), "absent")
-            if status.split()[0] == expected:
-                passed += 1
-            else:
-                failed += 1
-                print(f"FAILED {test}: {status}, expected {expected}\n{done.stderr[-800:]}")
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    count = Count()
+    for path in sorted(CASES.glob("*.yml")):
+        package = path.stem
+        if (arguments.only and package not in arguments.only) or (arguments.dbt and package == "dbt"):
+            continue
+        cases = yaml.safe_load(path.read_text())
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = pathlib.Path(temporary) / "shop"
+            folder.mkdir()
+            lay_out(folder, arguments, files_of(package, cases))
+            tool = make(folder)
+            check_models(tool, cases, count, package, arguments.adapter)
+            check_tests(tool, cases, count, package, arguments.adapter)
+            check_operations(tool, cases, count, package)
+        check_refusals(make, arguments, cases, count, package)
+        text = path.read_text()
+        unnamed = sorted(name for name in public_macros(package) if not re.search(rf"\b{name}\b", text))
+        if package != "dbt":
+            count.check(not unnamed, f"{package}: no case names {', '.join(unnamed)}")
+    print(f"{count.passed} passed, {count.failed} failed")
+    sys.exit(1 if count.failed else 0)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import type {
   Asset,
   Assets,
   Catalog,
+  ColumnLineage,
   Dashboard,
   DashboardSummary,
   DetailRequest,
@@ -13,6 +14,7 @@ import type {
   Quarantine,
   Rows,
   Run,
+  RunCancelled,
   RunStarted,
   RunWithSteps,
   Session,
@@ -60,6 +62,8 @@ export const lineage = ({ hidden, focus, only }: LineagePicture, signal?: AbortS
 }
 export const assets = (signal?: AbortSignal) => get<Assets>('/api/assets', signal)
 export const asset = (name: string, signal?: AbortSignal) => get<Asset>(`/api/assets/${part(name)}`, signal)
+export const columns = (name: string, signal?: AbortSignal) =>
+  get<ColumnLineage>(`/api/assets/${part(name)}/columns`, signal)
 export const sample = (name: string, signal?: AbortSignal) =>
   get<Rows>(`/api/assets/${part(name)}/sample?limit=50`, signal)
 
@@ -67,6 +71,7 @@ export const runs = (limit: number, signal?: AbortSignal) => get<Run[]>(`/api/ru
 export const run = (id: string, signal?: AbortSignal) => get<RunWithSteps>(`/api/runs/${part(id)}`, signal)
 export const runLog = (id: string, signal?: AbortSignal) => text(`/api/runs/${part(id)}/log`, signal)
 export const startRun = (body: StartRun) => send<RunStarted>('POST', '/api/runs?wait=false', body)
+export const cancelRun = (id: string) => send<RunCancelled>('POST', `/api/runs/${part(id)}/cancel`)
 export const rerun = (id: string, failedOnly: boolean) =>
   send<RunStarted>('POST', `/api/runs/${part(id)}/rerun`, { failed_only: failedOnly })
 

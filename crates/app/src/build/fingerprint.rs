@@ -1,7 +1,7 @@
 //! What a node was made from: enough to tell that making it again would give the same.
 //!
-//! A fingerprint is the hash of the node's own code (macros and configuration included) and the version of every relation
-//! it reads. A view stands for its own fingerprint, since it has no version.
+//! A fingerprint is the hash of the node's own code (macros and configuration included), the name it is kept under, and the
+//! version of every relation it reads. A view stands for its own fingerprint, since it has no version.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ use headwater_state::Fingerprint;
 use headwater_transform::{Node, NodeId};
 
 use super::Run;
+use super::clone::table_name;
 
 pub(super) struct Inputs {
     pub(super) code_hash: String,
@@ -30,9 +31,28 @@ impl Inputs {
     }
 }
 
+/// A fingerprint that no build of the node has: what is there now was not made from all of its inputs.
+pub(super) fn unlike_any(node: &Node) -> Fingerprint {
+    let (code_hash, inputs) = (String::from("partial"), String::from("{}"));
+    Fingerprint { node: node.id.to_string(), code_hash, inputs, output_version: 0 }
+}
+
+/// The relation a run reads a node from, and whether another environment made it.
+async fn read_from(run: &Run, node: &Node) -> Result<(TableName, bool), Failure> {
+    let own = table_name(&node.relation);
+    let deferral = run.context.deferral.as_deref();
+    let elsewhere = deferral.and_then(|deferral| deferral.elsewhere(&node.id).map(|other| (deferral, other)));
+    let Some((deferral, elsewhere)) = elsewhere else { return Ok((own, false)) };
+    let is_elsewhere = deferral.is_favored(&node.id)
+        || run.session.catalog().relation(&own).await.map_err(|error| error.failure())?.is_none();
+    Ok(if is_elsewhere { (table_name(elsewhere), true) } else { (own, false) })
+}
+
 pub(super) async fn inputs(run: &Run, node: &Node) -> Result<Inputs, Failure> {
     let transform = &run.instance.project().transform;
     let mut versions = BTreeMap::new();
+    // Two targets of a project may share a lake: what was made for one is not what the other has.
+    versions.insert(String::from("this"), table_name(&node.relation).to_string());
     let mut waiting: Vec<NodeId> = node.depends_on.iter().cloned().collect();
     let mut seen = std::collections::BTreeSet::new();
     while let Some(id) = waiting.pop() {
@@ -45,10 +65,16 @@ pub(super) async fn inputs(run: &Run, node: &Node) -> Result<Inputs, Failure> {
             waiting.extend(upstream.depends_on.iter().cloned());
             continue;
         }
-        let name = TableName::new(upstream.relation.schema.clone(), upstream.relation.identifier.clone());
+        let (name, is_elsewhere) = read_from(run, upstream).await?;
+        if let Some(version) = run.session.external_version(&name).await.map_err(|error| error.failure())? {
+            versions.insert(name.to_string(), format!("files {version:016x}"));
+            continue;
+        }
         let relation = run.session.catalog().relation(&name).await.map_err(|error| error.failure())?;
         let version = match relation {
             Some(Relation::Table(table)) => table.table().version().to_string(),
+            // What a view of another environment reads is not known here: it is never the same twice.
+            Some(Relation::View { .. }) if is_elsewhere => format!("view as of run {}", run.id.0),
             Some(Relation::View { sql }) => {
                 waiting.extend(upstream.depends_on.iter().cloned());
                 format!("view {:08x}", crc32c::crc32c(sql.as_bytes()))

@@ -64,14 +64,10 @@ impl Run {
             let outcome = self.run_hook(&hook, variables.clone()).await;
             let is_bad = outcome.is_err();
             let report = StepReport {
-                id: hook.id.clone(),
-                name: hook.name.clone(),
-                kind: String::from("operation"),
                 outcome: if is_bad { StepOutcome::Error } else { StepOutcome::Success },
-                started_at,
                 seconds: self.instance.clock.monotonic().saturating_sub(started).as_secs_f64(),
-                rows: None,
                 failure: outcome.err(),
+                ..StepReport::blank(&hook.id, hook.name.clone(), String::from("operation"), started_at)
             };
             done.push(StepResult { report, publication: None, fingerprint: None });
             if is_bad {

@@ -109,7 +109,7 @@ impl Run {
         match self.session.catalog().relation(&name).await.map_err(|error| error.failure())? {
             Some(relation) => Ok(self.built(name, relation, None)),
             // A materialisation may have effects and leave nothing.
-            None => Ok(Done { outcome: StepOutcome::Success, rows: None, failure: None, relation: None }),
+            None => Ok(Done::new(StepOutcome::Success)),
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) fn plan(project: &Project, request: &BuildRequest) -> Result<Plan, Fa
     let mut needs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (id, node) in &nodes {
         let mut waits = BTreeSet::new();
-        for upstream in stored_upstream(project, node) {
+        for upstream in stored_upstream(project, node).into_iter().filter(|_| request.command.is_run()) {
             if nodes.contains_key(&upstream) {
                 waits.insert(upstream.to_string());
             }

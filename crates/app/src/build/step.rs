@@ -1,17 +1,23 @@
 //! One step: compile, then build, load or test.
 
+use std::sync::Arc;
+
 use headwater_engine::{Applied, CsvOptions, OnSchemaChange, Relation, Target, Update, Write};
 use headwater_lake::TableName;
 use headwater_project::{Classify, Failure, Files};
 use headwater_state::{Fingerprint, Publication, StepChange, StepStatus, TestOutcome, TestResult, TestSeverity};
 use headwater_transform::{
     Compiled, HookMoment, IncrementalStrategy, MessageLevel, Node, NodeId, Partition, Plan as Materialization,
-    ResourceType, TestPlan, TestSeverity as Severity,
+    ResourceType, SeedPlan, TestPlan, TestSeverity as Severity,
 };
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::fingerprint::{self, Inputs};
 use super::plan::Plan;
-use super::{Run, StepResult, artifacts, published_as};
+use super::{BuildCommand, Run, StepResult, artifacts, published_as};
+use crate::instance::Instance;
+use crate::place::located;
 use crate::view::{StepOutcome, StepReport};
 
 /// What a step came to, before it is timed and recorded.
@@ -20,11 +26,27 @@ pub(super) struct Done {
     pub(super) rows: Option<u64>,
     pub(super) failure: Option<Failure>,
     pub(super) relation: Option<Relation>,
+    /// The SQL it was made with.
+    pub(super) compiled: Option<Arc<str>>,
+}
+
+/// A step's place at the processors.
+struct Place(Option<OwnedSemaphorePermit>);
+
+impl Place {
+    /// For the others: what is left of the step is to wait.
+    fn leave(&mut self) {
+        self.0 = None;
+    }
 }
 
 impl Done {
-    fn failed(outcome: StepOutcome, failure: Failure) -> Self {
-        Self { outcome, rows: None, failure: Some(failure), relation: None }
+    pub(super) fn new(outcome: StepOutcome) -> Self {
+        Self { outcome, rows: None, failure: None, relation: None, compiled: None }
+    }
+
+    pub(super) fn failed(outcome: StepOutcome, failure: Failure) -> Self {
+        Self { failure: Some(failure), ..Self::new(outcome) }
     }
 }
 
@@ -36,14 +58,30 @@ impl Run {
         )
     }
 
+    /// What is known of a step before it has begun.
+    pub(super) fn report_of(&self, step: &str) -> StepReport {
+        let (name, kind) = self.name_and_kind(step);
+        let node = self.instance.project().transform.node(&NodeId::new(step));
+        let kept = node.filter(|node| node.resource_type.is_referable());
+        let materialized = match self.request.command {
+            BuildCommand::Clone => kept.map(|_| String::from("view")),
+            _ => kept.map(|node| node.config.materialized().to_owned()),
+        };
+        StepReport {
+            materialized,
+            relation: kept.map(|node| format!("{}.{}", node.relation.schema, node.relation.identifier)),
+            ..StepReport::blank(step, name, kind, self.instance.now())
+        }
+    }
+
     /// Runs a step to its end; whatever goes wrong is in the result.
     pub(super) async fn step(&self, step: &str) -> StepResult {
-        let (name, kind) = self.name_and_kind(step);
-        let started_at = self.instance.now();
+        let mut place = Place(Arc::clone(&self.places).acquire_owned().await.ok());
+        let planned = self.report_of(step);
         let started = self.instance.clock.monotonic();
-        self.observer.started(step, &name, &kind);
+        self.observer.started(step, &planned.name, &planned.kind);
         let (done, fingerprint) = match self.instance.project().transform.node(&NodeId::new(step)) {
-            Some(node) => self.node(node).await,
+            Some(node) => self.node(node, &mut place).await,
             None => (Done::failed(StepOutcome::Error, Failure::internal("a step has no node")), None),
         };
         let seconds = self.instance.clock.monotonic().saturating_sub(started).as_secs_f64();
@@ -51,16 +89,8 @@ impl Run {
             name: self.table_name(step).map_or_else(String::new, |name| name.to_string()),
             relation: published_as(relation),
         });
-        let report = StepReport {
-            id: step.to_owned(),
-            name,
-            kind,
-            outcome: done.outcome,
-            started_at,
-            seconds,
-            rows: done.rows,
-            failure: done.failure,
-        };
+        let Done { outcome, rows, failure, compiled, .. } = done;
+        let report = StepReport { outcome, seconds, rows, failure, compiled, ..planned };
         StepResult { report, publication, fingerprint }
     }
 
@@ -69,14 +99,17 @@ impl Run {
         Some(TableName::new(node.relation.schema.clone(), node.relation.identifier.clone()))
     }
 
-    async fn node(&self, node: &Node) -> (Done, Option<Fingerprint>) {
+    async fn node(&self, node: &Node, place: &mut Place) -> (Done, Option<Fingerprint>) {
+        if self.request.command == BuildCommand::Clone {
+            return self.clone_of(node).await;
+        }
         let inputs = match fingerprint::inputs(self, node).await {
             Ok(inputs) => inputs,
             Err(failure) => return (Done::failed(StepOutcome::Error, failure), None),
         };
         let hooked = self.instance.project().transform.has_hooks(&node.id);
         if let Some(rows) = self.unchanged(node, &inputs).await.filter(|_| !hooked) {
-            return (Done { outcome: StepOutcome::Unchanged, rows, failure: None, relation: None }, None);
+            return (Done { rows, ..Done::new(StepOutcome::Unchanged) }, None);
         }
         if let Err(failure) = self.node_hooks(node, HookMoment::Before).await {
             return (Done::failed(StepOutcome::Error, failure), None);
@@ -88,9 +121,12 @@ impl Run {
         if let Err(failure) = artifacts::write_compiled(&self.instance, node, &compiled.written) {
             return (Done::failed(StepOutcome::Error, failure), None);
         }
-        let mut done = match self.carry_out(node, &compiled, &inputs).await {
+        let mut done = match self.carry_out(node, &compiled, &inputs, place).await {
             Ok(done) => done,
-            Err(failure) => Done::failed(StepOutcome::Error, located(&self.instance.project().files, node, failure)),
+            Err(failure) => {
+                let files = &self.instance.project().files;
+                Done::failed(StepOutcome::Error, located(files, node, &compiled.sql, failure))
+            }
         };
         if done.failure.is_none()
             && !matches!(compiled.plan, Materialization::Custom { .. })
@@ -98,19 +134,26 @@ impl Run {
         {
             done = Done::failed(StepOutcome::Error, failure);
         }
+        done.compiled = Some(Arc::from(compiled.sql.as_str()));
         let version = match &done.relation {
             Some(Relation::Table(table)) => i64::try_from(table.table().version()).unwrap_or(i64::MAX),
             _ => 0,
         };
         // A warning is told again each time; only what was right is not looked at twice.
-        let keep = matches!(done.outcome, StepOutcome::Success) && !compiled.volatile && !hooked && !self.request.empty;
+        let keep = matches!(done.outcome, StepOutcome::Success) && !compiled.volatile && !hooked && !self.is_partial();
         let fingerprint = keep.then(|| inputs.fingerprint(node, version));
-        (done, fingerprint)
+        let partial = (self.is_partial() && done.relation.is_some()).then(|| fingerprint::unlike_any(node));
+        (done, fingerprint.or(partial))
+    }
+
+    /// Whether nodes are made of less than what they read.
+    fn is_partial(&self) -> bool {
+        self.request.empty || self.request.sample.is_some()
     }
 
     /// `Some(rows)` when nothing the node depends on changed since its published version was made.
     async fn unchanged(&self, node: &Node, inputs: &Inputs) -> Option<Option<u64>> {
-        let asked = self.request.force || self.request.full_refresh || self.request.empty;
+        let asked = self.request.force || self.request.full_refresh || self.is_partial();
         // A snapshot looks at its source each time, and a test that keeps its rows writes them.
         if asked || self.request.event_time_start.is_some() || self.request.store_failures {
             return None;
@@ -150,7 +193,13 @@ impl Run {
         Ok(compiled)
     }
 
-    async fn carry_out(&self, node: &Node, compiled: &Compiled, inputs: &Inputs) -> Result<Done, Failure> {
+    async fn carry_out(
+        &self,
+        node: &Node,
+        compiled: &Compiled,
+        inputs: &Inputs,
+        place: &mut Place,
+    ) -> Result<Done, Failure> {
         let name = TableName::new(node.relation.schema.clone(), node.relation.identifier.clone());
         let guarded;
         let compiled = match &compiled.contract {
@@ -170,7 +219,8 @@ impl Run {
             }
             Materialization::Table { partition_by, .. } => {
                 let write = Write::Replace { partition_by: columns(partition_by) };
-                self.apply(compiled, name, write, OnSchemaChange::Ignore, inputs).await
+                let target = self.target(name, write, OnSchemaChange::Ignore, inputs);
+                self.apply(&compiled.sql, &target, place).await
             }
             Materialization::Incremental { strategy, first_run, on_schema_change, partition_by, .. } => {
                 if let IncrementalStrategy::Microbatch(model) = strategy {
@@ -180,19 +230,11 @@ impl Run {
                 let partition_by = columns(partition_by);
                 let write =
                     if *first_run { Write::Replace { partition_by } } else { write_of(strategy, partition_by)? };
-                self.apply(compiled, name, write, schema_change(*on_schema_change), inputs).await
+                let target = self.target(name, write, schema_change(*on_schema_change), inputs);
+                self.apply(&compiled.sql, &target, place).await
             }
             Materialization::Seed(seed) => {
-                let file = &seed.file;
-                let path = self.instance.project().root.join(file);
-                let text = std::fs::read_to_string(&path).map_err(|error| {
-                    Failure::user(format!("the seed {} could not be read", file.display()))
-                        .with_detail(error.to_string())
-                })?;
-                let delimiter = u8::try_from(seed.delimiter)
-                    .map_err(|_| Failure::user(format!("`{}` cannot separate columns", seed.delimiter)))?;
-                let column_types = seed.column_types.clone().into_iter().collect();
-                let options = CsvOptions { delimiter, column_types };
+                let (text, options) = read_seed(&self.instance, seed)?;
                 let target = self.target(
                     name.clone(),
                     Write::Replace { partition_by: Vec::new() },
@@ -214,17 +256,11 @@ impl Run {
         }
     }
 
-    async fn apply(
-        &self,
-        compiled: &Compiled,
-        name: TableName,
-        write: Write,
-        on_schema_change: OnSchemaChange,
-        inputs: &Inputs,
-    ) -> Result<Done, Failure> {
-        let target = self.target(name.clone(), write, on_schema_change, inputs);
-        let applied = self.session.apply(&compiled.sql, &target).await.map_err(|error| error.failure())?;
-        self.built_table(name, &applied).await
+    async fn apply(&self, sql: &str, target: &Target, place: &mut Place) -> Result<Done, Failure> {
+        let staged = self.session.stage(sql, target).await.map_err(|error| error.failure())?;
+        place.leave();
+        let applied = self.session.commit(staged).await.map_err(|error| error.failure())?;
+        self.built_table(target.name.clone(), &applied).await
     }
 
     pub(super) fn target(
@@ -252,25 +288,28 @@ impl Run {
     /// From here on the run's later steps read the new relation.
     pub(super) fn built(&self, name: TableName, relation: Relation, rows: Option<u64>) -> Done {
         self.session.catalog().pin(name, relation.clone());
-        Done { outcome: StepOutcome::Success, rows, failure: None, relation: Some(relation) }
+        Done { rows, relation: Some(relation), ..Done::new(StepOutcome::Success) }
     }
 
     async fn test(&self, sql: &str, test: &TestPlan) -> Result<Done, Failure> {
         let stream = self.session.query(sql, &[]).await.map_err(|error| error.failure())?;
         let batches = stream.collect().await.map_err(|error| error.failure())?;
         let counted = Counted::read(&batches)?;
+        let warn_is_error = self.instance.project().warnings.is_error("LogTestResult");
         let outcome = match test.severity {
             Severity::Error if counted.should_error => StepOutcome::Fail,
+            Severity::Error | Severity::Warn if counted.should_warn && warn_is_error => StepOutcome::Fail,
             Severity::Error | Severity::Warn if counted.should_warn => StepOutcome::Warn,
             _ => StepOutcome::Success,
         };
         let failure = (outcome != StepOutcome::Success).then(|| {
-            let condition = if outcome == StepOutcome::Fail { &test.error_if } else { &test.warn_if };
+            let is_error = outcome == StepOutcome::Fail && test.severity == Severity::Error && counted.should_error;
+            let condition = if is_error { &test.error_if } else { &test.warn_if };
             let verb = if outcome == StepOutcome::Fail { "fail" } else { "warn" };
             Failure::user(format!("got {} result(s), configured to {verb} if {condition}", counted.failures))
                 .with_detail("The rows are what the test's compiled SQL returns.")
         });
-        Ok(Done { outcome, rows: Some(counted.failures), failure, relation: None })
+        Ok(Done { rows: Some(counted.failures), failure, ..Done::new(outcome) })
     }
 
     /// All steps of the run as waiting, so that a crash shows what was still to come.
@@ -423,6 +462,17 @@ impl Counted {
     }
 }
 
+/// The text of a seed and how it is to be read.
+pub(crate) fn read_seed(instance: &Instance, seed: &SeedPlan) -> Result<(String, CsvOptions), Failure> {
+    let file = &seed.file;
+    let text = std::fs::read_to_string(instance.project().root.join(file)).map_err(|error| {
+        Failure::user(format!("the seed {} could not be read", file.display())).with_detail(error.to_string())
+    })?;
+    let delimiter = u8::try_from(seed.delimiter)
+        .map_err(|_| Failure::user(format!("`{}` cannot separate columns", seed.delimiter)))?;
+    Ok((text, CsvOptions { delimiter, column_types: seed.column_types.clone().into_iter().collect() }))
+}
+
 /// Several findings of one node as one failure.
 pub(crate) fn diagnostics_failure(files: &Files, found: &[headwater_project::Diagnostic]) -> Failure {
     let Some(first) = found.first() else { return Failure::internal("a template failed without a reason") };
@@ -433,13 +483,5 @@ pub(crate) fn diagnostics_failure(files: &Files, found: &[headwater_project::Dia
     let mut failure = Failure::user(first.message.clone());
     failure.detail = (!details.is_empty()).then(|| details.join(" "));
     failure.hint.clone_from(&first.hint);
-    failure
-}
-
-/// SQL errors name the model's file; the compiled text is where positions would point to.
-fn located(files: &Files, node: &Node, mut failure: Failure) -> Failure {
-    let path = node.span.map_or_else(|| node.path.display().to_string(), |span| files.locate(span));
-    let detail = failure.detail.take().map_or_else(String::new, |detail| format!("{detail}. "));
-    failure.detail = Some(format!("{detail}In {path}; the SQL that ran is in .headwater/target/compiled."));
     failure
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, Schema};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use headwater_engine::{EngineError, Executed, QueryStream, Relation, Session, sql_type_name};
 use headwater_lake::TableName;
@@ -86,17 +86,29 @@ impl SessionWarehouse {
 
     async fn describe(&self, name: &RelationName) -> Result<Option<RelationInfo>, Failure> {
         let table = TableName::new(name.schema.clone(), name.identifier.clone());
+        if self.session.is_external(&table) {
+            let sql = format!("SELECT * FROM {}", crate::asset::quoted(&table));
+            let (schema, _) = self.session.describe(&sql).await.map_err(|error| error.failure())?;
+            return Ok(Some(relation_info(RelationKind::Table, &schema)));
+        }
         let relation = self.session.catalog().relation(&table).await.map_err(|error| error.failure())?;
         let (kind, schema) = match relation {
-            None => return Ok(None),
+            None => match self.session.outlined(&table) {
+                Some(columns) => (RelationKind::Table, std::sync::Arc::clone(columns)),
+                None => return Ok(None),
+            },
             Some(Relation::Table(table)) => (RelationKind::Table, std::sync::Arc::clone(table.table().schema())),
             Some(Relation::View { sql }) => {
                 (RelationKind::View, self.session.describe(&sql).await.map_err(|error| error.failure())?.0)
             }
         };
-        let columns = schema.fields().iter().map(|field| column_info(field.name(), field.data_type())).collect();
-        Ok(Some(RelationInfo { kind, columns }))
+        Ok(Some(relation_info(kind, &schema)))
     }
+}
+
+fn relation_info(kind: RelationKind, schema: &Schema) -> RelationInfo {
+    let columns = schema.fields().iter().map(|field| column_info(field.name(), field.data_type())).collect();
+    RelationInfo { kind, columns }
 }
 
 async fn read(mut stream: QueryStream) -> Result<QueryTable, Failure> {

@@ -2,18 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use headwater_project::Files;
 use headwater_project::tree::{self, Tree};
-use headwater_project::{Failure, Files};
 
 use super::Project;
-
-/// A package that lies beside the project.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LocalPackage {
-    pub name: String,
-    /// Relative to the project.
-    pub folder: PathBuf,
-}
 
 impl Project {
     pub fn root_folder(&self) -> &Path {
@@ -35,7 +27,7 @@ impl Project {
         ]
     }
 
-    fn yaml(&self, path: &str) -> Option<Tree> {
+    pub(super) fn yaml(&self, path: &str) -> Option<Tree> {
         let text = std::fs::read_to_string(self.root.join(path)).ok()?;
         let mut files = Files::default();
         let file = files.add(path, text.as_str());
@@ -55,35 +47,5 @@ impl Project {
         let file = self.yaml("dbt_project.yml");
         let given = file.as_ref().and_then(|file| file.get("packages-install-path")?.as_str().map(PathBuf::from));
         given.unwrap_or_else(|| PathBuf::from("dbt_packages"))
-    }
-
-    /// The local packages of packages.yml or dependencies.yml. What a network would be needed for is refused, unless it is
-    /// there already or built in.
-    pub fn packages(&self) -> Result<Vec<LocalPackage>, Failure> {
-        let Some(file) = self.yaml("packages.yml").or_else(|| self.yaml("dependencies.yml")) else {
-            return Ok(Vec::new());
-        };
-        let mut packages = Vec::new();
-        for item in file.get("packages").map(Tree::items).unwrap_or_default() {
-            if let Some(folder) = item.get("local").and_then(Tree::as_str) {
-                let manifest = format!("{folder}/dbt_project.yml");
-                let project = self.yaml(&manifest).ok_or_else(|| {
-                    Failure::user(format!("there is no package in `{folder}`"))
-                        .with_detail(format!("{manifest} is not there."))
-                })?;
-                let name = project.get("name").and_then(Tree::as_str).unwrap_or_default().to_owned();
-                packages.push(LocalPackage { name, folder: PathBuf::from(folder) });
-                continue;
-            }
-            let what = ["package", "git", "tarball"].iter().find_map(|key| item.get(key)?.as_str());
-            let what = what.unwrap_or_default();
-            let name = what.trim_end_matches(".git").rsplit('/').next().unwrap_or_default().replace('-', "_");
-            let there = self.root.join(self.packages_folder()).join(&name).is_dir();
-            if !there && name != "dbt_utils" {
-                return Err(Failure::user(format!("the package `{what}` is not fetched over the network"))
-                    .with_hint(format!("Put it into {}/{name}.", self.packages_folder().display())));
-            }
-        }
-        Ok(packages)
     }
 }

@@ -23,6 +23,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const EVERY_JOB: &str = "build-every";
 
 /// The jobs of this process.
+#[derive(Default)]
 pub(super) struct Schedules {
     jobs: Vec<Job>,
 }

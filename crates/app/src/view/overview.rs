@@ -26,6 +26,40 @@ pub struct LineagePicture {
     pub family_of: Option<String>,
 }
 
+/// Columns of a node, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeColumns {
+    pub name: String,
+    /// `model`, `seed`, `source`, `snapshot`, `test`.
+    pub kind: String,
+    /// `schema.table` of what is stored.
+    pub relation: Option<String>,
+    pub columns: Vec<NodeColumn>,
+    /// Why nothing can be said of its columns: what it reads is not known.
+    pub unknown: Option<String>,
+    /// What is wrong with its SQL.
+    pub problem: Option<Failure>,
+}
+
+/// One column and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeColumn {
+    pub name: String,
+    /// As SQL has it: `BIGINT`, `DECIMAL(10, 2)`.
+    pub data_type: String,
+    /// Its origins as they are, not computed from them.
+    pub is_copy: bool,
+    pub origins: Vec<ColumnOrigin>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnOrigin {
+    /// Id of the node that makes the relation; none for a table the project does not make.
+    pub node: Option<String>,
+    pub relation: String,
+    pub column: String,
+}
+
 /// Everything as one graph, laid out.
 #[derive(Clone, Debug)]
 pub struct LineageGraph {

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use headwater_engine::{Engine, EngineOptions, Guard, PublishedRelation, check_untrusted};
+use headwater_engine::{Engine, EngineOptions, External, Guard, PublishedRelation, check_untrusted};
 use headwater_lake::{Credentials, Lake, Location, Storage};
 use headwater_project::{Classify, Failure, Kind};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -123,5 +123,8 @@ fn session(request: &Request) -> Result<headwater_engine::Session, Failure> {
         published.extend(parse_table_name(name).map(|name| (name, PublishedRelation::View { sql: sql.clone() })));
     }
     let built: BTreeSet<_> = request.built.iter().filter_map(|name| parse_table_name(name)).collect();
-    Ok(engine.session(published, built))
+    let named = |(name, files): (&String, &External)| parse_table_name(name).map(|name| (name, files.clone()));
+    let externals = request.externals.iter().filter_map(named).collect();
+    crate::instance::reach_buckets(&engine, &externals, &credentials)?;
+    Ok(engine.session(published, built).with_externals(Arc::new(externals)))
 }

@@ -23,6 +23,14 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "it must be more than nothing and fit 64 bits".into())
 }
 
+/// `gs://bucket/orders=./data/orders`: the beginning of a location and what stands for it.
+pub(super) fn location(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok((from.to_owned(), to.to_owned())),
+        _ => Err("it is FROM=TO, such as gs://bucket=./data".into()),
+    }
+}
+
 /// `10000000`, `500k`, `10M`.
 pub(super) fn count(text: &str) -> Result<u64, String> {
     let (number, unit) = split(&text.replace('_', ""))?;

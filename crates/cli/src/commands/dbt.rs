@@ -1,14 +1,15 @@
 //! The commands a dbt user types besides building: `parse`, `debug`, `clean`, `deps`, `retry`, `run-operation`,
-//! `source freshness`, `docs generate`.
+//! `source freshness`, `docs`.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
-use headwater_app::{Project, retry_request};
+use headwater_app::{PackageRequest, Project, retry_request};
 use headwater_project::Failure;
 use headwater_project::tree;
 
 use super::{Context, Stop, build, selection};
-use crate::args::{DocsAction, RunOperation, SourceAction};
+use crate::args::{AccessOptions, Deps, DocsAction, DocsServe, RunOperation, SourceAction};
+use crate::serving::{Serving, ServingOptions};
 use crate::signals::Interrupt;
 
 pub(super) async fn parse(context: &Context) -> Result<(), Stop> {
@@ -30,16 +31,28 @@ pub(super) async fn debug(context: &Context) -> Result<(), Stop> {
 
 pub(super) async fn docs(context: &Context, action: DocsAction) -> Result<(), Stop> {
     match action {
-        DocsAction::Generate => {
+        DocsAction::Generate { no_compile, select } => {
             let instance = context.reader().await?;
-            let folder = instance.generate_docs().await?;
+            let folder = instance.generate_docs(&selection(select), !no_compile).await?;
             context.printer.words(&format!("Wrote manifest.json and catalog.json to {}.", folder.display()));
             Ok(())
         }
-        DocsAction::Serve => Err(Failure::user("the documentation is part of the web pages")
-            .with_hint("`headwater up` serves them: open the lineage and the assets of the project there.")
-            .into()),
+        DocsAction::Serve(serve) => docs_serve(context, serve).await,
     }
+}
+
+/// The pages of `up` with nothing going on behind them. A process that builds may run beside it.
+async fn docs_serve(context: &Context, serve: DocsServe) -> Result<(), Stop> {
+    let interrupt = Interrupt::listen(&context.printer)?;
+    let access = AccessOptions { listen: serve.host, allowed_hosts: serve.allowed_hosts, read_only: true };
+    let options =
+        ServingOptions { port: Some(serve.port), for_duration: serve.for_duration, access, up: None, page: "/lineage" };
+    let instance = context.reader().await?;
+    if !serve.no_browser {
+        context.printer.words("Open the address in a browser; Ctrl+C ends it.");
+    }
+    let serving = Serving::start(&context.printer, instance, options).await?;
+    serving.until_end(&interrupt, |_| Box::pin(std::future::ready(Ok(())))).await
 }
 
 pub(super) async fn source(context: &Context, action: SourceAction) -> Result<(), Stop> {
@@ -119,37 +132,17 @@ pub(super) fn clean(context: &Context) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Puts local packages of packages.yml into the package folder.
-pub(super) fn deps(context: &Context) -> Result<(), Stop> {
+/// Puts the packages of packages.yml, and those they ask for, into the package folder.
+pub(super) async fn deps(context: &Context, deps: Deps) -> Result<(), Stop> {
     let project = Project::load(&context.open)?;
-    for package in project.packages()? {
-        let from = project.root_folder().join(&package.folder);
-        let to = project.root_folder().join(project.packages_folder()).join(&package.name);
-        if from == to {
-            continue;
-        }
-        if to.exists() {
-            std::fs::remove_dir_all(&to)?;
-        }
-        copy(&from, &to)?;
-        context.printer.words(&format!("Installed {} from {}.", package.name, package.folder.display()));
+    let request = PackageRequest { upgrade: deps.upgrade, lock_only: deps.lock };
+    let tell = |text: &str| context.printer.words(text);
+    let installed = project.install_packages(request, &tell).await?;
+    for package in &installed {
+        context.printer.words(&format!("Installed {} from {}.", package.name, package.from));
     }
-    Ok(())
-}
-
-fn copy(from: &Path, to: &PathBuf) -> std::io::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if matches!(name.to_str(), Some("target" | "logs" | "dbt_packages" | ".headwater" | ".git")) {
-            continue;
-        }
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &to.join(&name))?;
-        } else {
-            std::fs::copy(entry.path(), to.join(&name))?;
-        }
+    if installed.is_empty() {
+        context.printer.words(if deps.lock { "Wrote package-lock.yml." } else { "There are no packages to install." });
     }
     Ok(())
 }

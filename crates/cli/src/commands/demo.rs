@@ -1,6 +1,7 @@
 //! `headwater demo`: a reference project from nothing to live, in one command.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use headwater_app::view::{Status, TileAnswer};
 use headwater_app::{BuildRequest, GenerateRequest, Instance, UpOptions, example_names, extract_example};
@@ -15,13 +16,16 @@ use crate::signals::Interrupt;
 /// Users of a new demo: as many as make something happen every few seconds of real time.
 const USERS: u64 = 10_000;
 
+/// How long a demo without a terminal is live.
+const UNWATCHED: Duration = Duration::from_secs(60);
+
 pub(super) async fn demo(context: &Context, demo: Demo) -> Result<(), Stop> {
     let interrupt = Interrupt::listen(&context.printer)?;
     let is_new = !is_project(&demo.dir.clone().unwrap_or_else(|| default_folder(&demo)));
     let folder = project_folder(context, &demo)?;
     let mut open = context.open.clone();
     open.project_dir = folder.clone();
-    let context = Context { open, printer: context.printer.clone() };
+    let context = context.of_project(open);
     let instance = context.writer().await?;
     let users = demo.users.or(is_new.then_some(USERS));
     let request = GenerateRequest { users, max_events: demo.events, ..GenerateRequest::default() };
@@ -31,14 +35,20 @@ pub(super) async fn demo(context: &Context, demo: Demo) -> Result<(), Stop> {
     }
     let options = ServingOptions {
         port: demo.port,
-        for_duration: demo.for_duration,
+        for_duration: for_duration(&demo, context.printer.stdout_is_terminal),
         access: AccessOptions::default(),
-        up: UpOptions { build_every: Some(demo.build_every), speed: demo.speed },
+        up: Some(UpOptions { build_every: Some(demo.build_every), speed: demo.speed }),
+        page: "",
     };
     let serving = Serving::start(&context.printer, instance.clone(), options).await?;
     let folder = folder.display();
     context.printer.words(&format!("In another terminal: headwater -C {folder} tables"));
     serving.until_end(&interrupt, |status| Box::pin(numbers(&context.printer, &instance, status))).await
+}
+
+/// A demo nobody can stop by hand ends by itself, unless it was asked to stay.
+fn for_duration(demo: &Demo, has_terminal: bool) -> Option<Duration> {
+    demo.for_duration.or((!has_terminal && !demo.stay).then_some(UNWATCHED))
 }
 
 /// Extracts the project, or goes on with the one that is there.

@@ -3,11 +3,11 @@
 use std::io::{IsTerminal, Read};
 
 use headwater_app::view::CompiledNode;
-use headwater_app::{Instance, QueryStream, Selection, ShowTarget, Stopwatch};
+use headwater_app::{DeferTo, Instance, QueryStream, Selection, ShowTarget, Stopwatch};
 use headwater_project::Failure;
 use headwater_server::rows::{End, RowFormat};
 
-use super::{Context, Stop};
+use super::{Context, Stop, deferred};
 use crate::args::{Query, RowOutput, Show};
 use crate::print::{RowsOut, grouped, seconds, write_rows};
 
@@ -29,25 +29,27 @@ pub(super) async fn show(context: &Context, show: Show) -> Result<(), Stop> {
     let file = show.output.clone().filter(|_| !matches!(word, Some("json" | "text")));
     let output = RowOutput { format: show.format, output: file };
     if !show.select.is_empty() {
-        return several(context, show.select, show.limit, documents, &output).await;
+        let defer = deferred(show.defer, show.state.as_deref())?;
+        return several(context, show.select, show.limit, documents, &output, defer.as_ref()).await;
     }
     let target = match (show.node, show.inline) {
         (Some(node), _) => ShowTarget::Node(node),
         (None, Some(sql)) => ShowTarget::Inline(sql),
         (None, None) => return Err(Failure::user("there is nothing to show").into()),
     };
+    let defer = deferred(show.defer, show.state.as_deref())?;
     let instance = context.reader().await?;
     if documents {
         let name = match &target {
             ShowTarget::Node(name) => name.clone(),
             ShowTarget::Inline(_) => String::from("inline_query"),
         };
-        let stream = instance.show(target, show.limit).await?;
+        let stream = instance.show(target, show.limit, defer.as_ref()).await?;
         return context.printer.data(&document(&name, stream).await?);
     }
     let out = RowsOut::new(&context.printer, &output)?;
     let watch = Stopwatch::start();
-    let stream = instance.show(target, show.limit).await?;
+    let stream = instance.show(target, show.limit, defer.as_ref()).await?;
     print(context, out, stream, &watch).await
 }
 
@@ -59,11 +61,12 @@ async fn several(
     limit: usize,
     documents: bool,
     output: &RowOutput,
+    defer: Option<&DeferTo>,
 ) -> Result<(), Stop> {
     let instance = context.reader().await?;
     let selection = Selection { select, ..Selection::default() };
     let mut failed = false;
-    for node in instance.compile(&selection).await? {
+    for node in instance.compile(&selection, defer).await? {
         let shown = show_one(context, &instance, &node, limit, documents, output).await;
         match shown {
             Ok(()) => {}

@@ -14,7 +14,8 @@ pub(super) async fn up(context: &Context, up: Up) -> Result<(), Stop> {
         port: up.port,
         for_duration: up.for_duration,
         access: up.access,
-        up: UpOptions { build_every: up.build_every, speed: up.speed },
+        up: Some(UpOptions { build_every: up.build_every, speed: up.speed }),
+        page: "",
     };
     let serving = Serving::start(&context.printer, instance, options).await?;
     serving.until_end(&interrupt, |_| Box::pin(std::future::ready(Ok(())))).await

@@ -31,7 +31,8 @@ impl Printer {
     fn plain(&self, finding: &Finding) -> String {
         let label =
             if finding.is_error { self.paint("error", Color::Red) } else { self.paint("warning", Color::Yellow) };
-        let mut text = format!("{label}: {}\n", finding.message);
+        let event = finding.event.map(|event| format!("[{event}]")).unwrap_or_default();
+        let mut text = format!("{label}{event}: {}\n", finding.message);
         if let Some(place) = &finding.place {
             text.push_str(&format!("  --> {}:{}:{}\n", place.path, place.line, place.column));
         }
@@ -57,6 +58,9 @@ impl Printer {
 fn report_of(finding: &Finding) -> Report {
     let severity = if finding.is_error { Severity::Error } else { Severity::Warning };
     let mut diagnostic = MietteDiagnostic::new(finding.message.clone()).with_severity(severity);
+    if let Some(event) = finding.event {
+        diagnostic = diagnostic.with_code(event);
+    }
     if let Some(hint) = &finding.hint {
         diagnostic = diagnostic.with_help(hint.clone());
     }

@@ -12,6 +12,7 @@
 mod invocation;
 
 mod broken_projects;
+mod columns;
 mod first_project;
 mod formats;
 mod manners;

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::invocation::Sandbox;
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 26] = [
     "init",
     "check",
     "schema",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 25] = [
     "run",
     "test",
     "seed",
+    "columns",
     "compile",
     "ls",
     "show",

@@ -26,10 +26,16 @@ impl Drop for Served {
 
 impl Served {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With files that come once the project is built.
+    fn with(files: &[(&str, &str)]) -> Self {
         let sandbox = Sandbox::new();
         sandbox.run(&["init", "site"]).expect_code(0);
         sandbox.run(&["-C", "site", "ingest"]).expect_code(0);
         sandbox.run(&["-C", "site", "build"]).expect_code(0);
+        files.iter().for_each(|(path, text)| sandbox.write(path, text));
         let mut command = sandbox.command(&["-C", "site", "up", "--port", "0"]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -58,12 +64,43 @@ impl Served {
     }
 
     fn sql(&self, sql: &str) -> (u16, Value) {
-        let (status, body) = self.send("POST", "/api/sql", "", sql);
+        self.json("POST", "/api/sql", sql)
+    }
+
+    fn json(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let (status, body) = self.send(method, path, "", body);
         (
             status,
             serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&body))),
         )
     }
+}
+
+#[test]
+fn a_run_that_would_not_end_is_cancelled_and_publishes_nothing() {
+    let endless = "{{ config(materialized='table') }}\nselect sum(a.value % 7 * b.value) as n\n\
+                   from generate_series(1, 100000000) a, generate_series(1, 100000000) b";
+    let served = Served::with(&[("site/models/endless.sql", endless)]);
+    let (status, started) = served.json("POST", "/api/runs?wait=false", "{\"select\": [\"endless\"]}");
+    assert_eq!(status, 202, "{started}");
+    let run = format!("/api/runs/{}", started["run"]);
+    let until = |wanted: &dyn Fn(&Value) -> bool| {
+        let give_up = Instant::now() + Duration::from_secs(60);
+        loop {
+            let (_, found) = served.json("GET", &run, "");
+            if wanted(&found["status"]) {
+                return found;
+            }
+            assert!(Instant::now() < give_up, "{found}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    until(&|status| status == "running" || status == "queued");
+    assert_eq!(served.json("POST", &format!("{run}/cancel"), ""), (200, json!({"cancelled": true})));
+    until(&|status| status == "cancelled");
+    assert_eq!(served.json("POST", &format!("{run}/cancel"), ""), (200, json!({"cancelled": false})));
+    assert_eq!(served.json("POST", "/api/runs/999/cancel", "").0, 404);
+    assert_eq!(served.sql("select count(*) as n from main.endless").0, 400);
 }
 
 #[test]

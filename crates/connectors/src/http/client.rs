@@ -91,7 +91,7 @@ fn same_server(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

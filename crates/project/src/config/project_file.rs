@@ -33,6 +33,9 @@ pub struct ProjectConfig {
     /// The HTTP interface of `headwater up`.
     #[serde(default)]
     pub api: ApiConfig,
+    /// What stands for the beginnings of locations of sources that are files: `gs://bucket: ./data`.
+    #[serde(default)]
+    pub locations: BTreeMap<String, String>,
     /// Memory the process may use for data; half of the machine's when not given.
     pub memory: Option<ByteSize>,
     /// Variables for models, as `vars` in `dbt_project.yml`.

@@ -13,11 +13,12 @@ pub const MAX_DEPTH: usize = 64;
 /// Most values one file may hold once its aliases are expanded.
 pub const MAX_NODES: usize = 1_000_000;
 
-pub(super) fn parse(file: FileId, text: &str) -> (Tree, Diagnostics) {
+pub(super) fn parse(file: FileId, text: &str, is_dbt: bool) -> (Tree, Diagnostics) {
     let offsets = Offsets::new(text);
     let mut reader = Reader {
         parser: Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)),
         file,
+        is_dbt,
         offsets,
         anchors: HashMap::new(),
         nodes: 0,
@@ -64,6 +65,8 @@ type Step<T> = Result<T, Box<Diagnostic>>;
 struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
     file: FileId,
+    /// Whether the file is read as dbt reads it.
+    is_dbt: bool,
     offsets: Offsets,
     anchors: HashMap<usize, Tree>,
     nodes: usize,
@@ -139,7 +142,11 @@ impl<'a> Reader<'a> {
         let (tree, anchor) = match event {
             Event::Scalar(text, style, anchor, _) => {
                 let plain = style == ScalarStyle::Plain;
-                let node = if plain { scalar::resolve_plain(&text) } else { Node::String(text.into_owned()) };
+                let node = match plain {
+                    true if self.is_dbt => scalar::resolve_for_dbt(&text),
+                    true => scalar::resolve_plain(&text),
+                    false => Node::String(text.into_owned()),
+                };
                 (Tree { node, span, plain }, anchor)
             }
             Event::SequenceStart(anchor, _) => (self.sequence(span, depth)?, anchor),
@@ -207,6 +214,15 @@ impl<'a> Reader<'a> {
             let value = self.value(event, span, depth + 1)?;
             if key == "<<" {
                 merge_into(&mut merged, &value);
+            } else if let Some(known) = entries.iter_mut().find(|entry| entry.key == key && self.is_dbt) {
+                self.diagnostics.push(
+                    Diagnostic::warning(format!("key `{key}` appears twice"))
+                        .event("DuplicateYAMLKeysDeprecation")
+                        .detail("The later one holds.")
+                        .hint("Remove or rename one of them.")
+                        .at(key_span),
+                );
+                *known = Entry { key, key_span, value };
             } else if let Some(first) = entries.iter().find(|entry| entry.key == key) {
                 let first = first.key_span.start;
                 self.diagnostics.push(

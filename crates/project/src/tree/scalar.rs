@@ -14,6 +14,15 @@ pub(crate) fn resolve_plain(text: &str) -> Node {
     }
 }
 
+/// As [`resolve_plain`], with the further words for true and false that YAML 1.1 had.
+pub(crate) fn resolve_for_dbt(text: &str) -> Node {
+    match text {
+        "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Node::Bool(true),
+        "no" | "No" | "NO" | "off" | "Off" | "OFF" => Node::Bool(false),
+        _ => resolve_plain(text),
+    }
+}
+
 fn resolve_number(text: &str) -> Option<Node> {
     if let Some(digits) = text.strip_prefix("0x") {
         return i64::from_str_radix(digits, 16).ok().map(Node::Integer);

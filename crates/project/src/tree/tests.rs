@@ -72,3 +72,12 @@ fn deep_nesting_is_refused() {
     let text = format!("a: {}{}", "[".repeat(100), "]".repeat(100));
     check_message(&text, "values are nested more than 64 deep");
 }
+
+#[test]
+fn files_of_dbt_have_more_words_for_true_and_false_and_their_later_keys_hold() {
+    let text = "a: yes\nb: Off\nc: 'no'\nd: y\na: 2\n";
+    let (tree, found) = parse_for_dbt(FileId(0), text);
+    assert_eq!(tree.to_json(), serde_json::json!({"a": 2, "b": false, "c": "no", "d": "y"}));
+    let told: Vec<_> = found.found.iter().map(|one| (one.severity, one.event)).collect();
+    assert_eq!(told, [(crate::diagnostic::Severity::Warning, Some("DuplicateYAMLKeysDeprecation"))]);
+}

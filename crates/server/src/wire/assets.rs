@@ -65,6 +65,67 @@ impl From<view::CommitSummary> for TableCommit {
     }
 }
 
+/// Columns of one node and of its whole family, by node id.
+#[derive(Debug, Serialize)]
+pub struct ColumnLineage {
+    pub node: String,
+    pub nodes: std::collections::BTreeMap<String, NodeColumns>,
+}
+
+/// Columns of a node, in order, told from its SQL.
+#[derive(Debug, Serialize)]
+pub struct NodeColumns {
+    pub name: String,
+    pub kind: String,
+    pub relation: Option<String>,
+    pub columns: Vec<NodeColumn>,
+    /// Why nothing can be said of its columns.
+    pub unknown: Option<String>,
+    /// What is wrong with its SQL.
+    pub problem: Option<super::Error>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct NodeColumn {
+    pub name: String,
+    pub data_type: String,
+    /// Its origins as they are, not computed from them.
+    pub is_copy: bool,
+    pub origins: Vec<ColumnOrigin>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ColumnOrigin {
+    /// Id of the node that makes the relation; none for a table the project does not make.
+    pub node: Option<String>,
+    pub relation: String,
+    pub column: String,
+}
+
+impl From<view::NodeColumns> for NodeColumns {
+    fn from(node: view::NodeColumns) -> Self {
+        let origin = |origin: view::ColumnOrigin| ColumnOrigin {
+            node: origin.node,
+            relation: origin.relation,
+            column: origin.column,
+        };
+        let column = |column: view::NodeColumn| NodeColumn {
+            name: column.name,
+            data_type: column.data_type,
+            is_copy: column.is_copy,
+            origins: column.origins.into_iter().map(origin).collect(),
+        };
+        Self {
+            name: node.name,
+            kind: node.kind,
+            relation: node.relation,
+            columns: node.columns.into_iter().map(column).collect(),
+            unknown: node.unknown,
+            problem: node.problem.as_ref().map(Into::into),
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 pub struct AssetLink {
     /// A node's id, `dashboard.d` or `tile.d.t`.

@@ -132,6 +132,13 @@ pub struct Rerun {
     pub failed_only: bool,
 }
 
+/// The answer of `POST /api/runs/{id}/cancel`.
+#[derive(Debug, Serialize)]
+pub struct RunCancelled {
+    /// False when it had ended before.
+    pub cancelled: bool,
+}
+
 /// The answer of `POST /api/runs/{id}/rerun` and of `POST /api/runs?wait=false`.
 #[derive(Debug, Serialize)]
 pub struct RunStarted {

@@ -23,6 +23,9 @@ fn report() -> view::RunReport {
         seconds: 0.5,
         rows: Some(3),
         failure: Some(Failure::user("bad rows").with_hint("Look at them.")),
+        materialized: None,
+        relation: None,
+        compiled: None,
     };
     view::RunReport {
         run: 7,
@@ -51,7 +54,8 @@ fn a_report_keeps_times_in_utc_and_the_three_texts_of_a_failure() {
 
 #[test]
 fn a_finding_without_a_place_has_no_line() {
-    let finding = view::Finding { is_error: true, message: "m".into(), detail: None, hint: None, place: None };
+    let finding =
+        view::Finding { is_error: true, message: "m".into(), detail: None, hint: None, event: None, place: None };
     check(
         &Finding::from(finding),
         json!({"severity": "error", "message": "m", "detail": null, "hint": null, "path": null, "line": null,

@@ -23,6 +23,8 @@ pub struct RunMetadata {
     /// RFC 3339 in UTC.
     pub generated_at: String,
     pub invocation_id: String,
+    pub invocation_started_at: String,
+    pub env: Map<String, Value>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -36,6 +38,8 @@ pub struct RunResult {
     pub message: Option<String>,
     /// Rows that failed a test; none for what is not a test.
     pub failures: Option<u64>,
+    /// Those of a microbatch model; batches are steps of one commit each here, and not told one by one.
+    pub batch_results: Option<Value>,
     pub compiled: Option<bool>,
     pub compiled_code: Option<String>,
     pub relation_name: Option<String>,

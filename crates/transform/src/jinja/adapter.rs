@@ -36,7 +36,10 @@ impl Object for ConfigObject {
             }
         }
         given.extend(arguments.named.iter().map(|(key, value)| (key.clone(), to_json(value))));
-        self.render.collect(|collected| crate::config::merge(&mut collected.config, &given));
+        self.render.collect(|collected| {
+            crate::config::merge(&mut collected.config, &given);
+            crate::config::add_call(&mut collected.config_calls, given);
+        });
         Ok(Value::from(""))
     }
 

@@ -18,7 +18,7 @@ use super::value::{List, Mapping, from_json, invalid, to_json, to_list, to_mappi
 use crate::config::as_flag;
 use crate::graph::Unresolved;
 use crate::node::{Node, RefCall, SourceCall};
-use crate::warehouse::RelationKind;
+use crate::warehouse::{RelationKind, RelationName};
 
 pub(crate) const FUNCTIONS: &[&str] = &[
     "ref",
@@ -293,9 +293,20 @@ fn reference(render: &Arc<Render>, arguments: &Arguments) -> Result<Value, Error
                 collected.ephemeral.push(node.id.clone());
             }
         });
-        return Ok(Relation::of_cte(node.relation.clone(), crate::compile::cte_name(&node.name)).into_value());
+        let relation = Relation::of_cte(node.relation.clone(), crate::compile::cte_name(&node.name));
+        return Ok(relation.filtered(filter(render, node)).into_value());
     }
-    Ok(Relation::new(node.relation.clone(), kind_of(node), render.quote()).filtered(filter(render, node)).into_value())
+    let relation = Relation::new(read_from(render, node)?, kind_of(node), render.quote());
+    Ok(relation.filtered(filter(render, node)).into_value())
+}
+
+/// Where a node is read: its own relation, or that of another environment which stands in for it.
+pub(crate) fn read_from(render: &Render, node: &Node) -> Result<RelationName, Error> {
+    let own = || node.relation.clone();
+    let Some(deferral) = render.run().and_then(|run| run.deferral.as_ref()) else { return Ok(own()) };
+    let Some(elsewhere) = deferral.elsewhere(&node.id) else { return Ok(own()) };
+    let is_elsewhere = deferral.is_favored(&node.id) || describe(render, &node.relation)?.is_none();
+    Ok(if is_elsewhere { elsewhere.clone() } else { own() })
 }
 
 /// What a unit test gives for an input of the model.
@@ -306,14 +317,19 @@ fn unit_input(unit: &super::render::UnitScope, node: &Node) -> Result<Value, Err
     Ok(Relation::of_cte(node.relation.clone(), cte.clone()).into_value())
 }
 
-/// Rows of an input this render may see: those of the batch it is for, none when shapes are tried out.
+/// Rows of an input this render may see: those of the batch it is for and of the sample asked for, none when shapes are tried
+/// out.
 fn filter(render: &Render, node: &Node) -> Option<String> {
     let run = render.run()?;
     if run.empty {
         return Some(String::from("false"));
     }
-    let batch = run.batch?;
-    node.config.text("event_time").map(|column| batch.condition(column))
+    let is_sampled = ["model.", "snapshot."].iter().any(|kind| render.subject.id.starts_with(kind));
+    let span = match (run.batch, run.sample.filter(|_| is_sampled)) {
+        (Some(batch), Some(sample)) => batch.common(sample),
+        (one, other) => one.or(other)?,
+    };
+    node.config.text("event_time").map(|column| span.condition(column))
 }
 
 /// While parsing, a reference stands for the node itself, as in dbt.
@@ -440,7 +456,7 @@ fn documentation(render: &Render, arguments: &Arguments) -> Result<String, Error
     let docs = &render.definitions.docs;
     let root = &render.definitions.root_package;
     let found = docs.get(&format!("{package}.{name}")).or_else(|| docs.get(&format!("{root}.{name}")));
-    found.cloned().ok_or_else(|| invalid(format!("there is no documentation block '{name}'")))
+    found.map(|block| block.text.clone()).ok_or_else(|| invalid(format!("there is no documentation block '{name}'")))
 }
 
 /// Filters dbt adds, and those whose result templates expect to change in place.
@@ -449,8 +465,12 @@ pub(crate) fn add_filters(environment: &mut Environment<'static>) {
     for name in ["as_text", "as_native"] {
         environment.add_filter(name, |value: Value| value);
     }
-    environment.add_filter("as_bool", |value: Value| {
-        value.as_str().map_or_else(|| value.is_true(), |text| text.eq_ignore_ascii_case("true"))
+    // Other text stays what it is: the filter also stands behind the last part of a comparison.
+    environment.add_filter("as_bool", |value: Value| match value.as_str() {
+        Some(text) if text.eq_ignore_ascii_case("true") => Value::from(true),
+        Some(text) if text.eq_ignore_ascii_case("false") => Value::from(false),
+        Some(_) => value,
+        None => Value::from(value.is_true()),
     });
     environment.add_filter("as_number", as_number);
     environment.add_filter("__shift", super::datetime::shift);

@@ -108,7 +108,7 @@ fn builtin(render: &Arc<Render>, name: &str) -> Option<Value> {
         "schema" => Value::from(render.subject.relation.schema.as_str()),
         "database" => render.subject.relation.database.as_deref().map_or(Value::from(()), Value::from),
         "project_name" => Value::from(render.definitions.root_package.as_str()),
-        "dbt_version" => Value::from("1.11.0"),
+        "dbt_version" => Value::from(crate::artifact::DBT_VERSION),
         "selected_resources" => super::value::List::of(Vec::new()),
         "flags" => flags(render),
         "invocation_id" | "run_started_at" | "invocation_args_dict" => run_value(render, name),
@@ -159,6 +159,7 @@ fn flags(render: &Render) -> Value {
         ("FULL_REFRESH", Value::from(full_refresh)),
         ("WHICH", Value::from(which)),
         ("EMPTY", Value::from(run.is_some_and(|run| run.empty))),
+        ("DEFER", Value::from(run.is_some_and(|run| run.deferral.is_some()))),
         ("STORE_FAILURES", Value::from(run.is_some_and(|run| run.store_failures))),
     ])
 }

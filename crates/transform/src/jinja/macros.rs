@@ -202,6 +202,10 @@ impl Object for PackageMacros {
         let macros = &self.render.definitions.macros;
         match macros.in_package(&self.package, method) {
             Some(definition) => MacroCall::of(&self.render, definition).call(state, args),
+            None if macros.is_builtin(&self.package) => Err(invalid(format!(
+                "package {} is built in without the macro {method}; put the package itself into dbt_packages/ to have it",
+                self.package
+            ))),
             None => Err(invalid(format!("package {} has no macro {method}", self.package))),
         }
     }

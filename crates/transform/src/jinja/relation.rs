@@ -50,12 +50,10 @@ impl Relation {
     }
 
     fn text(&self) -> String {
-        if let Some(cte) = &self.cte {
-            return cte.clone();
-        }
+        let name = self.cte.clone().unwrap_or_else(|| self.path());
         match &self.filter {
-            Some(filter) => format!("(select * from {} where {filter})", self.path()),
-            None => self.path(),
+            Some(filter) => format!("(select * from {name} where {filter})"),
+            None => name,
         }
     }
 

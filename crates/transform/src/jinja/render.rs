@@ -85,6 +85,8 @@ pub(crate) struct Collected {
     pub refs: Vec<RefCall>,
     pub sources: Vec<SourceCall>,
     pub config: JsonMap,
+    /// The same as dbt keeps it to tell changes by: the first call as it is written, later ones laid upon it.
+    pub config_calls: JsonMap,
     pub macros: BTreeSet<String>,
     /// Variables and environment read, with their values: part of the code hash.
     pub inputs: BTreeMap<String, String>,

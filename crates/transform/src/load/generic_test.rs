@@ -42,7 +42,7 @@ pub(crate) fn build(test: &TestProperties, tested: &Node, column: Option<&Column
     let mut arguments = test.arguments.clone();
     if let Some(column) = column {
         let name = &column.column.name;
-        let name = if column.quote { warehouse::quoted(name) } else { name.clone() };
+        let name = if column.column.quote == Some(true) { warehouse::quoted(name) } else { name.clone() };
         arguments.entry("column_name").or_insert(Json::String(name));
     }
     let prefix = test.namespace.as_ref().map(|namespace| format!("{namespace}_")).unwrap_or_default();
@@ -67,6 +67,33 @@ pub(crate) fn build(test: &TestProperties, tested: &Node, column: Option<&Column
         alias,
         arguments,
     }
+}
+
+/// The configuration of a test in the order dbt writes it, with the alias of a name that was shortened.
+pub(crate) fn own_config(test: &TestProperties, name: &str, alias: &str) -> JsonMap {
+    let mut config = JsonMap::new();
+    for key in super::properties::TEST_CONFIG_KEYS {
+        if let Some(value) = test.config.get(*key) {
+            config.insert((*key).to_owned(), value.clone());
+        }
+    }
+    if alias != name {
+        config.entry("alias").or_insert_with(|| alias.into());
+    }
+    config
+}
+
+/// The template as dbt writes it: its macro reads the arguments from the node.
+pub(crate) fn shown(test: &TestProperties, name: &str, alias: &str) -> String {
+    let package = test.namespace.as_ref().map(|namespace| format!("{namespace}.")).unwrap_or_default();
+    let call = format!("{{{{ {package}test_{}(**_dbt_generic_test_kwargs) }}}}", test.name);
+    let value = |value: &Json| match value {
+        Json::String(text) => format!("\"{}\"", text.replace('"', "\\\"")),
+        other => python_text(other),
+    };
+    let config: Vec<String> =
+        own_config(test, name, alias).iter().map(|(key, given)| format!("{key}={}", value(given))).collect();
+    if config.is_empty() { call } else { format!("{call}{{{{ config({}) }}}}", config.join(",")) }
 }
 
 /// The short name and the full one.
@@ -108,7 +135,7 @@ fn clean(part: &str) -> String {
 }
 
 /// `str(value)` of Python.
-fn python_text(value: &Json) -> String {
+pub(crate) fn python_text(value: &Json) -> String {
     match value {
         Json::Null => String::from("None"),
         Json::Bool(true) => String::from("True"),
@@ -120,7 +147,7 @@ fn python_text(value: &Json) -> String {
 }
 
 /// `repr(value)` of Python.
-fn python_repr(value: &Json) -> String {
+pub(crate) fn python_repr(value: &Json) -> String {
     match value {
         Json::String(text) => repr_text(text),
         Json::Array(items) => format!("[{}]", items.iter().map(python_repr).collect::<Vec<_>>().join(", ")),

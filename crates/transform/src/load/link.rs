@@ -8,11 +8,14 @@ use std::sync::Arc;
 use headwater_project::{Diagnostic, Diagnostics, FileId, Files, Severity, Span};
 
 use super::generic_test::literal_or_none;
-use super::properties::TestProperties;
+use super::macros::builtin_packages;
+use super::package::LoadedPackage;
+use super::properties::shape::unknown_config;
+use super::properties::{GroupProperties, TestProperties};
 use super::{DeclaredSource, NO_FILE};
 use crate::artifact::node_fields;
-use crate::config::{NodeConfig, merge, misspelt};
-use crate::definitions::{BUILTIN_PACKAGE, Definitions, JsonMap};
+use crate::config::{NodeConfig, merge};
+use crate::definitions::{BUILTIN_PACKAGE, Definitions, Group, JsonMap};
 use crate::graph::{Graph, Unresolved};
 use crate::jinja::builtin::{explain_ref, explain_source};
 use crate::jinja::problem::diagnostic;
@@ -20,7 +23,7 @@ use crate::jinja::render::{Collected, PRELUDE, Pass, Render, Subject, Templates}
 use crate::jinja::source::{TemplateSource, offset};
 use crate::jinja::value::to_json;
 use crate::near::nearest;
-use crate::node::{Column, Node, NodeId, NodeKind, RefCall, ResourceType, SourceCall, TestKind, UnitTest};
+use crate::node::{Column, Node, NodeId, NodeKind, RefCall, ResourceType, SourceCall, TestKind, UnitTest, Written};
 use crate::project::TransformProject;
 use crate::warehouse::RelationName;
 
@@ -44,7 +47,7 @@ pub(crate) struct Linker {
     /// Variables each node read while it was parsed.
     inputs: BTreeMap<NodeId, BTreeMap<String, String>>,
     paths: HashMap<FileId, PathBuf>,
-    groups: BTreeSet<String>,
+    groups: Vec<Group>,
     /// What a plain test of a column makes use of, by package and test: all of them use the same.
     plain_tests: HashMap<(String, String), PlainTest>,
 }
@@ -67,7 +70,7 @@ impl Linker {
             spellings: BTreeMap::new(),
             inputs: BTreeMap::new(),
             paths: HashMap::new(),
-            groups: BTreeSet::new(),
+            groups: Vec::new(),
             plain_tests: HashMap::new(),
         }
     }
@@ -81,8 +84,19 @@ impl Linker {
         self.paths.get(&span.file).cloned().unwrap_or_default()
     }
 
-    pub(crate) fn add_groups(&mut self, groups: &[String]) {
-        self.groups.extend(groups.iter().cloned());
+    pub(crate) fn add_groups(&mut self, package: &LoadedPackage, groups: &[GroupProperties]) {
+        let group = |group: &GroupProperties| {
+            let file = self.path_of(group.span);
+            Group {
+                name: group.name.clone(),
+                package: package.file.name.clone(),
+                path: package.inside(&file),
+                file,
+                written: group.written.clone(),
+            }
+        };
+        let groups: Vec<Group> = groups.iter().map(group).collect();
+        self.groups.extend(groups);
     }
 
     pub(crate) fn add_declared(&mut self, sources: &[DeclaredSource]) {
@@ -98,15 +112,23 @@ impl Linker {
         let mut collected = self.parse(&draft, found);
         self.parse_hooks(&draft, &mut collected, found);
         let mut config = draft.config;
-        report_misspelt(&collected.config, &draft.node, found);
+        report_unknown(&collected.config, &draft.node, found);
         merge(&mut config, &collected.config);
         let mut node = draft.node;
+        node.written.config.extend(collected.config_calls);
         node.config = NodeConfig { values: with_defaults(config, &node) };
         node.macros = collected.macros;
         self.inputs.insert(node.id.clone(), collected.inputs);
         node.refs = in_order(collected.refs);
         node.sources = in_order(collected.sources);
-        node.description = self.render_description(&node, found);
+        node.description = self.render_description(&node, &node.description, found);
+        let described = node.columns.values().filter(|column| column.description.contains("{{"));
+        let described: Vec<(String, String)> =
+            described.map(|column| (column.name.clone(), column.description.clone())).collect();
+        for (name, text) in described {
+            let text = self.render_description(&node, &text, found);
+            node.columns.entry(name).and_modify(|column| column.description = text);
+        }
         node.relation = self.relation(&node, found);
         self.insert(node, found);
     }
@@ -262,19 +284,19 @@ impl Linker {
         diagnostic(error, &self.templates, &self.definitions, what, fallback)
     }
 
-    fn render_description(&self, node: &Node, found: &mut Diagnostics) -> String {
-        if !node.description.contains("{{") {
-            return node.description.clone();
+    fn render_description(&self, node: &Node, text: &str, found: &mut Diagnostics) -> String {
+        if !text.contains("{{") {
+            return text.to_owned();
         }
         let render = Render::new(&self.definitions, self.subject(node, JsonMap::new()), Pass::Parse);
-        match self.templates.render_text(&node.description, &render) {
+        match self.templates.render_text(text, &render) {
             Ok(text) => text,
             Err(error) => {
                 let mut problem =
                     self.diagnostic(&error, &format!("reading the description of {}", node.id), node.span);
                 problem.severity = Severity::Warning;
                 found.push(problem);
-                node.description.clone()
+                text.to_owned()
             }
         }
     }
@@ -368,17 +390,21 @@ impl Linker {
         }
         if let Some(namespace) = test.namespace.as_ref().filter(|namespace| !macros.has_package(namespace)) {
             let message = format!("package '{namespace}' of test '{namespace}.{}' is not here", test.name);
-            return Some(
-                Diagnostic::error(message)
-                    .at(test.span)
-                    .hint("Put the package into dbt_packages/; only dbt_utils is built in."),
-            );
+            return Some(Diagnostic::error(message).at(test.span).hint(format!(
+                "Put the package into dbt_packages/. Those that need no folder: {}.",
+                builtin_packages()
+            )));
         }
         let names: Vec<&str> = macros.iter().filter_map(|definition| definition.name.strip_prefix("test_")).collect();
-        let diagnostic = Diagnostic::error(format!("there is no test '{}'", test.name)).at(test.span);
-        Some(match nearest(&test.name, names.into_iter()) {
-            Some(near) => diagnostic.hint(format!("Did you mean '{near}'?")),
-            None => {
+        let shown = test.namespace.iter().chain([&test.name]).map(String::as_str).collect::<Vec<_>>().join(".");
+        let diagnostic = Diagnostic::error(format!("there is no test '{shown}'")).at(test.span);
+        let builtin = test.namespace.as_ref().filter(|namespace| macros.is_builtin(namespace));
+        Some(match (nearest(&test.name, names.into_iter()), builtin) {
+            (Some(near), _) => diagnostic.hint(format!("Did you mean '{near}'?")),
+            (None, Some(namespace)) => diagnostic.hint(format!(
+                "The package {namespace} is built in without it; put the package itself into dbt_packages/ to have it."
+            )),
+            (None, None) => {
                 diagnostic.hint(format!("Define it with {{% test {}(model) %}} in tests/generic or macros.", test.name))
             }
         })
@@ -396,7 +422,9 @@ impl Linker {
         self.report_same_relations(found);
         self.templates.close();
         let code_hashes = crate::code_hash::code_hashes(&self.definitions, &self.graph, &self.inputs);
-        TransformProject::new(self.definitions, self.templates, self.graph, self.broken, code_hashes)
+        let mut project = TransformProject::new(self.definitions, self.templates, self.graph, self.broken, code_hashes);
+        project.groups = self.groups;
+        project
     }
 
     /// Declared sources no properties file speaks of.
@@ -457,11 +485,12 @@ impl Linker {
     }
 
     fn unknown_group(&self, node: &Node) -> Option<Diagnostic> {
-        let group = node.config.text("group").filter(|group| !self.groups.contains(*group))?;
+        let is_known = |group: &str| self.groups.iter().any(|known| known.name == group);
+        let group = node.config.text("group").filter(|group| !is_known(group))?;
         let mut problem =
             Diagnostic::error(format!("{} belongs to the group '{group}', which does not exist", node.name));
         problem.span = node.span;
-        Some(match nearest(group, self.groups.iter().map(String::as_str)) {
+        Some(match nearest(group, self.groups.iter().map(|known| known.name.as_str())) {
             Some(near) => problem.hint(format!("Did you mean '{near}'?")),
             None => problem.hint("Declare it under `groups:` in a properties file."),
         })
@@ -554,6 +583,7 @@ fn declared_node(package: &str, declared: &DeclaredSource) -> Node {
         macros: BTreeSet::new(),
         relation: declared.relation.clone(),
         checksum: String::new(),
+        written: Written::default(),
     }
 }
 
@@ -626,12 +656,12 @@ fn with_defaults(mut config: JsonMap, node: &Node) -> JsonMap {
     config
 }
 
-fn report_misspelt(config: &JsonMap, node: &Node, found: &mut Diagnostics) {
+fn report_unknown(config: &JsonMap, node: &Node, found: &mut Diagnostics) {
     for key in config.keys() {
-        let Some(near) = misspelt(key) else { continue };
-        let mut diagnostic = Diagnostic::warning(format!("unknown configuration '{key}' in {}", node.name));
+        let Some(mut diagnostic) = unknown_config(key) else { continue };
+        diagnostic.message = format!("{} in {}", diagnostic.message, node.name);
         diagnostic.span = node.span.map(|span| find_in_code(node, span, key).unwrap_or(span));
-        found.push(diagnostic.hint(format!("Did you mean '{near}'?")));
+        found.push(diagnostic);
     }
 }
 
@@ -658,6 +688,7 @@ fn unresolved(node: &Node, message: String, why: &Unresolved, function: &str, na
     diagnostic.span = node.span.map(|span| call_in_code(node, span, function, name).unwrap_or(span));
     let rest = if is_test { " The test is left out." } else { "" };
     diagnostic.detail = Some(format!("{} refers to it.{rest}", node.id));
+    diagnostic.event = is_test.then_some("NodeNotFoundOrDisabled");
     diagnostic.hint = match why {
         Unresolved::Missing { near: Some(near) } => Some(format!("Did you mean '{near}'?")),
         Unresolved::Missing { near: None } if function == "ref" => {

@@ -1,11 +1,11 @@
 //! Finding macros, generic tests and documentation blocks, and compiling the macros' templates.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use headwater_project::{Diagnostic, Diagnostics, FileId, Span};
 
-use crate::definitions::{BUILTIN_PACKAGE, Definitions, MacroDefinition, MacroSet};
+use crate::definitions::{BUILTIN_PACKAGE, Definitions, JsonMap, MacroDefinition, MacroSet};
 use crate::jinja::macros::{macro_name, template};
 use crate::jinja::render::Templates;
 use crate::jinja::scan::{self, Block, is_word};
@@ -13,12 +13,38 @@ use crate::jinja::source::{TemplateSource, offset};
 
 use super::NO_FILE;
 
-/// Our own macro packages.
-const BUILTIN: [(&str, &str); 3] = [
+/// Our own macro packages, file by file; the files of a package stand together.
+const BUILTIN: [(&str, &str); 16] = [
     (BUILTIN_PACKAGE, include_str!("../builtin/dbt.sql")),
     (BUILTIN_PACKAGE, include_str!("../builtin/dialects.sql")),
-    ("dbt_utils", include_str!("../builtin/dbt_utils.sql")),
+    ("dbt_date", include_str!("../builtin/dbt_date/calendar.sql")),
+    ("dbt_date", include_str!("../builtin/dbt_date/dimension.sql")),
+    ("dbt_date", include_str!("../builtin/dbt_date/relative.sql")),
+    ("dbt_expectations", include_str!("../builtin/dbt_expectations/aggregates.sql")),
+    ("dbt_expectations", include_str!("../builtin/dbt_expectations/expressions.sql")),
+    ("dbt_expectations", include_str!("../builtin/dbt_expectations/multi_column.sql")),
+    ("dbt_expectations", include_str!("../builtin/dbt_expectations/table_shape.sql")),
+    ("dbt_expectations", include_str!("../builtin/dbt_expectations/values.sql")),
+    ("dbt_external_tables", include_str!("../builtin/dbt_external_tables.sql")),
+    ("dbt_utils", include_str!("../builtin/dbt_utils/cross_database.sql")),
+    ("dbt_utils", include_str!("../builtin/dbt_utils/generic_tests.sql")),
+    ("dbt_utils", include_str!("../builtin/dbt_utils/introspection.sql")),
+    ("dbt_utils", include_str!("../builtin/dbt_utils/sql.sql")),
+    ("dbt_utils", include_str!("../builtin/dbt_utils/text.sql")),
 ];
+
+/// Whether a public package of that name needs no folder, because ours stands in for it.
+pub fn is_built_in_package(name: &str) -> bool {
+    name != BUILTIN_PACKAGE && BUILTIN.iter().any(|(package, _)| *package == name)
+}
+
+/// The public packages that ours stand in for, for a message.
+pub(crate) fn builtin_packages() -> String {
+    let mut names: Vec<&str> = BUILTIN.iter().map(|(package, _)| *package).collect();
+    names.retain(|package| *package != BUILTIN_PACKAGE);
+    names.dedup();
+    names.join(", ")
+}
 
 /// What is needed to compile a macro's template once all macros are known.
 struct Found {
@@ -35,8 +61,14 @@ pub(crate) struct MacroReader {
 }
 
 impl MacroReader {
-    /// Reads the macros of one file.
-    pub(crate) fn read(&mut self, package: &str, file: FileId, text: &Arc<str>, found: &mut Diagnostics) {
+    /// Reads the macros of one file, which our own are not in.
+    pub(crate) fn read(
+        &mut self,
+        package: &str,
+        (file, path): (FileId, Option<&Path>),
+        text: &Arc<str>,
+        found: &mut Diagnostics,
+    ) {
         let (blocks, unclosed) = scan::blocks(text, &["macro", "test", "data_test", "materialization"]);
         for open in unclosed {
             let message = format!("{} '{}' has no end", open.keyword, open.name);
@@ -44,7 +76,8 @@ impl MacroReader {
             found.push(Diagnostic::error(message).at(span).hint(format!("Close it with {{% end{} %}}.", open.keyword)));
         }
         for block in blocks {
-            let definition = definition(package, file, text, &block);
+            let definition =
+                MacroDefinition { file: path.map(Path::to_path_buf), ..definition(package, file, text, &block) };
             self.found.push(Found { definition, file, text: Arc::clone(text), block });
         }
     }
@@ -53,8 +86,16 @@ impl MacroReader {
     fn add_builtin(&mut self, packages: &[String], found: &mut Diagnostics) {
         for (package, text) in BUILTIN {
             if !packages.iter().any(|known| known == package) {
-                self.read(package, NO_FILE, &Arc::from(text), found);
+                self.read(package, (NO_FILE, None), &Arc::from(text), found);
             }
+        }
+    }
+
+    /// Notes what a properties file says of a macro.
+    pub(crate) fn describe(&mut self, package: &str, name: &str, written: &JsonMap, file: PathBuf) {
+        let is_it = |found: &&mut Found| found.definition.package == package && found.definition.name == name;
+        if let Some(known) = self.found.iter_mut().find(is_it) {
+            known.definition.written = Some((written.clone(), file));
         }
     }
 
@@ -110,7 +151,8 @@ fn definition(package: &str, file: FileId, text: &str, block: &Block) -> MacroDe
         package: package.to_owned(),
         text: Arc::from(text.get(block.whole.clone()).unwrap_or_default()),
         span: (file != NO_FILE).then_some(span),
-        description: String::new(),
+        file: None,
+        written: None,
         varargs: mentions(body, "varargs"),
         kwargs: mentions(body, "kwargs"),
         name,

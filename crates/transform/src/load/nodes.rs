@@ -1,26 +1,28 @@
 //! Making nodes of the files and properties of one package.
 
 mod more;
+mod source;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use headwater_project::{Diagnostic, Diagnostics, Span};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::folder::Folder;
 use super::generic_test;
 use super::link::{Draft, Linker};
 use super::package::{LoadedPackage, SqlFile};
-use super::project_file::folder_config;
+use super::project_file::folder_levels;
 use super::properties::version::latest;
-use super::properties::{ColumnProperties, Described, Properties, SourceProperties, TestProperties};
+use super::properties::{ColumnProperties, Described, Properties, TestProperties};
 use crate::config::merge;
 use crate::definitions::JsonMap;
 use crate::jinja::source::offset;
 use crate::near::nearest;
-use crate::node::{Column, Node, NodeId, NodeKind, ResourceType, TestKind};
+use crate::node::{Column, Node, NodeId, NodeKind, ResourceType, TestKind, Written};
 use crate::warehouse::RelationName;
 
 /// Where a package's configuration comes from.
@@ -33,15 +35,22 @@ impl Layers<'_> {
     /// What dbt_project.yml says about a node: the package's own file, then the project's.
     fn of(&self, section: &str, fqn: &[String]) -> JsonMap {
         let mut config = JsonMap::new();
-        let root = self.packages.first().filter(|root| root.file.name != self.package.file.name);
-        for package in std::iter::once(self.package).chain(root) {
-            for (name, tree) in &package.file.configs {
-                if *name == section {
-                    merge(&mut config, &folder_config(tree, fqn));
-                }
-            }
+        for level in self.levels(section, fqn) {
+            merge(&mut config, &level);
         }
         config
+    }
+
+    /// The same before it is merged: what a later level says replaces what an earlier one says.
+    fn written(&self, section: &str, fqn: &[String]) -> JsonMap {
+        self.levels(section, fqn).into_iter().flatten().collect()
+    }
+
+    fn levels(&self, section: &str, fqn: &[String]) -> Vec<JsonMap> {
+        let root = self.packages.first().filter(|root| root.file.name != self.package.file.name);
+        let packages = std::iter::once(self.package).chain(root);
+        let sections = packages.flat_map(|package| &package.file.configs).filter(|(name, _)| *name == section);
+        sections.flat_map(|(_, tree)| folder_levels(tree, fqn)).collect()
     }
 }
 
@@ -89,7 +98,7 @@ pub(crate) fn add_nodes(
         add_described(linker, &layers, draft, found);
     }
     for source in &properties.sources {
-        add_source(linker, &layers, source, found);
+        source::add_source(linker, &layers, source, found);
     }
     let mut snapshots = by_name(&properties.snapshots, "snapshot", found);
     for file in &package.snapshots {
@@ -105,7 +114,7 @@ pub(crate) fn add_nodes(
     for unit_test in &properties.unit_tests {
         more::add_unit_test(linker, &layers, unit_test, found);
     }
-    linker.add_groups(&properties.groups);
+    linker.add_groups(package, &properties.groups);
     report_unused(&models, "model", &package.models.iter().map(|file| stem(&file.path)).collect::<Vec<_>>(), found);
     report_unused(&seeds, "seed", &package.seeds.iter().map(|(path, _)| stem(path)).collect::<Vec<_>>(), found);
 }
@@ -115,6 +124,7 @@ struct VersionFile {
     version: String,
     is_latest: bool,
     is_prerelease: bool,
+    latest: Option<String>,
     described: Described,
 }
 
@@ -130,10 +140,12 @@ fn version_files(models: &mut HashMap<String, Described>) -> BTreeMap<String, Ve
             let file = version.defined_in.clone().unwrap_or_else(|| format!("{name}_v{}", version.version));
             let is_latest = latest.as_deref() == Some(version.version.as_str());
             let described = version.described.clone();
+            let said = latest.clone();
             let number = |text: &str| text.parse::<f64>().ok();
             let latest = latest.as_deref().and_then(number);
             let is_prerelease = number(&version.version).zip(latest).is_some_and(|(own, latest)| own > latest);
-            files.insert(file, VersionFile { version: version.version.clone(), is_latest, is_prerelease, described });
+            let version = version.version.clone();
+            files.insert(file, VersionFile { version, is_latest, is_prerelease, latest: said, described });
         }
     }
     files
@@ -147,6 +159,8 @@ fn versioned(layers: &Layers<'_>, file: &SqlFile, version: VersionFile) -> Descr
     node.fqn.pop();
     node.fqn.extend([name.clone(), format!("v{}", version.version)]);
     described.draft.config = layers.of("models", &node.fqn);
+    node.written.config = layers.written("models", &node.fqn);
+    node.written.properties.insert(String::from("latest_version"), version.latest.map_or(Value::Null, version_value));
     described.draft.config.entry("alias").or_insert_with(|| format!("{name}_v{}", version.version).into());
     node.name = name;
     node.version = Some(version.version);
@@ -176,7 +190,8 @@ fn by_name(described: &[Described], what: &str, found: &mut Diagnostics) -> Hash
 fn report_unused(left: &HashMap<String, Described>, what: &str, names: &[String], found: &mut Diagnostics) {
     let sorted: BTreeMap<&String, &Described> = left.iter().collect();
     for (name, item) in sorted {
-        let diagnostic = Diagnostic::warning(format!("there is no {what} '{name}'")).at(item.span);
+        let diagnostic =
+            Diagnostic::warning(format!("there is no {what} '{name}'")).event("NoNodeForYamlKey").at(item.span);
         found.push(match nearest(name, names.iter().map(String::as_str)) {
             Some(near) => diagnostic.hint(format!("Did you mean '{near}'?")),
             None => diagnostic.hint(format!("Add the {what}, or remove this entry.")),
@@ -239,7 +254,32 @@ fn blank(package: &str, resource_type: ResourceType, name: String, fqn: Vec<Stri
         macros: std::collections::BTreeSet::new(),
         relation: RelationName { database: None, schema: String::new(), identifier: String::new() },
         checksum: String::new(),
+        written: Written::default(),
     }
+}
+
+/// A hook around a run as the manifest lists it, among the nodes.
+pub(crate) fn operation(package: &str, name: &str, text: &str) -> Node {
+    let path = vec![package.to_owned(), String::from("hooks"), name.to_owned()];
+    let mut node = blank(package, ResourceType::Analysis, name.to_owned(), path, NodeKind::Analysis);
+    node.id = NodeId::new(format!("operation.{package}.{name}"));
+    node.raw_code = Arc::from(text);
+    node.checksum = sha256(text.as_bytes());
+    node.written.path = format!("hooks/{name}.sql");
+    node
+}
+
+/// A version as artifacts have it: a number where it is one.
+pub(crate) fn version_value(version: impl AsRef<str>) -> Value {
+    let version = version.as_ref();
+    let number = version.parse::<i64>().map(Value::from).or_else(|_| version.parse::<f64>().map(Value::from));
+    number.unwrap_or_else(|_| Value::from(version))
+}
+
+/// A path with the slashes of every system.
+fn slashes(path: &Path) -> String {
+    let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.join("/")
 }
 
 fn sql_node(
@@ -266,6 +306,11 @@ fn sql_node(
     node.span = Some(Span { file: file.file, start: offset(start), end: offset(start + code.len()) });
     node.raw_code = Arc::from(code);
     node.checksum = sha256(code.as_bytes());
+    let within = if resource_type == ResourceType::Analysis { "analysis/" } else { "" };
+    node.written.path = format!("{within}{}", slashes(&file.inside));
+    // dbt has no section of its own for analyses.
+    let section = if resource_type == ResourceType::Analysis { "models" } else { section_of(resource_type) };
+    node.written.config = layers.written(section, &node.fqn);
     let described = described.remove(&node.name);
     let draft = Draft {
         config: layers.of(section_of(resource_type), &node.fqn),
@@ -287,8 +332,10 @@ fn seed_node(
     let kind = NodeKind::Seed { file: path.to_path_buf() };
     let mut node = blank(package, ResourceType::Seed, stem(path), fqn(package, inside), kind);
     node.path = path.to_path_buf();
+    node.written.path = slashes(inside);
+    node.written.config = layers.written("seeds", &node.fqn);
     match folder.bytes(path) {
-        Ok(bytes) => node.checksum = sha256(&bytes),
+        Ok(bytes) => node.checksum = sha256(bytes.trim_ascii()),
         Err(cause) => {
             found.push(Diagnostic::error(format!("{} cannot be read", path.display())).detail(format!("{cause}.")));
         }
@@ -304,6 +351,7 @@ fn add_described(linker: &mut Linker, layers: &Layers<'_>, described: DescribedD
         return;
     };
     merge(&mut draft.config, &described.config);
+    describe(&mut draft.node.written, &described, linker.path_of(described.span));
     draft.node.description.clone_from(&described.description);
     draft.node.columns = columns(&described.columns);
     draft.node.constraints.clone_from(&described.constraints);
@@ -315,31 +363,22 @@ fn add_described(linker: &mut Linker, layers: &Layers<'_>, described: DescribedD
     add_tests(linker, layers, &id, &described, found);
 }
 
-fn columns(described: &[ColumnProperties]) -> BTreeMap<String, Column> {
-    described.iter().map(|column| (column.column.name.clone(), column.column.clone())).collect()
+/// Notes the entry of a properties file.
+fn describe(written: &mut Written, described: &Described, file: std::path::PathBuf) {
+    // These may still stand beside `config:`; others that do are no configuration to dbt.
+    let beside = ["meta", "docs", "group", "contract", "access"].into_iter();
+    written.config.extend(beside.filter_map(|key| Some((key.to_owned(), described.written.get(key)?.clone()))));
+    if let Some(Value::Object(config)) = described.written.get("config") {
+        written.config.extend(config.clone());
+    }
+    let latest = written.properties.remove("latest_version");
+    written.properties.clone_from(&described.written);
+    written.properties.extend(latest.map(|latest| (String::from("latest_version"), latest)));
+    written.properties_file = Some(file);
 }
 
-fn add_source(linker: &mut Linker, layers: &Layers<'_>, source: &SourceProperties, found: &mut Diagnostics) {
-    let package = &layers.package.file.name;
-    let table = &source.table;
-    let kind = NodeKind::Source { source: source.source.clone(), loader: source.loader.clone() };
-    let path = vec![package.clone(), source.source.clone(), table.name.clone()];
-    let mut node = blank(package, ResourceType::Source, table.name.clone(), path, kind);
-    node.id = NodeId::new(format!("source.{package}.{}.{}", source.source, table.name));
-    node.span = Some(table.span);
-    node.file = Some(table.span.file);
-    node.description.clone_from(&table.description);
-    node.columns = columns(&table.columns);
-    let mut config = layers.of("sources", &node.fqn);
-    merge(&mut config, &table.config);
-    for (key, value) in [("schema", &source.schema), ("database", &source.database), ("alias", &source.identifier)] {
-        if let Some(value) = value {
-            config.insert(key.to_owned(), serde_json::Value::String(value.clone()));
-        }
-    }
-    let id = node.id.clone();
-    linker.add(Draft { node, config, code: None }, found);
-    add_tests(linker, layers, &id, table, found);
+fn columns(described: &[ColumnProperties]) -> BTreeMap<String, Column> {
+    described.iter().map(|column| (column.column.name.clone(), column.column.clone())).collect()
 }
 
 fn add_tests(
@@ -386,7 +425,7 @@ fn add_test(
     let mut path = fqn(package, &layers.package.inside(&written));
     path.pop();
     path.push(built.name.clone());
-    let mut node = blank(package, ResourceType::Test, built.name, path, kind);
+    let mut node = blank(package, ResourceType::Test, built.name.clone(), path, kind);
     node.id = NodeId::new(format!("test.{package}.{}", built.id_suffix));
     node.path = written;
     node.span = Some(test.span);
@@ -394,6 +433,11 @@ fn add_test(
     node.description.clone_from(&test.description);
     node.checksum = sha256(built.raw_code.as_bytes());
     node.raw_code = built.raw_code;
+    node.written.path = format!("{}.sql", built.alias);
+    node.written.code = Some(Arc::from(generic_test::shown(test, &built.name, &built.alias)));
+    node.written.config = layers.written("data_tests", &node.fqn);
+    node.written.config.extend(generic_test::own_config(test, &built.name, &built.alias));
+    node.written.properties_file = Some(node.path.clone());
     let mut config = layers.of("data_tests", &node.fqn);
     if let Some(column) = column {
         config.insert(String::from("tags"), column.column.tags.clone().into());

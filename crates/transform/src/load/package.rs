@@ -8,8 +8,9 @@ use headwater_project::{Diagnostics, FileId, tree};
 use super::folder::Folder;
 use super::macros::{documentation, is_generic};
 use super::project_file::{ProjectFile, check_section};
+use super::properties::shape::MISSING_ARGUMENTS;
 use super::properties::{self, Properties};
-use crate::definitions::Package;
+use crate::definitions::{DocBlock, Package};
 
 /// A SQL file, with its path inside the folder it was found in.
 #[derive(Clone, Debug)]
@@ -33,13 +34,14 @@ pub(crate) struct LoadedPackage {
     /// Files below `tests/fixtures`, which unit tests name.
     pub fixtures: Vec<(PathBuf, Arc<str>)>,
     pub macro_files: Vec<(FileId, Arc<str>)>,
-    pub docs: Vec<(String, String)>,
+    pub docs: Vec<(String, DocBlock)>,
     pub properties: Properties,
 }
 
 impl LoadedPackage {
     pub(crate) fn definition(&self) -> Package {
         Package {
+            root: self.root.clone(),
             vars: self.file.vars.clone(),
             dispatch: self.file.dispatch.clone(),
             on_run_start: self.file.on_run_start.clone(),
@@ -54,7 +56,7 @@ impl LoadedPackage {
             [&file.model_paths, &file.seed_paths, &file.snapshot_paths, &file.test_paths, &file.analysis_paths];
         let bases = folders.into_iter().flatten().map(|folder| self.root.join(folder));
         let inside = bases.filter_map(|base| path.strip_prefix(base).ok().map(Path::to_path_buf)).next();
-        inside.unwrap_or_else(|| path.to_path_buf())
+        inside.unwrap_or_else(|| path.strip_prefix(&self.root).unwrap_or(path).to_path_buf())
     }
 }
 
@@ -96,7 +98,7 @@ fn read_project_file(folder: &mut Folder<'_>, root: &Path, found: &mut Diagnosti
     let Some((id, text)) = path.and_then(|path| folder.text(&path, found)) else {
         return ProjectFile::default_for(name);
     };
-    let (tree, more) = tree::parse(id, &text);
+    let (tree, more) = tree::parse_for_dbt(id, &text);
     found.found.extend(more.found);
     let file = ProjectFile::read(&tree, name, found);
     for (_, section) in &file.configs {
@@ -163,15 +165,19 @@ fn list_seeds(folder: &Folder<'_>, below: &[PathBuf]) -> Vec<(PathBuf, PathBuf)>
 
 fn read_properties(folder: &mut Folder<'_>, below: &[PathBuf], package: &mut LoadedPackage, found: &mut Diagnostics) {
     let mut seen = std::collections::BTreeSet::new();
+    let arguments_required = package.file.flag("require_generic_test_arguments_property", true);
     for base in below {
         for path in folder.list(base, &["yml", "yaml"]) {
             if !seen.insert(path.clone()) {
                 continue;
             }
             let Some((id, text)) = folder.text(&path, found) else { continue };
-            let (tree, more) = tree::parse(id, &text);
+            let (tree, more) = tree::parse_for_dbt(id, &text);
             found.found.extend(more.found);
-            properties::read(&tree, &mut package.properties, found);
+            let mut own = Diagnostics::default();
+            properties::read(&tree, &mut package.properties, &mut own);
+            own.found.retain(|problem| arguments_required || problem.event != Some(MISSING_ARGUMENTS));
+            found.found.extend(own.found);
         }
     }
 }
@@ -181,7 +187,9 @@ fn read_docs(folder: &mut Folder<'_>, below: &[PathBuf], package: &mut LoadedPac
     for base in below.iter().chain(&extra) {
         for path in folder.list(base, &["md"]) {
             if let Some((_, text)) = folder.text(&path, found) {
-                package.docs.extend(documentation(&text));
+                let inside = path.strip_prefix(base).unwrap_or(&path);
+                let block = |text| DocBlock { text, file: path.clone(), path: inside.to_path_buf() };
+                package.docs.extend(documentation(&text).into_iter().map(|(name, text)| (name, block(text))));
             }
         }
     }

@@ -22,6 +22,8 @@ pub(crate) struct ProjectFile {
     pub on_run_start: Vec<String>,
     pub on_run_end: Vec<String>,
     pub packages_path: PathBuf,
+    /// Behaviours of dbt that are turned on or off.
+    pub flags: JsonMap,
     pub vars: JsonMap,
     pub dispatch: Vec<(String, Vec<String>)>,
     /// The sections `models`, `seeds`, `data_tests`, `sources`, `analyses`, with their places.
@@ -88,6 +90,7 @@ impl ProjectFile {
             on_run_start: Vec::new(),
             on_run_end: Vec::new(),
             packages_path: PathBuf::from("dbt_packages"),
+            flags: JsonMap::new(),
             vars: JsonMap::new(),
             dispatch: Vec::new(),
             configs: Vec::new(),
@@ -116,6 +119,7 @@ impl ProjectFile {
                     file.packages_path = value.as_str().map_or(file.packages_path, PathBuf::from);
                 }
                 "vars" => file.vars = mapping(value),
+                "flags" => file.flags = mapping(value),
                 "dispatch" => file.dispatch = value.items().iter().filter_map(dispatch).collect(),
                 "models" => file.configs.push(("models", value.clone())),
                 "seeds" => file.configs.push(("seeds", value.clone())),
@@ -125,13 +129,47 @@ impl ProjectFile {
                 key if !KNOWN.contains(&key) => found.push(unknown_key(key).at(entry.key_span)),
                 _ => {}
             }
+            found.found.extend(deprecated(&entry.key, value).map(|problem| problem.at(entry.key_span)));
         }
         file
+    }
+
+    /// Whether a behaviour of dbt is turned on.
+    pub(crate) fn flag(&self, name: &str, default: bool) -> bool {
+        self.flags.get(name).and_then(crate::config::as_flag).unwrap_or(default)
+    }
+}
+
+/// Keys of dbt_project.yml that are still read, or no longer, and should not be there.
+fn deprecated(key: &str, value: &Tree) -> Option<Diagnostic> {
+    let renamed = |event, new: &str| {
+        let problem = Diagnostic::warning(format!("'{key}' was renamed to '{new}'")).event(event);
+        Some(problem.hint(format!("Write `{new}:` instead.")))
+    };
+    let told = |event, what: &str, instead: &str| {
+        let problem = Diagnostic::warning(format!("'{key}' of dbt_project.yml is deprecated and without effect here"));
+        Some(problem.event(event).detail(format!("{what} have a place of their own.")).hint(instead))
+    };
+    match (key, value.as_str()) {
+        ("source-paths", _) => renamed("ConfigSourcePathDeprecation", "model-paths"),
+        ("data-paths", _) => renamed("ConfigDataPathDeprecation", "seed-paths"),
+        ("target-path", given) if given != Some("target") => {
+            told("ConfigTargetPathDeprecation", "Artifacts", "Say where they go with --target-path.")
+        }
+        ("log-path", given) if given != Some("logs") => {
+            told("ConfigLogPathDeprecation", "Logs of runs", "`headwater runs ID --log` prints them.")
+        }
+        ("clean-targets", _) if value.items().iter().any(|item| item.as_str() == Some("dbt_modules")) => {
+            let problem = Diagnostic::warning("packages are installed in dbt_packages, not in dbt_modules");
+            Some(problem.event("PackageInstallPathDeprecation").hint("Name dbt_packages under clean-targets."))
+        }
+        _ => None,
     }
 }
 
 fn unknown_key(key: &str) -> Diagnostic {
-    let found = Diagnostic::warning(format!("unknown key '{key}' in dbt_project.yml"));
+    let found =
+        Diagnostic::warning(format!("unknown key '{key}' in dbt_project.yml")).event("CustomTopLevelKeyDeprecation");
     match nearest(key, KNOWN.iter().copied()) {
         Some(near) => found.hint(format!("Did you mean '{near}'?")),
         None => found.hint("Remove it, or put values of your own under `vars:`."),
@@ -152,17 +190,17 @@ fn dispatch(tree: &Tree) -> Option<(String, Vec<String>)> {
     Some((namespace, order))
 }
 
-/// The configuration a section of dbt_project.yml gives to the node with this fqn: that of the outer folders first.
-pub(crate) fn folder_config(section: &Tree, fqn: &[String]) -> JsonMap {
-    let mut merged = JsonMap::new();
+/// The configuration a section of dbt_project.yml gives to the node with this fqn, level by level, the outer folders first.
+pub(crate) fn folder_levels(section: &Tree, fqn: &[String]) -> Vec<JsonMap> {
+    let mut levels = Vec::new();
     let mut level = Some(section);
     let mut rest = fqn.iter();
     while let Some(tree) = level {
         let next = rest.next();
-        crate::config::merge(&mut merged, &own_config(tree, next.map(String::as_str)));
+        levels.push(own_config(tree, next.map(String::as_str)));
         level = next.and_then(|part| tree.get(part));
     }
-    merged
+    levels
 }
 
 /// Keys with a `+`, and values that cannot be folders.
@@ -182,7 +220,7 @@ fn own_config(tree: &Tree, next: Option<&str>) -> JsonMap {
     config
 }
 
-/// Misspelt keys of a section: those with a `+` that come close to a known one.
+/// Misspelt keys of a section, and configuration without the `+` that tells it from a folder.
 pub(crate) fn check_section(tree: &Tree, found: &mut Diagnostics) {
     for entry in tree.entries() {
         match entry.key.strip_prefix('+') {
@@ -192,6 +230,11 @@ pub(crate) fn check_section(tree: &Tree, found: &mut Diagnostics) {
                     found
                         .push(Diagnostic::warning(message).at(entry.key_span).hint(format!("Did you mean '+{near}'?")));
                 }
+            }
+            None if !matches!(&entry.value.node, Node::Mapping(_) | Node::Null) => {
+                let message = format!("configuration '{}' has no + in front", entry.key);
+                let problem = Diagnostic::warning(message).event("MissingPlusPrefixDeprecation").at(entry.key_span);
+                found.push(problem.hint(format!("Write it as `+{}:`.", entry.key)));
             }
             None => check_section(&entry.value, found),
         }

@@ -1,5 +1,6 @@
 //! Properties files: what is said about models, seeds, sources and macros in YAML.
 
+pub(crate) mod shape;
 pub(crate) mod unit_test;
 pub(crate) mod version;
 
@@ -10,6 +11,7 @@ use crate::config::{as_list, plain_text};
 use crate::definitions::JsonMap;
 use crate::near::nearest;
 use crate::node::Column;
+use shape::Shape;
 use unit_test::UnitTestProperties;
 use version::VersionProperties;
 
@@ -23,7 +25,7 @@ pub(crate) struct Properties {
     pub tests: Vec<Described>,
     pub snapshots: Vec<Described>,
     pub exposures: Vec<ExposureProperties>,
-    pub groups: Vec<String>,
+    pub groups: Vec<GroupProperties>,
     pub unit_tests: Vec<UnitTestProperties>,
 }
 
@@ -35,13 +37,24 @@ pub(crate) struct ExposureProperties {
     pub depends_on: Vec<String>,
 }
 
+/// Models that belong together, and who cares for them.
+#[derive(Clone, Debug)]
+pub(crate) struct GroupProperties {
+    pub name: String,
+    pub span: Span,
+    pub written: JsonMap,
+}
+
 /// A named thing with a description, configuration, columns and tests.
 #[derive(Clone, Debug)]
 pub(crate) struct Described {
     pub name: String,
     pub span: Span,
     pub description: String,
+    /// Configuration, with the keys that used to stand beside `config:`.
     pub config: JsonMap,
+    /// The entry as it is written, without what has a place of its own here.
+    pub written: JsonMap,
     pub columns: Vec<ColumnProperties>,
     pub tests: Vec<TestProperties>,
     pub constraints: Vec<serde_json::Value>,
@@ -54,7 +67,6 @@ pub(crate) struct Described {
 #[derive(Clone, Debug)]
 pub(crate) struct ColumnProperties {
     pub column: Column,
-    pub quote: bool,
     pub tests: Vec<TestProperties>,
 }
 
@@ -76,6 +88,8 @@ pub(crate) struct SourceProperties {
     pub database: Option<String>,
     pub loader: Option<String>,
     pub identifier: Option<String>,
+    /// The entry of the source itself, without its tables.
+    pub written: JsonMap,
     pub table: Described,
 }
 
@@ -99,69 +113,16 @@ const SECTIONS: &[&str] = &[
     "anchors",
 ];
 
-const MODEL_KEYS: &[&str] = &[
-    "name",
-    "description",
-    "docs",
-    "config",
-    "columns",
-    "tests",
-    "data_tests",
-    "meta",
-    "tags",
-    "latest_version",
-    "deprecation_date",
-    "access",
-    "group",
-    "constraints",
-    "versions",
-    "version",
-    "time_spine",
-    "contract",
-    "freshness",
-    "arguments",
-    "type",
-    "semantic_model",
-    "agg_time_dimension",
-    "primary_entity",
-    "derived_semantics",
-    "metrics",
-    "relation",
-    "label",
-    "owner",
-    "maturity",
-    "url",
-    "depends_on",
-    "primary_key",
-];
-
-const COLUMN_KEYS: &[&str] = &[
-    "name",
-    "description",
-    "meta",
-    "quote",
-    "constraints",
-    "tests",
-    "data_tests",
-    "tags",
-    "data_type",
-    "granularity",
-    "config",
-    "dimension",
-    "entity",
-    "docs",
-];
-
 /// Keys that stand beside a test's arguments but configure the test.
-const TEST_CONFIG_KEYS: &[&str] = &[
-    "enabled",
+pub(crate) const TEST_CONFIG_KEYS: &[&str] = &[
     "severity",
     "tags",
+    "enabled",
+    "where",
+    "limit",
     "warn_if",
     "error_if",
     "fail_calc",
-    "limit",
-    "where",
     "store_failures",
     "store_failures_as",
     "meta",
@@ -173,13 +134,13 @@ const TEST_CONFIG_KEYS: &[&str] = &[
 /// Reads one file into `properties`.
 pub(crate) fn read(tree: &Tree, properties: &mut Properties, found: &mut Diagnostics) {
     for entry in tree.entries() {
-        let into = match entry.key.as_str() {
-            "models" => &mut properties.models,
-            "seeds" => &mut properties.seeds,
-            "analyses" => &mut properties.analyses,
-            "macros" => &mut properties.macros,
-            "data_tests" | "tests" => &mut properties.tests,
-            "snapshots" => &mut properties.snapshots,
+        let (into, shape) = match entry.key.as_str() {
+            "models" => (&mut properties.models, shape::MODEL),
+            "seeds" => (&mut properties.seeds, shape::SEED),
+            "analyses" => (&mut properties.analyses, shape::ANALYSIS),
+            "macros" => (&mut properties.macros, shape::MACRO),
+            "data_tests" | "tests" => (&mut properties.tests, shape::DATA_TEST),
+            "snapshots" => (&mut properties.snapshots, shape::SNAPSHOT),
             "unit_tests" | "exposures" | "groups" => {
                 for item in list(&entry.value, &entry.key, found) {
                     read_other(&entry.key, item, properties, found);
@@ -198,7 +159,7 @@ pub(crate) fn read(tree: &Tree, properties: &mut Properties, found: &mut Diagnos
             }
         };
         for item in list(&entry.value, &entry.key, found) {
-            into.extend(described(item, MODEL_KEYS, found));
+            into.extend(described(item, &shape, found));
         }
     }
 }
@@ -214,7 +175,7 @@ fn report_section(key: &str, span: Span, found: &mut Diagnostics) {
         key if SECTIONS.contains(&key) => {}
         key => {
             let message = format!("unknown section '{key}' in a properties file");
-            let diagnostic = Diagnostic::warning(message).at(span);
+            let diagnostic = Diagnostic::warning(message).event("CustomTopLevelKeyDeprecation").at(span);
             found.push(match nearest(key, SECTIONS.iter().copied()) {
                 Some(near) => diagnostic.hint(format!("Did you mean '{near}'?")),
                 None => diagnostic.hint(format!("A properties file has {}.", SECTIONS.join(", "))),
@@ -231,7 +192,7 @@ fn list<'a>(tree: &'a Tree, what: &str, found: &mut Diagnostics) -> &'a [Tree] {
     tree.items()
 }
 
-fn described(tree: &Tree, keys: &[&str], found: &mut Diagnostics) -> Option<Described> {
+fn described(tree: &Tree, shape: &Shape, found: &mut Diagnostics) -> Option<Described> {
     let Some(name) = name_of(tree) else {
         found.push(
             Diagnostic::error("an item without a name")
@@ -240,12 +201,13 @@ fn described(tree: &Tree, keys: &[&str], found: &mut Diagnostics) -> Option<Desc
         );
         return None;
     };
-    check_keys(tree, keys, found);
+    shape::check(tree, shape, found);
     let mut described = Described {
         name,
         span: tree.get("name").map_or(tree.span, |name| name.span),
         description: text(tree, "description"),
-        config: config_of(tree, found),
+        config: config_of(tree),
+        written: written(tree),
         columns: tree.get("columns").map(|columns| read_columns(columns, found)).unwrap_or_default(),
         tests: read_tests(tree, found),
         constraints: constraints(tree),
@@ -257,6 +219,14 @@ fn described(tree: &Tree, keys: &[&str], found: &mut Diagnostics) -> Option<Desc
     Some(described)
 }
 
+/// An entry but for its lists of columns, tests, tables and versions.
+fn written(tree: &Tree) -> JsonMap {
+    let own = tree.entries().iter();
+    let own =
+        own.filter(|entry| !matches!(entry.key.as_str(), "columns" | "tests" | "data_tests" | "tables" | "versions"));
+    own.map(|entry| (entry.key.clone(), entry.value.to_json())).collect()
+}
+
 fn constraints(tree: &Tree) -> Vec<serde_json::Value> {
     tree.get("constraints").map(Tree::items).unwrap_or_default().iter().map(Tree::to_json).collect()
 }
@@ -264,33 +234,28 @@ fn constraints(tree: &Tree) -> Vec<serde_json::Value> {
 fn read_other(section: &str, item: &Tree, properties: &mut Properties, found: &mut Diagnostics) {
     match section {
         "unit_tests" => properties.unit_tests.extend(unit_test::read(item, found)),
-        "groups" => properties.groups.extend(name_of(item)),
+        "groups" => {
+            let group = name_of(item).map(|name| GroupProperties { name, span: item.span, written: written(item) });
+            properties.groups.extend(group);
+        }
         _ => {
-            let Some(described) = described(item, MODEL_KEYS, found) else { return };
+            let Some(described) = described(item, &shape::EXPOSURE, found) else { return };
+            found.found.extend(odd_name(&described));
             let depends_on = item.get("depends_on").map(|calls| as_list(&calls.to_json())).unwrap_or_default();
             properties.exposures.push(ExposureProperties { described, depends_on });
         }
     }
 }
 
-fn name_of(tree: &Tree) -> Option<String> {
-    tree.get("name").map(|name| plain_text(&name.to_json())).filter(|name| !name.is_empty() && name != "null")
+fn odd_name(exposure: &Described) -> Option<Diagnostic> {
+    let is_plain = exposure.name.chars().all(|each| each.is_ascii_alphanumeric() || each == '_');
+    let message = format!("the name of the exposure '{}' has more than letters, digits and underscores", exposure.name);
+    let problem = Diagnostic::warning(message).event("ExposureNameDeprecation").at(exposure.span);
+    (!is_plain).then(|| problem.hint("Give it a plain name, and the other as its `label:`."))
 }
 
-fn check_keys(tree: &Tree, keys: &[&str], found: &mut Diagnostics) {
-    for entry in tree.entries() {
-        if keys.contains(&entry.key.as_str()) {
-            continue;
-        }
-        let diagnostic = Diagnostic::warning(format!("unknown key '{}'", entry.key)).at(entry.key_span);
-        found.push(match nearest(&entry.key, keys.iter().copied()) {
-            Some(near) => diagnostic.hint(format!("Did you mean '{near}'?")),
-            None if crate::config::KNOWN_KEYS.contains(&entry.key.as_str()) => {
-                diagnostic.hint("Configuration goes under `config:`.")
-            }
-            None => diagnostic.hint("Put values of your own under `config: meta:`."),
-        });
-    }
+fn name_of(tree: &Tree) -> Option<String> {
+    tree.get("name").map(|name| plain_text(&name.to_json())).filter(|name| !name.is_empty() && name != "null")
 }
 
 fn text(tree: &Tree, key: &str) -> String {
@@ -302,7 +267,7 @@ fn text(tree: &Tree, key: &str) -> String {
 }
 
 /// `config:` and the keys that used to stand beside it.
-fn config_of(tree: &Tree, found: &mut Diagnostics) -> JsonMap {
+fn config_of(tree: &Tree) -> JsonMap {
     let mut config = JsonMap::new();
     for key in [
         "meta",
@@ -321,12 +286,6 @@ fn config_of(tree: &Tree, found: &mut Diagnostics) -> JsonMap {
         }
     }
     let Some(given) = tree.get("config") else { return config };
-    for entry in given.entries() {
-        if let Some(near) = crate::config::misspelt(&entry.key) {
-            let message = format!("unknown configuration '{}'", entry.key);
-            found.push(Diagnostic::warning(message).at(entry.key_span).hint(format!("Did you mean '{near}'?")));
-        }
-    }
     crate::config::merge(&mut config, given.to_json().as_object().unwrap_or(&JsonMap::new()));
     config
 }
@@ -341,19 +300,20 @@ fn read_columns(tree: &Tree, found: &mut Diagnostics) -> Vec<ColumnProperties> {
             found.push(Diagnostic::error("a column without a name").at(item.span).hint("Add `name:`."));
             continue;
         };
-        check_keys(item, COLUMN_KEYS, found);
-        let config = config_of(item, found);
+        shape::check(item, &shape::COLUMN, found);
+        let config = config_of(item);
         let column = Column {
             name,
             description: text(item, "description"),
+            doc_calls: crate::artifact::doc_calls(&text(item, "description")),
             data_type: item.get("data_type").and_then(|value| value.as_str().map(str::to_owned)),
             constraints: constraints(item),
             position: columns.len(),
             tags: config.get("tags").map(as_list).unwrap_or_default(),
             meta: config.get("meta").and_then(|meta| meta.as_object().cloned()).unwrap_or_default(),
+            quote: item.get("quote").and_then(Tree::as_bool),
         };
-        let quote = item.get("quote").and_then(Tree::as_bool).unwrap_or(false);
-        columns.push(ColumnProperties { column, quote, tests: read_tests(item, found) });
+        columns.push(ColumnProperties { column, tests: read_tests(item, found) });
     }
     columns
 }
@@ -363,6 +323,7 @@ fn read_tests(tree: &Tree, found: &mut Diagnostics) -> Vec<TestProperties> {
     for key in ["tests", "data_tests"] {
         let Some(value) = tree.get(key) else { continue };
         for item in list(value, key, found) {
+            shape::check_test(item, TEST_CONFIG_KEYS, found);
             match read_test(item) {
                 Some(test) => tests.push(test),
                 None => found.push(
@@ -418,53 +379,17 @@ fn test(name: &str, mut given: JsonMap, custom_name: Option<String>, span: Span)
     TestProperties { name, namespace, arguments: given, config, custom_name, description, span }
 }
 
-const SOURCE_KEYS: &[&str] = &[
-    "name",
-    "description",
-    "database",
-    "schema",
-    "loader",
-    "loaded_at_field",
-    "loaded_at_query",
-    "meta",
-    "tags",
-    "overrides",
-    "freshness",
-    "quoting",
-    "tables",
-    "config",
-    "catalog",
-];
-const TABLE_KEYS: &[&str] = &[
-    "name",
-    "description",
-    "identifier",
-    "loaded_at_field",
-    "loaded_at_query",
-    "meta",
-    "tags",
-    "freshness",
-    "quoting",
-    "columns",
-    "tests",
-    "data_tests",
-    "external",
-    "config",
-    "loader",
-    "docs",
-];
-
 fn read_source(tree: &Tree, sources: &mut Vec<SourceProperties>, found: &mut Diagnostics) {
     let Some(source) = name_of(tree) else {
         found.push(Diagnostic::error("a source without a name").at(tree.span).hint("Add `name:`."));
         return;
     };
-    check_keys(tree, SOURCE_KEYS, found);
-    let shared = config_of(tree, found);
+    shape::check(tree, &shape::SOURCE, found);
+    let shared = config_of(tree);
     let optional = |key: &str| Some(text(tree, key)).filter(|text| !text.is_empty());
     let Some(tables) = tree.get("tables") else { return };
     for item in list(tables, "tables", found) {
-        let Some(mut table) = described(item, TABLE_KEYS, found) else { continue };
+        let Some(mut table) = described(item, &shape::TABLE, found) else { continue };
         let mut config = shared.clone();
         crate::config::merge(&mut config, &table.config);
         table.config = config;
@@ -477,6 +402,7 @@ fn read_source(tree: &Tree, sources: &mut Vec<SourceProperties>, found: &mut Dia
             database: optional("database"),
             loader: optional("loader"),
             identifier: Some(text(item, "identifier")).filter(|text| !text.is_empty()),
+            written: written(tree),
             table,
         });
     }

@@ -1,32 +1,37 @@
-//! Selecting by what an earlier run left: `state:modified` and its parts, `state:new`, `result:error`.
+//! Selecting by what an earlier run left: `state:modified` and its parts, `state:new`, `result:error`, `source_status:fresher`.
+//!
+//! Nodes are compared as the manifests have them, ours or dbt's, and by the rules of dbt: configuration as it is written, so
+//! that another target or a default changes nothing; names as they are configured; a macro by its text.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Selector, bad};
-use crate::definitions::MacroSet;
 use crate::error::TransformError;
 use crate::near::nearest;
-use crate::node::{Node, NodeId, ResourceType};
+use crate::node::{Node, NodeId, NodeKind, ResourceType, TestKind};
+use crate::warehouse::RelationName;
 
 /// What an earlier run left in its artifacts.
 #[derive(Clone, Debug, Default)]
 pub struct PreviousState {
     pub nodes: BTreeMap<String, PreviousNode>,
-    /// Status of nodes that were run, and of sources whose freshness was looked at.
+    /// Status of nodes that were run.
     pub results: BTreeMap<String, String>,
+    /// When sources were loaded last, RFC 3339 by unique id.
+    pub loaded: BTreeMap<String, String>,
     /// Text of the macros.
     pub macros: BTreeMap<String, String>,
 }
 
-/// A node of an earlier manifest, as far as changes are told by it.
+/// A node of an earlier manifest.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PreviousNode {
-    pub checksum: String,
-    pub config: Value,
-    pub relation_name: String,
-    pub description: String,
+    /// Its entry.
+    pub fields: Map<String, Value>,
+    /// Where it is kept, when that can be read.
+    pub relation: Option<RelationName>,
 }
 
 impl PreviousState {
@@ -35,33 +40,44 @@ impl PreviousState {
         let mut state = Self::default();
         for section in ["nodes", "sources", "exposures", "unit_tests"] {
             for (id, node) in manifest.get(section).and_then(Value::as_object).into_iter().flatten() {
-                state.nodes.insert(id.clone(), previous(node));
+                let fields = node.as_object().cloned().unwrap_or_default();
+                state.nodes.insert(id.clone(), PreviousNode { relation: relation(&fields), fields });
             }
         }
         for (id, definition) in manifest.get("macros").and_then(Value::as_object).into_iter().flatten() {
             state.macros.insert(id.clone(), text(definition, "macro_sql"));
         }
-        for results in [run_results, sources].into_iter().flatten() {
-            for result in results.get("results").and_then(Value::as_array).into_iter().flatten() {
-                state.results.insert(text(result, "unique_id"), text(result, "status"));
-            }
+        for result in results(run_results) {
+            state.results.insert(text(result, "unique_id"), text(result, "status"));
         }
+        state.loaded = loaded_sources(sources);
         state
     }
+}
+
+fn results(artifact: Option<&Value>) -> impl Iterator<Item = &Value> {
+    artifact.and_then(|artifact| artifact.get("results")?.as_array()).into_iter().flatten()
+}
+
+/// When sources.json says that sources were loaded last.
+pub fn loaded_sources(sources: Option<&Value>) -> BTreeMap<String, String> {
+    let entry = |result: &Value| Some((text(result, "unique_id"), result.get("max_loaded_at")?.as_str()?.to_owned()));
+    results(sources).filter_map(entry).collect()
 }
 
 fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-fn previous(node: &Value) -> PreviousNode {
-    let checksum = node.get("checksum").map(|checksum| text(checksum, "checksum")).unwrap_or_default();
-    PreviousNode {
-        checksum,
-        config: node.get("config").cloned().unwrap_or_default(),
-        relation_name: text(node, "relation_name"),
-        description: text(node, "description"),
-    }
+/// Models, seeds and snapshots that are kept under a name.
+fn relation(fields: &Map<String, Value>) -> Option<RelationName> {
+    let text = |key: &str| fields.get(key).and_then(Value::as_str);
+    let is_kept = matches!(text("resource_type")?, "model" | "seed" | "snapshot") && text("relation_name").is_some();
+    is_kept.then(|| RelationName {
+        database: text("database").map(str::to_owned),
+        schema: text("schema").unwrap_or_default().to_owned(),
+        identifier: text("alias").unwrap_or_default().to_owned(),
+    })
 }
 
 const KINDS: &[&str] = &[
@@ -92,74 +108,192 @@ impl Selector<'_> {
             };
             return Err(bad(criterion, "this is no state", Some(&hint)));
         }
+        let macros = self.changed_macros(state);
         Ok(self.filter(|node| {
-            let known = state.nodes.get(node.id.as_str());
-            match (kind, known) {
-                ("new", known) => known.is_none(),
-                ("old", known) => known.is_some(),
-                ("modified", None) => true,
-                ("modified", Some(known)) => is_modified(node, known, state, self.macros),
-                ("unmodified", Some(known)) => !is_modified(node, known, state, self.macros),
-                (_, None) => kind != "unmodified",
-                ("modified.body", Some(known)) => body(node, known),
-                ("modified.configs", Some(known)) => configs(node, known),
-                ("modified.relation", Some(known)) => relation(node, known),
-                ("modified.macros", Some(_)) => macros(node, state, self.macros),
-                ("modified.contract", Some(known)) => contract(node) != contract_of(&known.config),
-                ("modified.persisted_descriptions", Some(known)) => descriptions(node, known),
-                _ => false,
-            }
+            let comparison = Comparison {
+                node,
+                now: self.entries.of(node),
+                known: state.nodes.get(node.id.as_str()).map(|known| &known.fields),
+                has_changed_macro: node.macros.iter().any(|id| macros.contains(id)),
+            };
+            comparison.is(kind)
         }))
+    }
+
+    /// Macros of the project and of installed packages whose text is another, that are new, or that are gone.
+    fn changed_macros(&self, state: &PreviousState) -> BTreeSet<String> {
+        let own = self.entries.definitions.macros.iter().filter(|definition| definition.file.is_some());
+        let is_changed = |definition: &&std::sync::Arc<crate::definitions::MacroDefinition>| {
+            state.macros.get(&definition.unique_id).map(String::as_str) != Some(&*definition.text)
+        };
+        own.filter(is_changed).map(|definition| definition.unique_id.clone()).collect()
+    }
+
+    /// Sources that were loaded since the earlier look at them.
+    pub(super) fn fresher(&self, value: &str, criterion: &str) -> Result<BTreeSet<NodeId>, TransformError> {
+        let state = self.state(criterion)?;
+        if value != "fresher" {
+            return Err(bad(criterion, "this is no status of a source", Some("It can be fresher.")));
+        }
+        if self.query.loaded.is_empty() {
+            let hint = "Run `headwater source freshness` first.";
+            return Err(bad(criterion, "the present freshness of sources is not known", Some(hint)));
+        }
+        let is_fresher = |node: &Node| {
+            let now = self.query.loaded.get(node.id.as_str());
+            now.is_some_and(|now| state.loaded.get(node.id.as_str()).is_none_or(|then| now > then))
+        };
+        Ok(self.filter(is_fresher))
     }
 }
 
-fn is_modified(node: &Node, known: &PreviousNode, state: &PreviousState, now: &MacroSet) -> bool {
-    body(node, known)
-        || configs(node, known)
-        || relation(node, known)
-        || macros(node, state, now)
-        || contract(node) != contract_of(&known.config)
-        || descriptions(node, known)
+/// A node as it is and as it was.
+struct Comparison<'a> {
+    node: &'a Node,
+    now: Map<String, Value>,
+    known: Option<&'a Map<String, Value>>,
+    has_changed_macro: bool,
 }
 
-fn body(node: &Node, known: &PreviousNode) -> bool {
-    node.checksum != known.checksum && !known.checksum.is_empty()
-}
+impl Comparison<'_> {
+    fn is(&self, kind: &str) -> bool {
+        let is_node =
+            !matches!(self.node.resource_type, ResourceType::Source | ResourceType::Exposure | ResourceType::UnitTest);
+        // What was not there before has changed in every part it has.
+        let part = |has_it: bool, differs: bool| has_it && (self.known.is_none() || differs);
+        match kind {
+            "new" => self.known.is_none(),
+            "old" => self.known.is_some(),
+            "modified" => self.is_modified(),
+            "unmodified" => !self.is_modified(),
+            "modified.body" => part(is_node, self.body()),
+            "modified.configs" => part(self.node.resource_type != ResourceType::UnitTest, self.configs()),
+            "modified.relation" => {
+                part(is_node || self.node.resource_type == ResourceType::Source, self.named_differently())
+            }
+            "modified.macros" => self.has_changed_macro,
+            "modified.contract" => part(is_node, self.contract()),
+            "modified.persisted_descriptions" => part(is_node, self.descriptions()),
+            _ => false,
+        }
+    }
 
-fn configs(node: &Node, known: &PreviousNode) -> bool {
-    compared(Some(&node.config.values)) != compared(known.config.as_object())
-}
+    /// A source or exposure that was not there before changes nothing that is built.
+    fn is_modified(&self) -> bool {
+        let differs = match (self.node.resource_type, &self.node.kind) {
+            (ResourceType::Source, _) => self.known.is_some() && self.source(),
+            (ResourceType::Exposure, _) => self.known.is_some() && self.exposure(),
+            _ if self.known.is_none() => true,
+            (ResourceType::UnitTest, _) => self.differs("checksum"),
+            (_, NodeKind::Test(TestKind::Generic { .. })) => self.configs() || self.differs("fqn"),
+            (ResourceType::Model, _) => self.built() || self.any(&["latest_version", "access", "deprecation_date"]),
+            _ => self.built(),
+        };
+        differs || self.has_changed_macro
+    }
 
-/// Where a node goes and how it is grouped is no change of its configuration, as in dbt.
-fn compared(config: Option<&serde_json::Map<String, Value>>) -> std::collections::BTreeMap<&String, &Value> {
-    let ignored = ["tags", "group", "alias", "schema", "database", "access", "description"];
-    config.into_iter().flatten().filter(|(key, _)| !ignored.contains(&key.as_str())).collect()
-}
+    fn built(&self) -> bool {
+        self.body()
+            || self.configs()
+            || self.descriptions()
+            || self.differs("fqn")
+            || self.named_differently()
+            || self.contract()
+    }
 
-fn relation(node: &Node, known: &PreviousNode) -> bool {
-    let stored = node.resource_type.is_referable() || node.resource_type == ResourceType::Source;
-    stored && !known.relation_name.is_empty() && node.relation.to_string() != known.relation_name
-}
+    fn source(&self) -> bool {
+        self.named_differently()
+            || self.configs()
+            || self.any(&["fqn", "quoting", "freshness", "loaded_at_field", "external"])
+    }
 
-fn macros(node: &Node, state: &PreviousState, now: &MacroSet) -> bool {
-    let text = |id: &str| {
-        let (package, name) = id.strip_prefix("macro.")?.split_once('.')?;
-        now.in_package(package, name).map(|definition| std::sync::Arc::clone(&definition.text))
-    };
-    node.macros
-        .iter()
-        .any(|id| state.macros.get(id).zip(text(id)).is_some_and(|(known, now)| known.as_str() != now.as_ref()))
-}
+    fn exposure(&self) -> bool {
+        let nodes = |fields: &Map<String, Value>| -> BTreeSet<String> {
+            fields
+                .get("depends_on")
+                .and_then(|on| on.get("nodes"))
+                .map(crate::config::as_list)
+                .into_iter()
+                .flatten()
+                .collect()
+        };
+        self.any(&["fqn", "type", "owner", "maturity", "url", "description", "label"])
+            || self.known.is_some_and(|known| nodes(known) != nodes(&self.now))
+            || self.configs()
+    }
 
-fn contract(node: &Node) -> Value {
-    node.config.values.get("contract").cloned().unwrap_or_default()
-}
+    fn differs(&self, key: &str) -> bool {
+        let given = |fields: &Map<String, Value>| fields.get(key).filter(|value| !value.is_null()).cloned();
+        self.known.is_some_and(|known| given(known) != given(&self.now))
+    }
 
-fn contract_of(config: &Value) -> Value {
-    config.get("contract").cloned().unwrap_or_default()
-}
+    fn any(&self, keys: &[&str]) -> bool {
+        keys.iter().any(|key| self.differs(key))
+    }
 
-/// Descriptions matter where they are written to the warehouse.
-fn descriptions(node: &Node, known: &PreviousNode) -> bool {
-    node.config.get("persist_docs").is_some() && node.description != known.description
+    fn body(&self) -> bool {
+        if self.node.resource_type != ResourceType::Seed {
+            return self.differs("raw_code");
+        }
+        let checksum = |fields: &Map<String, Value>| fields.get("checksum").cloned().unwrap_or_default();
+        let Some(known) = self.known.map(checksum) else { return false };
+        // dbt knows a large seed by its path alone.
+        let is_path = known.get("name").and_then(Value::as_str) == Some("path");
+        if is_path { known.get("checksum") != self.now.get("original_file_path") } else { known != checksum(&self.now) }
+    }
+
+    /// Configuration as it is written: of a test what decides about its outcome, of other nodes all but names and tags.
+    fn configs(&self) -> bool {
+        const OF_TESTS: &[&str] =
+            &["severity", "where", "limit", "fail_calc", "warn_if", "error_if", "store_failures", "store_failures_as"];
+        const NOT_OF_NODES: &[&str] = &["alias", "schema", "database", "tags", "group"];
+        let counts = |key: &str| match self.node.resource_type {
+            ResourceType::Test => OF_TESTS.contains(&key),
+            ResourceType::Source | ResourceType::Exposure => true,
+            _ => !NOT_OF_NODES.contains(&key),
+        };
+        let written = |fields: &Map<String, Value>| -> BTreeMap<String, Value> {
+            let config = fields.get("unrendered_config").and_then(Value::as_object).cloned().unwrap_or_default();
+            config.into_iter().filter(|(key, _)| counts(key)).collect()
+        };
+        self.known.is_some_and(|known| written(known) != written(&self.now))
+    }
+
+    /// Where a node goes as it is configured, not as it comes out in one environment.
+    fn named_differently(&self) -> bool {
+        if self.node.resource_type == ResourceType::Source {
+            return self.any(&["database", "schema", "identifier"]);
+        }
+        let named = |fields: &Map<String, Value>| {
+            let config = fields.get("unrendered_config").cloned().unwrap_or_default();
+            ["database", "schema", "alias"].map(|key| config.get(key).cloned().unwrap_or_default())
+        };
+        self.known.is_some_and(|known| named(known) != named(&self.now))
+    }
+
+    fn contract(&self) -> bool {
+        let part =
+            |fields: &Map<String, Value>, key: &str| fields.get("contract").and_then(|all| all.get(key)).cloned();
+        let is_enforced = |fields: &Map<String, Value>| part(fields, "enforced") == Some(Value::Bool(true));
+        let Some(known) = self.known.filter(|_| self.node.resource_type == ResourceType::Model) else { return false };
+        match (is_enforced(known), is_enforced(&self.now)) {
+            (false, false) => false,
+            (true, true) => part(known, "checksum") != part(&self.now, "checksum"),
+            _ => true,
+        }
+    }
+
+    /// Descriptions matter where they are written to the warehouse.
+    fn descriptions(&self) -> bool {
+        let kept = |what: &str| {
+            let docs = self.node.config.get("persist_docs").and_then(|docs| docs.get(what));
+            docs.and_then(crate::config::as_flag).unwrap_or(false)
+        };
+        let of_columns = |fields: &Map<String, Value>| -> BTreeMap<String, Option<Value>> {
+            let columns = fields.get("columns").and_then(Value::as_object).into_iter().flatten();
+            columns.map(|(name, column)| (name.clone(), column.get("description").cloned())).collect()
+        };
+        (kept("relation") && self.differs("description"))
+            || (kept("columns") && self.known.is_some_and(|known| of_columns(known) != of_columns(&self.now)))
+    }
 }

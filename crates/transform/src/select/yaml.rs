@@ -1,10 +1,11 @@
 //! Selectors of selectors.yml: the same criteria, written as YAML.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use headwater_project::tree::Tree;
+use serde_json::{Value, json};
 
-use super::{Criterion, Selector, bad};
+use super::{Criterion, IndirectSelection, Selector, bad};
 use crate::config::plain_text;
 use crate::error::TransformError;
 use crate::near::nearest;
@@ -12,6 +13,37 @@ use crate::node::NodeId;
 
 /// Selectors may stand on each other this deep.
 const MAX_DEPTH: usize = 32;
+
+/// An entry of selectors.yml.
+#[derive(Clone, Debug)]
+pub(crate) struct SelectorEntry {
+    definition: Value,
+    /// Used when nothing else is asked for.
+    pub is_default: bool,
+    written: Value,
+}
+
+/// The entries of selectors.yml by name. `flag` says what a `default:` comes to, which may be a template.
+pub(crate) fn entries(file: &Tree, flag: impl Fn(&Value) -> bool) -> BTreeMap<String, SelectorEntry> {
+    let items = file.get("selectors").map(Tree::items).unwrap_or_default();
+    let named = |item: &Tree| {
+        let written = item.to_json();
+        let definition = written.get("definition")?.clone();
+        let is_default = written.get("default").is_some_and(&flag);
+        Some((item.get("name")?.as_str()?.to_owned(), SelectorEntry { definition, is_default, written }))
+    };
+    items.iter().filter_map(named).collect()
+}
+
+impl SelectorEntry {
+    /// The entry as the manifest has it.
+    pub(crate) fn shown(&self, name: &str) -> Value {
+        let description = self.written.get("description").cloned().unwrap_or_default();
+        json!({
+            "name": name, "description": description, "default": self.is_default, "definition": self.definition,
+        })
+    }
+}
 
 impl Selector<'_> {
     /// What the selector of this name chooses.
@@ -23,7 +55,7 @@ impl Selector<'_> {
             };
             return Err(bad(name, "there is no selector of this name", Some(&hint)));
         };
-        self.definition(definition, name, depth)
+        self.definition(&definition.definition, name, depth)
     }
 
     fn definition(&self, definition: &Value, name: &str, depth: usize) -> Result<BTreeSet<NodeId>, TransformError> {
@@ -65,7 +97,9 @@ impl Selector<'_> {
             method: Some(parts),
             value: &value,
         };
-        let mut chosen = self.expanded(&criterion, &format!("{method}:{value}"))?;
+        let mode = text("indirect_selection").and_then(|mode| IndirectSelection::parse(&mode));
+        let chooser = Self { indirect: mode.unwrap_or(self.indirect), ..*self };
+        let mut chosen = chooser.expanded(&criterion, &format!("{method}:{value}"))?;
         if let Some(Value::Array(excluded)) = map.get("exclude") {
             for id in self.combined(excluded, false, name, depth)? {
                 chosen.remove(&id);

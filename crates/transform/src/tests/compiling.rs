@@ -351,8 +351,7 @@ fn the_manifest_names_nodes_and_their_neighbours() {
     let fixture = load_text("=== models/a.sql\nselect 1\n=== models/m.sql\nselect * from {{ ref('a') }}").clean();
     let sql = fixture.compile("m").sql;
     let compiled = std::collections::BTreeMap::from([("model.shop.m", sql.as_str())]);
-    let manifest =
-        crate::artifact::manifest::manifest(&fixture.project, &compiled, String::from("now"), String::from("id"));
+    let manifest = crate::artifact::manifest::manifest(&fixture.project, &compiled, &Default::default());
     assert_eq!(manifest.child_map["model.shop.a"], ["model.shop.m"]);
     assert_eq!(manifest.nodes["model.shop.m"]["compiled_code"], json!("select * from \"main\".\"a\""));
     assert_eq!(manifest.nodes["model.shop.m"]["depends_on"]["nodes"], json!(["model.shop.a"]));

@@ -201,7 +201,7 @@ fn selectors_and_modes_choose_as_they_say() {
 #[test]
 fn changes_are_told_from_an_earlier_manifest() {
     let before = load_text(GRAPH).clean();
-    let manifest = crate::artifact::manifest::manifest(&before.project, &BTreeMap::new(), String::new(), String::new());
+    let manifest = crate::artifact::manifest::manifest(&before.project, &BTreeMap::new(), &Default::default());
     let manifest = serde_json::to_value(&manifest).unwrap();
     let results = serde_json::json!({"results": [{"unique_id": "model.shop.b", "status": "error"}]});
     let state = crate::PreviousState::read(&manifest, Some(&results), None);
@@ -274,6 +274,12 @@ fn templates_know_more_of_python() {
         let fixture = load_text(&format!("=== models/a.sql\n-- {template}|")).clean();
         assert_eq!(fixture.compile("a").sql.trim_start_matches("-- ").trim_end_matches('|'), expected, "{template}");
     }
+}
+
+#[test]
+fn a_project_overrides_a_macro_of_a_package_without_asking() {
+    let project = "=== macros/m.sql\n{% macro default__safe_divide(numerator, denominator) %}{{ numerator }} over {{ denominator }}{% endmacro %}\n=== models/a.sql\nselect {{ dbt_utils.safe_divide('a', 'b') }}, {{ dbt_utils.safe_add(['c']) }}";
+    assert_eq!(load_text(project).clean().compile("a").sql, "select a over b, coalesce(c, 0)");
 }
 
 #[test]

@@ -110,9 +110,21 @@ fn names_must_be_unique_in_every_spelling() {
 }
 
 #[test]
+fn what_a_built_in_package_lacks_is_said() {
+    check(
+        "=== models/m.sql\nselect 1 as id\n=== models/p.yml\nmodels:\n  - name: m\n    data_tests: [dbt_utils.absent_altogether]\n",
+        "
+error: there is no test 'dbt_utils.absent_altogether'
+  --> models/p.yml:3:18
+  hint: The package dbt_utils is built in without it; put the package itself into dbt_packages/ to have it.
+",
+    );
+}
+
+#[test]
 fn properties_files_are_checked() {
     check(
-        "=== models/orders.sql\n{{ config(materialised='table') }}select 1\n=== models/p.yml\nmodels:\n  - name: ordrs\n  - name: orders\n    colums: []\n    config: {unique_keys: id}\n    data_tests: [uniqe, dbt_expectations.x, {not_null: 3}]\nmodel: []\n",
+        "=== models/orders.sql\n{{ config(materialised='table') }}select 1\n=== models/p.yml\nmodels:\n  - name: ordrs\n  - name: orders\n    colums: []\n    config: {unique_keys: id}\n    data_tests: [uniqe, other_package.x, {not_null: 3}]\nmodel: []\n",
         "
 warning: unknown key 'colums'
   --> models/p.yml:4:5
@@ -121,7 +133,7 @@ warning: unknown configuration 'unique_keys'
   --> models/p.yml:5:14
   hint: Did you mean 'unique_key'?
 error: this is not a test
-  --> models/p.yml:6:45
+  --> models/p.yml:6:42
   hint: Write the name of a test, or the name followed by its arguments, such as `- accepted_values: {values: [a, b]}`.
 warning: unknown section 'model' in a properties file
   --> models/p.yml:7:1
@@ -132,9 +144,9 @@ warning: unknown configuration 'materialised' in orders
 error: there is no test 'uniqe'
   --> models/p.yml:6:18
   hint: Did you mean 'unique'?
-error: package 'dbt_expectations' of test 'dbt_expectations.x' is not here
+error: package 'other_package' of test 'other_package.x' is not here
   --> models/p.yml:6:25
-  hint: Put the package into dbt_packages/; only dbt_utils is built in.
+  hint: Put the package into dbt_packages/. Those that need no folder: dbt_date, dbt_expectations, dbt_external_tables, dbt_utils.
 warning: there is no model 'ordrs'
   --> models/p.yml:2:11
   hint: Did you mean 'orders'?

@@ -90,8 +90,11 @@ fn selections_choose_what_dbt_chooses() {
         ("marts.*", "", "c d one relationships"),
         ("package:this", "b+", "a codes e s"),
         ("", "resource_type:test", "a b c codes d e s"),
-        ("?", "", "a b c d e not_null one relationships unique"),
-        ("[ab]", "", "a b not_null unique"),
+        ("?", "", "e relationships"),
+        ("*", "", "a b c codes d e not_null one relationships unique"),
+        ("[ab]", "", ""),
+        ("staging.[ab]", "", "a b not_null unique"),
+        ("*[ab]", "", "a b not_null unique"),
         ("nothing", "", ""),
     ]);
 }

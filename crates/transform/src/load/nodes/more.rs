@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use headwater_project::{Diagnostic, Diagnostics, Span};
 
-use super::{DescribedDraft, Layers, add_described, blank, columns, fqn, sha256};
+use super::{DescribedDraft, Layers, add_described, blank, columns, fqn, sha256, slashes};
 use crate::config::merge;
 use crate::jinja::scan;
 use crate::jinja::source::offset;
@@ -42,6 +42,10 @@ pub(super) fn add_snapshot_file(
         node.span = Some(Span { file: file.file, start: offset(start), end: offset(start + code.len()) });
         node.raw_code = Arc::from(code);
         node.checksum = sha256(code.as_bytes());
+        node.written.path = slashes(&file.inside);
+        node.written.code = Some(Arc::from(body));
+        node.written.checksum = Some(sha256(file.text.trim().as_bytes()));
+        node.written.config = layers.written("snapshots", &node.fqn);
         let config = layers.of("snapshots", &node.fqn);
         let draft = Draft { node, config, code: Some((file.text.clone(), start..start + code.len())) };
         add_described(linker, layers, DescribedDraft { draft, described: described.remove(&block.name) }, found);
@@ -73,6 +77,8 @@ pub(super) fn add_yaml_snapshot(
     let mut node = blank(package, ResourceType::Snapshot, described.name.clone(), parts, NodeKind::Snapshot);
     node.raw_code = Arc::from(format!("select * from {{{{ {relation} }}}}"));
     node.checksum = sha256(node.raw_code.as_bytes());
+    node.written.path = format!("{}/{}.sql", slashes(&inside), described.name);
+    node.written.config = layers.written("snapshots", &node.fqn);
     node.path = path;
     node.file = Some(described.span.file);
     node.span = Some(described.span);
@@ -107,6 +113,10 @@ pub(super) fn add_unit_test(
     let kind = NodeKind::UnitTest(Box::new(test));
     let mut node = blank(package, ResourceType::UnitTest, properties.name.clone(), parts, kind);
     node.id = NodeId::new(id);
+    node.written.path = slashes(&layers.package.inside(&path));
+    node.written.properties.clone_from(&properties.written);
+    node.written.config = layers.written("unit_tests", &node.fqn);
+    node.written.config.extend(properties.config.clone());
     node.path = path;
     node.file = Some(properties.span.file);
     node.span = Some(properties.span);
@@ -141,6 +151,12 @@ pub(super) fn add_exposure(
     let mut node = blank(package, ResourceType::Exposure, described.name.clone(), parts, NodeKind::Exposure);
     let calls: Vec<String> = exposure.depends_on.iter().map(|call| format!("{{{{ {call} }}}}")).collect();
     node.raw_code = Arc::from(calls.join("\n"));
+    node.written.path = slashes(&layers.package.inside(&path));
+    node.written.properties.clone_from(&described.written);
+    node.written.config = layers.written("exposures", &node.fqn);
+    if let Some(serde_json::Value::Object(config)) = described.written.get("config") {
+        node.written.config.extend(config.clone());
+    }
     node.path = path;
     node.file = Some(described.span.file);
     node.span = Some(described.span);

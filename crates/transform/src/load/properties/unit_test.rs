@@ -15,6 +15,8 @@ pub(crate) struct UnitTestProperties {
     pub test: UnitTest,
     /// Files that stand for rows: where in `test` (an input, or the expectation when none), and the name of the file.
     pub fixtures: Vec<(Option<usize>, String)>,
+    /// The entry as it is written.
+    pub written: JsonMap,
     pub span: Span,
 }
 
@@ -55,6 +57,7 @@ pub(crate) fn read(tree: &Tree, found: &mut Diagnostics) -> Option<UnitTestPrope
         config: tree.get("config").map(mapping).unwrap_or_default(),
         test,
         fixtures,
+        written: mapping(tree),
         span: tree.span,
     })
 }

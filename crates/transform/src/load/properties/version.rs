@@ -26,8 +26,12 @@ pub(super) fn read(tree: &Tree, base: &Described, found: &mut Diagnostics) -> Ve
         let mut described = base.clone();
         described.versions.clear();
         described.span = item.span;
-        let own: JsonMap = config_of(item, found);
+        let own: JsonMap = config_of(item);
         crate::config::merge(&mut described.config, &own);
+        if let Some(serde_json::Value::Object(own)) = item.get("config").map(Tree::to_json) {
+            let config = described.written.entry("config").or_insert_with(|| JsonMap::new().into());
+            config.as_object_mut().into_iter().for_each(|config| config.extend(own.clone()));
+        }
         if item.get("description").is_some() {
             described.description = text(item, "description");
         }

@@ -1,0 +1,2 @@
+{{ config(materialized='table', alias='renamed', schema='more') }}
+select id from {{ ref('a') }}

@@ -1,0 +1,2 @@
+{# a comment #}
+select * from {{ source('other', 'one') }}
