@@ -53,6 +53,7 @@ mod stars;
 mod subqueries;
 mod template;
 mod tokens;
+mod walk;
 mod windows;
 
 #[cfg(test)]

@@ -145,7 +145,7 @@ fn moved(expr: &Expr, before: &DFSchemaRef, after: &DFSchemaRef, left: &DFSchema
 /// Lambdas, which the engine's grammar has no words for, as the planner knows them.
 pub(crate) fn with_lambdas(statement: &mut Statement) {
     let Statement::Statement(statement) = statement else { return };
-    let _: ControlFlow<()> = visit_expressions_mut(statement.as_mut(), |expr| {
+    let visited: ControlFlow<()> = visit_expressions_mut(statement.as_mut(), |expr| {
         if let SqlExpr::Function(function) = expr
             && function.name.0.first().and_then(|part| part.as_ident()).is_some_and(|name| name.value == LAMBDA)
             && let FunctionArguments::List(list) = &function.args
@@ -155,6 +155,8 @@ pub(crate) fn with_lambdas(statement: &mut Statement) {
         }
         ControlFlow::Continue(())
     });
+    // The walk goes to its end.
+    debug_assert!(visited.is_continue(), "every expression is seen");
 }
 
 fn lambda(args: &[FunctionArg]) -> Option<LambdaFunction> {

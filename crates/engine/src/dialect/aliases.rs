@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, CastKind, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem, VisitMut,
-    VisitorMut,
+    AccessExpr, CastKind, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem, VisitorMut,
 };
 
 use super::Dialect;
+use super::walk::Walk;
 
 /// The columns of FULL JOIN ... USING are those of whichever side has a row.
 pub(super) fn joined_columns(select: &mut Select) {
@@ -88,7 +88,7 @@ fn put(known: &HashMap<String, Expr>, expr: &mut Expr) {
     if known.is_empty() {
         return;
     }
-    let _: ControlFlow<()> = expr.visit(&mut Aliases { known, inside: 0 });
+    expr.walk(&mut Aliases { known, inside: 0 });
 }
 
 fn uses(expr: &Expr, name: &str) -> bool {

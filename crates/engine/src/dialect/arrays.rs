@@ -6,11 +6,12 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, GroupByExpr,
     Ident, LambdaFunction, LimitClause, OneOrManyWithParens, OrderByExpr, OrderByKind, Query, Select, SelectItem,
-    SetExpr, TableFactor, ValueTableMode, VisitMut, VisitorMut,
+    SetExpr, TableFactor, ValueTableMode, VisitorMut,
 };
 
 use super::Dialect;
 use super::build::{binary, call, function_name, ident, literal_integer, number, text};
+use super::walk::Walk;
 
 /// What a lambda is written as between translation and planning: the engine's own grammar has none. The arguments are the names
 /// of the parameters, as text, and the body.
@@ -35,7 +36,7 @@ pub(super) fn of_lambda(function: &LambdaFunction) -> Expr {
         OneOrManyWithParens::Many(many) => many.iter().map(name).collect(),
     };
     let mut body = (*function.body).clone();
-    let _: ControlFlow<()> = body.visit(&mut Fields(&names));
+    body.walk(&mut Fields(&names));
     lambda(&names, body)
 }
 
@@ -159,7 +160,7 @@ fn structure(items: &[SelectItem]) -> Option<Expr> {
 pub(super) fn mentions(expr: &Expr, name: &str) -> bool {
     let mut expr = expr.clone();
     let mut found = Mentions { name, found: false };
-    let _: ControlFlow<()> = expr.visit(&mut found);
+    expr.walk(&mut found);
     found.found
 }
 
@@ -191,12 +192,7 @@ impl OverArray {
             mentions(&self.item, alias) || self.condition.as_ref().is_some_and(|condition| mentions(condition, alias))
         });
         let mut body = expr.clone();
-        let _: ControlFlow<()> = body.visit(&mut Items {
-            alias: self.alias.as_deref(),
-            fields: self.fields.as_deref(),
-            is_scalar,
-            inside: 0,
-        });
+        body.walk(&mut Items { alias: self.alias.as_deref(), fields: self.fields.as_deref(), is_scalar, inside: 0 });
         body
     }
 

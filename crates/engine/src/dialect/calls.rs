@@ -62,7 +62,7 @@ fn texts(dialect: Dialect, name: &str, given: &[Expr]) -> Option<Result<Expr, Pr
         "to_hex" if matches!(dialect, Dialect::Postgres | Dialect::Redshift) => {
             let [value] = given else { return None };
             let is_short = literal_integer(value).is_some_and(|number| i32::try_from(number).is_ok());
-            fill(dialect, if is_short { "hex_of(CAST($1 AS INT))" } else { "hex_of($1)" }, &[value.clone()])
+            fill(dialect, if is_short { "hex_of(CAST($1 AS INT))" } else { "hex_of($1)" }, std::slice::from_ref(value))
         }
         "concat_ws" if matches!(dialect, Dialect::Snowflake | Dialect::BigQuery) => {
             Ok(super::operators::unless_null(given, call("concat_ws", given.to_vec())))

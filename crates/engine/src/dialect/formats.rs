@@ -230,9 +230,9 @@ fn letters(pattern: &str) -> Result<String, String> {
         }
         if !letter.is_ascii_alphabetic() {
             if letter == '%' {
-                out.push_str("%%")
+                out.push_str("%%");
             } else {
-                out.push(letter)
+                out.push(letter);
             }
             continue;
         }

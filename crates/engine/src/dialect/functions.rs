@@ -2,12 +2,13 @@
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator,
-    FunctionArgumentClause, FunctionArguments, NullTreatment, OrderByExpr, VisitMut, VisitorMut, WindowType,
+    FunctionArgumentClause, FunctionArguments, NullTreatment, OrderByExpr, VisitorMut, WindowType,
 };
 use std::ops::ControlFlow;
 
 use super::build::{arguments, binary, function_name};
 use super::template::{Problem, arity, fill};
+use super::walk::Walk;
 use super::{
     Dialect, Known, aggregates, bigquery, calls, duckdb, literals, postgres, redshift, selects, shared, snowflake,
     sorting, spark,
@@ -278,7 +279,7 @@ fn around(mut result: Expr, mut function: Function, known: &dyn Known) -> Result
         return Ok(result);
     }
     let mut put = Put { known, around: Some(around) };
-    let _: ControlFlow<()> = result.visit(&mut put);
+    result.walk(&mut put);
     match put.around {
         None => Ok(result),
         Some(_) => Err((
@@ -314,7 +315,7 @@ fn settle(dialect: Dialect, function: &mut Function, name: &str) -> Result<(), P
                 }
                 // Handled with the function.
                 limit @ (FunctionArgumentClause::Limit(_) | FunctionArgumentClause::Having(_)) => {
-                    list.clauses.push(limit)
+                    list.clauses.push(limit);
                 }
                 // Text never is too long here.
                 FunctionArgumentClause::OnOverflow(_) => {}

@@ -198,14 +198,12 @@ pub(super) fn rows_of(
 fn json_rows(dialect: Dialect, name: &str, document: Expr, of: Option<&TableAlias>) -> Result<Columns, Problem> {
     let named = |default: &str, list: Expr| Columns(vec![(column_name(of, 0, default), list)]);
     Ok(match name {
-        "jsonb_array_elements" | "json_array_elements" => {
-            doubled(of, "value", call("json_elements", vec![document.clone()]))
-        }
+        "jsonb_array_elements" | "json_array_elements" => doubled(of, "value", call("json_elements", vec![document])),
         "jsonb_array_elements_text" | "json_array_elements_text" => {
-            doubled(of, "value", call("json_element_texts", vec![document.clone()]))
+            doubled(of, "value", call("json_element_texts", vec![document]))
         }
         "jsonb_object_keys" | "json_object_keys" => {
-            named(if of.is_none() { name } else { "" }, call("json_keys", vec![document.clone()]))
+            named(if of.is_none() { name } else { "" }, call("json_keys", vec![document]))
         }
         "json_each" if dialect == Dialect::DuckDb => Columns(vec![
             (Ident::new("key"), call("variant_keys", vec![document.clone()])),

@@ -179,15 +179,15 @@ fn grafted(dialect: Dialect, document: &Expr, expr: &Expr) -> Option<Expr> {
 /// `j ->> 's' = 'x'`, which the grammar reads as `j ->> ('s' = 'x')`: the arrow binds tighter.
 fn arrow(dialect: Dialect, left: &Expr, right: &Expr, ending: &str) -> Expr {
     let mut right = right.clone();
-    let inner = match &mut right {
-        Expr::BinaryOp { left: inner, .. }
-        | Expr::IsNull(inner)
-        | Expr::IsNotNull(inner)
-        | Expr::InList { expr: inner, .. }
-        | Expr::Like { expr: inner, .. }
-        | Expr::ILike { expr: inner, .. }
-        | Expr::Between { expr: inner, .. } => inner,
-        _ => return json_arrow(dialect, left, &right, ending),
+    let (Expr::BinaryOp { left: inner, .. }
+    | Expr::IsNull(inner)
+    | Expr::IsNotNull(inner)
+    | Expr::InList { expr: inner, .. }
+    | Expr::Like { expr: inner, .. }
+    | Expr::ILike { expr: inner, .. }
+    | Expr::Between { expr: inner, .. }) = &mut right
+    else {
+        return json_arrow(dialect, left, &right, ending);
     };
     **inner = arrow(dialect, left, inner, ending);
     right

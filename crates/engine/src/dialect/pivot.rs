@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, ExceptSelectItem, ExcludeSelectItem, Expr, ExprWithAlias, Function, FunctionArguments, GroupByExpr,
     Ident, NullInclusion, ObjectName, ObjectNamePart, PivotValueSource, Query, SelectItem, SetExpr, SetOperator,
-    SetQuantifier, Statement, TableAlias, TableFactor, TableWithJoins, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    SetQuantifier, Statement, TableAlias, TableFactor, TableWithJoins, VisitorMut, WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use super::Dialect;
 use super::build::{binary, literal_text, text};
 use super::template::Problem;
+use super::walk::Walk;
 
 /// A query as it is parsed from a text of ours.
 pub(super) fn query(sql: &str) -> Option<Box<Query>> {
@@ -58,7 +59,7 @@ fn names_in(exprs: &[Expr]) -> Vec<String> {
     let mut names = Names(Vec::new());
     for expr in exprs {
         let mut expr = expr.clone();
-        let _: ControlFlow<()> = expr.visit(&mut names);
+        expr.walk(&mut names);
     }
     names.0.sort();
     names.0.dedup();

@@ -163,7 +163,7 @@ fn implicit(dialect: Dialect, name: &ObjectName, known: &[String]) -> Option<Exp
     }
     let parts: Vec<Ident> = name.0.iter().filter_map(|part| part.as_ident().cloned()).collect();
     let first = parts.first()?.value.to_lowercase();
-    (parts.len() > 1 && known.contains(&first)).then(|| Expr::CompoundIdentifier(parts))
+    (parts.len() > 1 && known.contains(&first)).then_some(Expr::CompoundIdentifier(parts))
 }
 
 fn factor(dialect: Dialect, factor: TableFactor, lateral: bool, known: &[String]) -> Result<TableFactor, Problem> {

@@ -4,11 +4,12 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CeilFloorKind, Expr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, Select, Spanned,
-    Statement, Value, ValueWithSpan, VisitMut, VisitorMut,
+    Statement, Value, ValueWithSpan, VisitorMut,
 };
 
 use super::build::{call, function_name, text};
 use super::template::Problem;
+use super::walk::Walk as _;
 use super::{
     Dialect, Known, Untranslated, arrays, casts, comparisons, functions, literals, operators, parse, rows, selects,
     subqueries, windows,
@@ -22,11 +23,11 @@ pub(super) fn statements(dialect: Dialect, sql: &str, known: &dyn Known) -> Resu
     let mut statements = parse::statements(dialect, sql)?;
     let mut walk = Walk::new(dialect, known);
     for statement in &mut statements {
-        let _: ControlFlow<()> = statement.visit(&mut walk);
+        statement.walk(&mut walk);
         if walk.found.is_empty() {
-            let _: ControlFlow<()> = statement.visit(&mut Leftovers(&mut walk));
+            statement.walk(&mut Leftovers(&mut walk));
         }
-        let _: ControlFlow<()> = statement.visit(&mut Quotes);
+        statement.walk(&mut Quotes);
     }
     walk.done()?;
     Ok(statements.iter().map(Statement::to_string).collect::<Vec<_>>().join(";\n"))
@@ -36,8 +37,8 @@ pub(super) fn statements(dialect: Dialect, sql: &str, known: &dyn Known) -> Resu
 pub(super) fn expression(dialect: Dialect, sql: &str, known: &dyn Known) -> Result<String, Vec<Untranslated>> {
     let mut expr = parse::expression(dialect, sql)?;
     let mut walk = Walk::new(dialect, known);
-    let _: ControlFlow<()> = expr.visit(&mut walk);
-    let _: ControlFlow<()> = expr.visit(&mut Quotes);
+    expr.walk(&mut walk);
+    expr.walk(&mut Quotes);
     walk.done()?;
     Ok(expr.to_string())
 }

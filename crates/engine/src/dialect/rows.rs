@@ -7,13 +7,14 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, GroupByExpr,
     Ident, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Subscript, TableFactor,
-    VisitMut, VisitorMut,
+    VisitorMut,
 };
 
 use super::Dialect;
 use super::build::{call, function_name, ident, literal_integer, text};
 use super::pivot::query;
 use super::relations::factors;
+use super::walk::Walk;
 
 /// The names of the columns a relation has, where the statement says so.
 pub(super) fn columns(factor: &TableFactor) -> Option<Vec<String>> {
@@ -106,7 +107,7 @@ pub(super) fn write_out(dialect: Dialect, select: &mut Select) {
     if !rows.0.is_empty() {
         for item in &mut select.projection {
             if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
-                let _: ControlFlow<()> = expr.visit(&mut rows);
+                expr.walk(&mut rows);
             }
         }
     }

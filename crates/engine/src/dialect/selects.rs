@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, GroupByWithModifier, Ident, Interval, LimitClause, ObjectName, OrderByExpr, OrderByKind,
     OrderByOptions, Query, Select, SelectFlavor, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias,
-    TableAliasColumnDef, TableFactor, TopQuantity, ValueTableMode, VisitMut, VisitorMut, WildcardAdditionalOptions,
-    WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec,
+    TableAliasColumnDef, TableFactor, TopQuantity, ValueTableMode, VisitorMut, WildcardAdditionalOptions, WindowFrame,
+    WindowFrameBound, WindowFrameUnits, WindowSpec,
 };
 
 use super::Dialect;
@@ -14,6 +14,7 @@ use super::aliases::{joined_columns, own_name, spread_aliases};
 use super::build::function_name;
 use super::stars::{several, unnamed, wildcard, written_out};
 use super::template::Problem;
+use super::walk::Walk;
 use super::{literals, pivot};
 
 /// Where NULLs are when a query does not say.
@@ -93,10 +94,10 @@ pub(super) fn query(dialect: Dialect, query: &mut Query) -> Result<(), Problem> 
             && name.quote_style.is_none()
             && name.value.eq_ignore_ascii_case("all")
         {
-            by.kind = all_columns(&query.body, given.clone());
+            by.kind = all_columns(&query.body, *given);
         }
         if let OrderByKind::All(given) = &by.kind {
-            by.kind = all_columns(&query.body, given.clone());
+            by.kind = all_columns(&query.body, *given);
         }
         match &mut by.kind {
             OrderByKind::Expressions(keys) => order(dialect, keys),
@@ -114,7 +115,7 @@ fn all_columns(body: &SetExpr, options: OrderByOptions) -> OrderByKind {
     };
     let key = |at: usize| OrderByExpr {
         expr: super::build::number(i64::try_from(at).unwrap_or(1)),
-        options: options.clone(),
+        options,
         with_fill: None,
     };
     OrderByKind::Expressions((1..=width).map(key).collect())
@@ -173,7 +174,7 @@ pub(super) fn recursive(dialect: Dialect, query: &mut Query) {
             && let SetExpr::SetOperation { op: SetOperator::Union, right, .. } = cte.query.body.as_mut()
         {
             let mut reads = Reads { name: &name, found: false };
-            let _: ControlFlow<()> = right.visit(&mut reads);
+            right.walk(&mut reads);
             with.recursive |= reads.found;
         }
     }
@@ -285,7 +286,7 @@ fn group_ids(select: &mut Select) {
     for key in keys {
         match key {
             Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => {
-                all.extend(sets.iter().flatten().cloned())
+                all.extend(sets.iter().flatten().cloned());
             }
             other => all.push(other.clone()),
         }

@@ -8,10 +8,11 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArgumentClause, FunctionArguments, OrderByExpr, Query, Select,
-    SelectItem, VisitMut, VisitorMut,
+    SelectItem, VisitorMut,
 };
 
 use super::build::{arguments, call, function, function_name, number, text};
+use super::walk::Walk;
 
 /// The order within the parentheses of an aggregate.
 fn keys(function: &Function) -> Option<&[OrderByExpr]> {
@@ -67,11 +68,11 @@ pub(super) fn apart(select: &mut Select) {
 fn in_aggregates(select: &mut Select, visitor: &mut impl VisitorMut<Break = ()>) {
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
-            let _: ControlFlow<()> = expr.visit(visitor);
+            expr.walk(visitor);
         }
     }
     for condition in [&mut select.having, &mut select.qualify].into_iter().flatten() {
-        let _: ControlFlow<()> = condition.visit(visitor);
+        condition.walk(visitor);
     }
 }
 

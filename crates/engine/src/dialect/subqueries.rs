@@ -3,17 +3,18 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut,
+    BinaryOperator, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, VisitorMut,
 };
 
 use super::build::{binary, call, number};
+use super::walk::Walk;
 use super::{Dialect, arrays, pivot};
 
 /// Before a query's expressions are rewritten.
 pub(super) fn count_instead(dialect: Dialect, select: &mut Select) {
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
-            let _: ControlFlow<()> = expr.visit(&mut Exists { dialect, inside: 0 });
+            expr.walk(&mut Exists { dialect, inside: 0 });
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use super::walk::Walk;
 use datafusion::sql::sqlparser::ast::{
-    Expr, NamedWindowExpr, Query, Select, SelectItem, VisitMut, VisitorMut, WindowSpec, WindowType,
+    Expr, NamedWindowExpr, Query, Select, SelectItem, VisitorMut, WindowSpec, WindowType,
 };
 
 /// Windows may be built on each other this deep.
@@ -75,10 +76,10 @@ pub(super) fn put_in_place(select: &mut Select) {
     let mut windows = Windows { known, inside: 0 };
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
-            let _: ControlFlow<()> = expr.visit(&mut windows);
+            expr.walk(&mut windows);
         }
     }
     if let Some(condition) = &mut select.qualify {
-        let _: ControlFlow<()> = condition.visit(&mut windows);
+        condition.walk(&mut windows);
     }
 }
