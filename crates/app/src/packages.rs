@@ -37,7 +37,7 @@ pub struct PackageRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstalledPackage {
     pub name: String,
-    /// Where from: `local ../shared`, `version 1.1.0 of dbt-labs/codegen`.
+    /// Where from: `local shared/extra`, `version 1.1.0 of dbt-labs/codegen`.
     pub from: String,
 }
 
