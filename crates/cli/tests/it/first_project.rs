@@ -100,7 +100,7 @@ fn a_failed_test_is_a_finding_of_the_project() {
     sandbox.write("first/tests/never.sql", "select 1 as bad_row\n");
     let answer = sandbox.run(&["-C", "first", "test"]).expect_code(1);
     assert!(
-        answer.stderr().contains("FAIL") && answer.stderr().contains("Completed with 1 error"),
+        answer.stderr().contains("FAIL") && answer.stderr().contains("Completed with 4 errors"),
         "{}",
         answer.stderr()
     );
