@@ -247,6 +247,16 @@ def an_archive_that_reaches_out_is_refused(binary, folder, web):
 
 
 @case
+def a_template_is_for_deps_only(binary, folder, web):
+    shop = Shop(binary, folder / "shop", web, "packages:\n  - git: \"{{ env_var('WHERE') }}\"\n", "select 1 as n")
+    problems = []
+    expect(problems, "the project is sound", shop.number(), ["1"])
+    done = shop.run("deps")
+    expect(problems, "deps", (done.returncode, "templates in packages.yml" in done.stderr), (2, True))
+    return problems
+
+
+@case
 def a_lock_alone(binary, folder, web):
     web.hub("org/base", {"1.0.0": (10, "")})
     shop = Shop(binary, folder / "shop", web, "packages:\n  - package: org/base\n    version: 1.0.0\n", "select 1 as n")

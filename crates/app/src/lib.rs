@@ -57,7 +57,7 @@ pub use instance::{Access, Instance};
 pub use open_files::raise_open_files;
 pub use operations::retry_request;
 pub use packages::{InstalledPackage, PackageRequest};
-pub use project::{IndirectSelection, OpenOptions, Project, Selection, is_deprecation};
+pub use project::{DeprecationSummary, IndirectSelection, OpenOptions, Project, Selection, is_deprecation};
 
 pub use export::Exported;
 /// A moment of event time as it is typed: a date, with a time or without.

@@ -37,7 +37,7 @@ pub struct PackageRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstalledPackage {
     pub name: String,
-    /// Where from: `local ../shared`, `version 1.1.0 of dbt-labs/codegen`.
+    /// Where from: `local shared/extra`, `version 1.1.0 of dbt-labs/codegen`.
     pub from: String,
 }
 
@@ -105,7 +105,8 @@ impl Project {
         let folder = self.root.join(self.packages_folder());
         let locked = lock::read(&self.root.join(lock::FILE))?;
         let mut missing = Vec::new();
-        for spec in self.package_specs()? {
+        // What only `deps` cannot read may be installed all the same.
+        for spec in entries_of(&self.root)?.iter().filter_map(|item| Spec::read(item).ok()) {
             let name = match &spec {
                 Spec::Local { folder } => project_name(&self.root.join(folder))?,
                 spec => locked.as_ref().and_then(|known| known.name_of(spec)).unwrap_or_else(|| spec.likely_name()),
@@ -159,11 +160,15 @@ fn in_order(specs: &[Spec], mut found: BTreeMap<String, Fetched>) -> Vec<Fetched
 
 /// What the packages.yml or dependencies.yml in a folder asks for.
 fn specs_of(folder: &Path) -> Result<Vec<Spec>, Failure> {
+    entries_of(folder)?.iter().map(Spec::read).collect()
+}
+
+fn entries_of(folder: &Path) -> Result<Vec<Tree>, Failure> {
     let names = ["packages.yml", "dependencies.yml"];
     let Some(file) = names.iter().find_map(|name| yaml(&folder.join(name)).transpose()).transpose()? else {
         return Ok(Vec::new());
     };
-    file.get("packages").map(Tree::items).unwrap_or_default().iter().map(Spec::read).collect()
+    Ok(file.get("packages").map(Tree::items).unwrap_or_default().to_vec())
 }
 
 /// A file of YAML that may be absent.

@@ -22,7 +22,7 @@ use headwater_transform::{
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 pub(crate) use warnings::WarningRules;
-pub use warnings::is_deprecation;
+pub use warnings::{DeprecationSummary, is_deprecation};
 
 use crate::externals::{LocationMap, externals};
 use crate::generators;
@@ -231,6 +231,11 @@ impl Project {
         findings
     }
 
+    /// The deprecated forms in the project.
+    pub fn deprecations(&self) -> DeprecationSummary {
+        self.warnings.summary(self.diagnostics.found.iter().filter_map(|one| one.event))
+    }
+
     /// Fails with the findings' count when the project has errors.
     pub(crate) fn require_sound(&self) -> Result<(), Failure> {
         let errors: Vec<Finding> = self.findings().into_iter().filter(|finding| finding.is_error).collect();
@@ -244,13 +249,21 @@ impl Project {
         Err(failure.with_hint("`headwater check` shows all of them."))
     }
 
-    /// Nodes in dependency order.
+    /// Selected nodes in dependency order.
     pub fn nodes(&self, selection: &Selection) -> Result<Vec<NodeSummary>, Failure> {
         let selected = self.select(selection)?;
-        Ok(self
-            .transform
+        Ok(self.summaries(|node| selected.contains(&node.id)))
+    }
+
+    /// All nodes in dependency order, whatever selector is the default.
+    pub fn all_nodes(&self) -> Vec<NodeSummary> {
+        self.summaries(|_| true)
+    }
+
+    fn summaries(&self, is_wanted: impl Fn(&headwater_transform::Node) -> bool) -> Vec<NodeSummary> {
+        self.transform
             .ordered()
-            .filter(|node| selected.contains(&node.id))
+            .filter(|node| is_wanted(node))
             .map(|node| NodeSummary {
                 id: node.id.to_string(),
                 selector: selector_of(node),
@@ -269,7 +282,7 @@ impl Project {
                 ) && !node.is_ephemeral())
                 .then(|| format!("{}.{}", node.relation.schema, node.relation.identifier)),
             })
-            .collect())
+            .collect()
     }
 
     /// A node as the manifest has it; empty when there is none of this id.

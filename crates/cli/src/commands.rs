@@ -21,13 +21,13 @@ mod topics;
 mod up;
 mod users;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use headwater_app::{
-    Access, BuildCommand, DeferTo, Finding, IndirectSelection, Instance, OpenOptions, Project, Selection,
-    is_deprecation,
+    Access, BuildCommand, DeferTo, DeprecationSummary, Finding, IndirectSelection, Instance, OpenOptions, Project,
+    Selection, is_deprecation,
 };
 use headwater_project::{Classify, Failure, Kind};
 use headwater_server::ServerError;
@@ -76,8 +76,8 @@ pub(crate) struct Context {
     pub(crate) open: OpenOptions,
     pub(crate) printer: Printer,
     shows_all_deprecations: bool,
-    /// How often each deprecated form was met.
-    deprecations: Mutex<BTreeMap<&'static str, usize>>,
+    /// Those of the project that was read last.
+    deprecations: Mutex<DeprecationSummary>,
 }
 
 impl Context {
@@ -105,6 +105,7 @@ impl Context {
         let project = Project::load(&self.open)?;
         let findings = project.findings();
         let errors = findings.iter().filter(|finding| finding.is_error).count();
+        *self.deprecations() = project.deprecations();
         let told = self.first_of_each(project.findings());
         if errors > 0 || !self.printer.is_quiet {
             self.printer.findings_as_words(&told);
@@ -118,31 +119,33 @@ impl Context {
 
     /// Of each deprecation the first use, unless all are asked for; errors are always told.
     fn first_of_each(&self, findings: Vec<Finding>) -> Vec<Finding> {
-        let mut met = self.deprecations.lock().unwrap_or_else(PoisonError::into_inner);
-        met.clear();
+        let mut met = BTreeSet::new();
         let mut is_told = |finding: &Finding| {
-            let Some(event) = finding.event.filter(|event| is_deprecation(event)) else { return true };
-            let count = met.entry(event).or_default();
-            *count += 1;
-            *count == 1 || finding.is_error || self.shows_all_deprecations
+            let event = finding.event.filter(|event| is_deprecation(event));
+            event.is_none_or(|event| met.insert(event) || finding.is_error || self.shows_all_deprecations)
         };
         findings.into_iter().filter(|finding| is_told(finding)).collect()
     }
 
-    /// What a command says last: how often each deprecated form was met.
-    fn sum_up_deprecations(&self) {
-        let met = self.deprecations.lock().unwrap_or_else(PoisonError::into_inner);
-        if met.is_empty() {
-            return;
+    fn deprecations(&self) -> MutexGuard<'_, DeprecationSummary> {
+        self.deprecations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a command says last: how often each deprecated form was met. Like any warning this may be an error.
+    fn sum_up_deprecations(&self) -> Result<(), Stop> {
+        let met = self.deprecations();
+        if met.counts.is_empty() || met.is_silenced {
+            return Ok(());
         }
         self.printer.words("Summary of encountered deprecations:");
-        for (event, count) in met.iter() {
+        for (event, count) in &met.counts {
             let plural = if *count == 1 { "" } else { "s" };
             self.printer.words(&format!("- {event}: {count} occurrence{plural}"));
         }
-        if !self.shows_all_deprecations && met.values().any(|count| *count > 1) {
+        if !self.shows_all_deprecations && met.counts.values().any(|count| *count > 1) {
             self.printer.words("Only the first of each is shown; --show-all-deprecations shows them all.");
         }
+        if met.is_error { Err(Stop::Unsound) } else { Ok(()) }
     }
 
     /// For commands that change something.
@@ -194,8 +197,8 @@ pub(crate) fn deferred(defer: Defer, state: Option<&Path>) -> Result<Option<Defe
 pub(crate) async fn run(context: Context, command: Command) -> Result<(), Stop> {
     let context = Arc::new(context);
     let outcome = run_command(&context, command).await;
-    context.sum_up_deprecations();
-    outcome
+    let summed_up = context.sum_up_deprecations();
+    outcome.and(summed_up)
 }
 
 async fn run_command(context: &Arc<Context>, command: Command) -> Result<(), Stop> {

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use headwater_app::Selection;
 use serde::Deserialize;
 
 use crate::api::{Answer, ApiError, SharedApi};
@@ -12,7 +11,7 @@ use crate::wire;
 const SAMPLE_ROWS: usize = 50;
 
 pub(crate) async fn list(State(api): SharedApi) -> Answer<wire::Assets> {
-    let nodes = api.instance.project().nodes(&Selection::default())?;
+    let nodes = api.instance.project().all_nodes();
     let tables = api.instance.tables().await?;
     Ok(Json(wire::Assets {
         nodes: nodes.into_iter().map(Into::into).collect(),

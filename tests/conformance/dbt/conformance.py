@@ -6,7 +6,7 @@ A file below `cases/` holds a list of cases. A case is a small dbt project and w
       files: {path: text, ...}        the project; dbt_project.yml and profiles.yml are added when absent
       steps:                          commands as one types them after `dbt`, in order
         - build
-        - {write: {path: text}, delete: [path], run: "run --select a+"}
+        - {write: {path: text}, delete: [path], run: "run --select a+"}      without `target` dbt parses anew
       tables: [main.a]                compared at the end; everything in the warehouse when absent; [] for nothing
       ignore_columns: [loaded_at]     columns whose values no two runs share
       differs: {heading: what, aspects: [tables]}
@@ -90,7 +90,7 @@ def steps_of(case, folder):
         write(step.get("write", {}), folder)
         for path in step.get("delete", []):
             target = folder / path
-            shutil.rmtree(target) if target.is_dir() else target.unlink()
+            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
         yield words(step["run"])
 
 

@@ -31,10 +31,17 @@ impl Inputs {
     }
 }
 
+/// Stands for the hash of what was not made by building it.
+const PARTIAL: &str = "partial";
+
 /// A fingerprint that no build of the node has: what is there now was not made from all of its inputs.
 pub(super) fn unlike_any(node: &Node) -> Fingerprint {
-    let (code_hash, inputs) = (String::from("partial"), String::from("{}"));
+    let (code_hash, inputs) = (PARTIAL.to_owned(), String::from("{}"));
     Fingerprint { node: node.id.to_string(), code_hash, inputs, output_version: 0 }
+}
+
+fn is_partial(run: &Run, node: &NodeId) -> bool {
+    run.fingerprints.get(node.as_str()).is_some_and(|known| known.code_hash == PARTIAL)
 }
 
 /// The relation a run reads a node from, and whether another environment made it.
@@ -73,8 +80,10 @@ pub(super) async fn inputs(run: &Run, node: &Node) -> Result<Inputs, Failure> {
         let relation = run.session.catalog().relation(&name).await.map_err(|error| error.failure())?;
         let version = match relation {
             Some(Relation::Table(table)) => table.table().version().to_string(),
-            // What a view of another environment reads is not known here: it is never the same twice.
-            Some(Relation::View { .. }) if is_elsewhere => format!("view as of run {}", run.id.0),
+            // What a view of another environment reads, or a clone, is not known here: it is never the same twice.
+            Some(Relation::View { .. }) if is_elsewhere || is_partial(run, &id) => {
+                format!("view as of run {}", run.id.0)
+            }
             Some(Relation::View { sql }) => {
                 waiting.extend(upstream.depends_on.iter().cloned());
                 format!("view {:08x}", crc32c::crc32c(sql.as_bytes()))

@@ -46,7 +46,7 @@ impl<'a> Fetcher<'a> {
     pub(super) async fn fetch(&self, spec: &Spec) -> Result<Option<Fetched>, Failure> {
         let found = match spec {
             Spec::Local { folder } => found(spec.clone(), self.root.join(folder)),
-            Spec::Git { .. } => self.git(spec),
+            Spec::Git { .. } => tokio::task::block_in_place(|| self.git(spec)),
             Spec::Tarball { address, .. } => self.tarball(spec, address).await,
             Spec::Hub { .. } => self.hub(spec).await,
         };

@@ -1,5 +1,7 @@
 //! Which warnings are errors and which are not told: `--warn-error`, `--warn-error-options`, and `flags:` of dbt_project.yml.
 
+use std::collections::BTreeMap;
+
 use headwater_project::tree::{self, Tree};
 use headwater_project::{Failure, Files};
 use serde_json::Value;
@@ -105,9 +107,29 @@ enum Verdict {
     Silence,
 }
 
+/// How often each deprecated form was met, told or not. The summary is a warning like any other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeprecationSummary {
+    pub counts: BTreeMap<&'static str, usize>,
+    pub is_error: bool,
+    pub is_silenced: bool,
+}
+
+const SUMMARY: &str = "DeprecationsSummary";
+
+impl WarningRules {
+    pub(super) fn summary(&self, events: impl Iterator<Item = &'static str>) -> DeprecationSummary {
+        let mut counts = BTreeMap::new();
+        for event in events.filter(|event| is_deprecation(event)) {
+            *counts.entry(event).or_default() += 1;
+        }
+        DeprecationSummary { counts, is_error: self.is_error(SUMMARY), is_silenced: self.is_silenced(SUMMARY) }
+    }
+}
+
 /// Whether a warning of this name is about a form that will be gone.
 pub fn is_deprecation(event: &str) -> bool {
-    event.ends_with("Deprecation")
+    event.ends_with("Deprecation") || event == SUMMARY
 }
 
 fn wrong(reason: &str) -> Failure {

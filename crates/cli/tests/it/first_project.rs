@@ -36,7 +36,7 @@ fn the_first_project_is_sound_and_builds_twice() {
         sandbox.run(&["-C", "first", "dashboards", "--all"]).expect_code(0).transcript()
     );
     let again = sandbox.run(&["-C", "first", "build"]).expect_code(0);
-    assert!(again.stderr().contains(" 0 failed"), "{}", again.stderr());
+    assert!(again.stderr().contains(" ERROR=0 "), "{}", again.stderr());
     insta::assert_snapshot!("tables", sandbox.run(&["-C", "first", "tables"]).expect_code(0).transcript());
 }
 
@@ -99,7 +99,11 @@ fn a_failed_test_is_a_finding_of_the_project() {
     let sandbox = project();
     sandbox.write("first/tests/never.sql", "select 1 as bad_row\n");
     let answer = sandbox.run(&["-C", "first", "test"]).expect_code(1);
-    assert!(answer.stderr().contains("FAIL") && answer.stderr().contains("Not done."), "{}", answer.stderr());
+    assert!(
+        answer.stderr().contains("FAIL") && answer.stderr().contains("Completed with 4 errors"),
+        "{}",
+        answer.stderr()
+    );
     let report = sandbox.run(&["-C", "first", "build", "--json"]).expect_code(1).json();
     assert_eq!(report["succeeded"], false);
     assert_eq!(report["published"].as_array().unwrap().len(), 0, "nothing is published when a test fails");
