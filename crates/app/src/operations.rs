@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use headwater_project::{Classify, Failure, Timestamp};
 use headwater_state::{Publication, RunEnd};
 use headwater_transform::artifact::{self, DBT_VERSION};
-use headwater_transform::{Batch, IndirectSelection, Node, ResourceType, RunContext, Warehouse};
+use headwater_transform::{Batch, IndirectSelection, MessageLevel, Node, ResourceType, RunContext, Warehouse};
 use serde_json::{Map, Value, json};
 
 use crate::build::{BuildCommand, BuildRequest, SessionWarehouse, Writes, diagnostics_failure, published_as};
@@ -16,11 +16,17 @@ use crate::defer::DeferTo;
 use crate::instance::Instance;
 use crate::project::Selection;
 use crate::text_time::rfc3339;
-use crate::view::{SourceFreshness, StepOutcome, StepReport};
+use crate::view::{Observer, SourceFreshness, StepOutcome, StepReport};
 
 impl Instance {
     /// Runs a macro with arguments by name. What its statements change is published when it has succeeded.
-    pub async fn run_operation(&self, name: &str, arguments: Map<String, Value>) -> Result<StepReport, Failure> {
+    /// What it says with `log(..., info=true)` and `print` goes to `observer` once it has ended.
+    pub async fn run_operation(
+        &self,
+        name: &str,
+        arguments: Map<String, Value>,
+        observer: &dyn Observer,
+    ) -> Result<StepReport, Failure> {
         self.require_writer()?;
         self.project().require_sound()?;
         self.project()
@@ -36,7 +42,7 @@ impl Instance {
         self.state.start_run(id, &self.boot, self.now()).map_err(|error| error.failure())?;
         let started_at = self.now();
         let started = self.clock.monotonic();
-        let outcome = self.call(name, arguments, id.0).await;
+        let outcome = self.call(name, arguments, id.0, observer).await;
         let end = match &outcome {
             Ok(publications) => RunEnd::Succeeded { publications: publications.clone(), fingerprints: Vec::new() },
             Err(failure) => RunEnd::Failed { message: failure.message.clone() },
@@ -53,7 +59,13 @@ impl Instance {
         Ok(report)
     }
 
-    async fn call(&self, name: &str, arguments: Map<String, Value>, run: i64) -> Result<Vec<Publication>, Failure> {
+    async fn call(
+        &self,
+        name: &str,
+        arguments: Map<String, Value>,
+        run: i64,
+        observer: &dyn Observer,
+    ) -> Result<Vec<Publication>, Failure> {
         let session = self.session()?;
         let writes = Arc::new(Writes::new(json!({ "run": run })));
         let warehouse: Arc<dyn Warehouse> = Arc::new(SessionWarehouse::writing(session.clone(), Arc::clone(&writes)));
@@ -70,8 +82,8 @@ impl Instance {
             called.map_err(|found| diagnostics_failure(&project.files, &found))
         });
         let (_, messages) = called.await.map_err(|error| Failure::internal(error.to_string()))??;
-        for message in messages {
-            tracing::info!("{}", message.text);
+        for message in messages.iter().filter(|message| message.level != MessageLevel::Debug) {
+            observer.message(&message.text);
         }
         session.drop_temporaries().await.map_err(|error| error.failure())?;
         let catalog = session.catalog();

@@ -3,12 +3,13 @@
 
 use std::path::{Component, Path};
 
-use headwater_app::{PackageRequest, Project, retry_request};
+use headwater_app::{Observer, PackageRequest, Project, retry_request};
 use headwater_project::Failure;
 use headwater_project::tree;
 
 use super::{Context, Stop, build, selection};
 use crate::args::{AccessOptions, Deps, DocsAction, DocsServe, RunOperation, SourceAction};
+use crate::print::Printer;
 use crate::serving::{Serving, ServingOptions};
 use crate::signals::Interrupt;
 
@@ -71,13 +72,25 @@ pub(super) async fn source(context: &Context, action: SourceAction) -> Result<()
     if bad { Err(Stop::Findings) } else { Ok(()) }
 }
 
+/// What a macro says is what its caller wants of it: `run-operation` prints it as data.
+struct Said(Printer);
+
+impl Observer for Said {
+    fn message(&self, text: &str) {
+        if let Err(Stop::Failure(failure)) = self.0.line(text) {
+            tracing::warn!(message = %failure.message, "what a macro said was not printed");
+        }
+    }
+}
+
 pub(super) async fn run_operation(context: &Context, operation: RunOperation) -> Result<(), Stop> {
     let instance = context.writer().await?;
     let arguments = match &operation.args {
         None => serde_json::Map::new(),
         Some(text) => mapping(text)?,
     };
-    let report = instance.run_operation(&operation.name, arguments).await?;
+    let said = Said(context.printer.clone());
+    let report = instance.run_operation(&operation.name, arguments, &said).await?;
     match report.failure {
         None => Ok(()),
         Some(failure) => {

@@ -123,3 +123,15 @@ fn up_serves_and_ends_by_itself() {
     assert!(answer.stderr().contains("Listening on http://127.0.0.1:"), "{}", answer.stderr());
     assert!(answer.stderr().contains("Stopped."), "{}", answer.stderr());
 }
+
+#[test]
+fn what_a_macro_says_is_printed_by_run_operation() {
+    let sandbox = Sandbox::new();
+    sandbox.write("headwater.yml", "name: shop\n");
+    sandbox.write(
+        "macros/hello.sql",
+        "{% macro hello(name) %}{{ log('hello ' ~ name, info=true) }}{{ log('unheard') }}{{ print('bye') }}{% endmacro %}",
+    );
+    let answer = sandbox.run(&["run-operation", "hello", "--args", "{name: ann}", "--quiet"]).expect_code(0);
+    assert_eq!(answer.stdout(), "hello ann\nbye\n");
+}
