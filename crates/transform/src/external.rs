@@ -150,7 +150,10 @@ fn with_details(format: FileFormat, external: &Value, words: &str) -> FileFormat
 /// The value behind a word: `field_delimiter = '|'`, `'skip.header.line.count'='1'`.
 fn after(words: &str, names: &[&str]) -> Option<String> {
     let rest = names.iter().find_map(|name| words.split_once(name))?.1;
-    let rest = rest.trim_start_matches(['\'', '"', ' ']).trim_start_matches(['=', ':']).trim_start();
+    let rest = rest.trim_start();
+    // The word itself may stand in quotes: `'skip.header.line.count'='1'`.
+    let unquoted = rest.strip_prefix(['\'', '"']).map(str::trim_start).filter(|rest| rest.starts_with(['=', ':']));
+    let rest = unquoted.unwrap_or(rest).trim_start_matches(['=', ':']).trim_start();
     match rest.chars().next()? {
         quote @ ('\'' | '"') => rest[1..].split(quote).next().map(str::to_owned),
         _ => rest.split([' ', ',', ')', ';']).next().map(str::to_owned),

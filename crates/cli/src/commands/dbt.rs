@@ -77,9 +77,8 @@ struct Said(Printer);
 
 impl Observer for Said {
     fn message(&self, text: &str) {
-        if let Err(Stop::Failure(failure)) = self.0.line(text) {
-            tracing::warn!(message = %failure.message, "what a macro said was not printed");
-        }
+        // Whoever read the output may have seen enough: the macro goes on.
+        _ = self.0.line(text);
     }
 }
 
