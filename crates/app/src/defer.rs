@@ -26,7 +26,11 @@ impl Project {
         selected: impl FnOnce() -> BTreeSet<NodeId>,
     ) -> Result<Option<Arc<Deferral>>, Failure> {
         let Some(to) = to else { return Ok(None) };
-        let state = crate::state_folder::read(&self.root.join(&to.state))?;
+        let folder = self.root.join(&to.state);
+        let state = crate::state_folder::read(&folder)?;
+        if !state.has_manifest {
+            return Err(crate::state_folder::missing(&folder));
+        }
         Ok(Some(Arc::new(Deferral::new(&state, selected(), to.favor_state))))
     }
 }

@@ -114,6 +114,7 @@ impl Instance {
             found.push(judged(node, &rule, newest, self.now()));
         }
         write_sources(self, &found)?;
+        self.write_manifest(false).await?;
         Ok(found)
     }
 

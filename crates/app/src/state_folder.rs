@@ -6,17 +6,21 @@ use headwater_project::Failure;
 use headwater_transform::PreviousState;
 use serde_json::Value;
 
-/// Reads manifest.json, and run_results.json and sources.json where they are.
+/// Reads manifest.json, run_results.json and sources.json, of which one must be there.
 pub(crate) fn read(folder: &Path) -> Result<PreviousState, Failure> {
-    let manifest = folder.join("manifest.json");
-    let found = json(&manifest)?.ok_or_else(|| {
-        Failure::user(format!("there is no {}", manifest.display())).with_hint(
-            "--state names the folder a run left its artifacts in, such as .headwater/target or dbt's target.",
-        )
-    })?;
-    let results = json(&folder.join("run_results.json"))?;
-    let sources = json(&folder.join("sources.json"))?;
-    Ok(PreviousState::read(&found, results.as_ref(), sources.as_ref()))
+    let artifact = |name: &str| json(&folder.join(name));
+    let (manifest, results, sources) =
+        (artifact("manifest.json")?, artifact("run_results.json")?, artifact("sources.json")?);
+    if manifest.is_none() && results.is_none() && sources.is_none() {
+        return Err(missing(folder));
+    }
+    Ok(PreviousState::read(manifest.as_ref(), results.as_ref(), sources.as_ref()))
+}
+
+/// That a folder has no manifest.
+pub(crate) fn missing(folder: &Path) -> Failure {
+    Failure::user(format!("there is no {}", folder.join("manifest.json").display()))
+        .with_hint("--state names the folder a run left its artifacts in, such as .headwater/target or dbt's target.")
 }
 
 /// A JSON file that may be absent.

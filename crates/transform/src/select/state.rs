@@ -16,6 +16,8 @@ use crate::warehouse::RelationName;
 /// What an earlier run left in its artifacts.
 #[derive(Clone, Debug, Default)]
 pub struct PreviousState {
+    /// Without one there are only results.
+    pub has_manifest: bool,
     pub nodes: BTreeMap<String, PreviousNode>,
     /// Status of nodes that were run.
     pub results: BTreeMap<String, String>,
@@ -35,9 +37,10 @@ pub struct PreviousNode {
 }
 
 impl PreviousState {
-    /// Reads manifest.json, and run_results.json and sources.json where they are.
-    pub fn read(manifest: &Value, run_results: Option<&Value>, sources: Option<&Value>) -> Self {
-        let mut state = Self::default();
+    /// Reads manifest.json, run_results.json and sources.json, those that are there.
+    pub fn read(manifest: Option<&Value>, run_results: Option<&Value>, sources: Option<&Value>) -> Self {
+        let mut state = Self { has_manifest: manifest.is_some(), ..Self::default() };
+        let manifest = manifest.unwrap_or(&Value::Null);
         for section in ["nodes", "sources", "exposures", "unit_tests"] {
             for (id, node) in manifest.get(section).and_then(Value::as_object).into_iter().flatten() {
                 let fields = node.as_object().cloned().unwrap_or_default();
@@ -101,6 +104,10 @@ impl Selector<'_> {
 
     pub(super) fn changed(&self, kind: &str, criterion: &str) -> Result<BTreeSet<NodeId>, TransformError> {
         let state = self.state(criterion)?;
+        if !state.has_manifest {
+            let hint = "There is no manifest.json in the folder that --state names.";
+            return Err(bad(criterion, "there is nothing to compare with", Some(hint)));
+        }
         if !KINDS.contains(&kind) {
             let hint = match nearest(kind, KINDS.iter().copied()) {
                 Some(near) => format!("Did you mean 'state:{near}'?"),

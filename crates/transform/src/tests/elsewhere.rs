@@ -32,7 +32,7 @@ fn sql(fixture: &Fixture, name: &str, here: &[&str], run: RunContext) -> String 
 fn deferred(selected: &[&str], favor_state: bool) -> RunContext {
     let node = |name: &str| json!({ "resource_type": "model", "database": null, "schema": "prod", "alias": name, "relation_name": name });
     let manifest = json!({ "nodes": { "model.shop.a": node("a"), "model.shop.m": node("m") } });
-    let state = PreviousState::read(&manifest, None, None);
+    let state = PreviousState::read(Some(&manifest), None, None);
     let selected: BTreeSet<NodeId> = selected.iter().map(NodeId::new).collect();
     RunContext { deferral: Some(Arc::new(Deferral::new(&state, selected, favor_state))), ..RunContext::default() }
 }

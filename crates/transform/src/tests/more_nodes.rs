@@ -204,7 +204,7 @@ fn changes_are_told_from_an_earlier_manifest() {
     let manifest = crate::artifact::manifest::manifest(&before.project, &BTreeMap::new(), &Default::default());
     let manifest = serde_json::to_value(&manifest).unwrap();
     let results = serde_json::json!({"results": [{"unique_id": "model.shop.b", "status": "error"}]});
-    let state = crate::PreviousState::read(&manifest, Some(&results), None);
+    let state = crate::PreviousState::read(Some(&manifest), Some(&results), None);
     let now = GRAPH.replace("select * from {{ ref('b') }}", "select id from {{ ref('b') }}").replace(
         "tags=['t']) }}select * from {{ ref('a')",
         "tags=['t'], materialized='table') }}select * from {{ ref('a')",
