@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """How fast Kafka comes into the lake, and generated records into Kafka: rates and peak memory of whole commands.
 
-    kafka.py --binary target/release/headwater [--records 3000000]
+    kafka.py --binary target/release/headwater [--records 3000000] [--spark PYTHON JARS]
+
+PYTHON has pyspark, JARS is a folder with Spark's Kafka package of the same version: Spark's structured streaming then takes the
+same topic into Parquet (`peers/spark_kafka.py`).
 
 Broker, client and lake share the machine. Puts its table into the notes of bench/RESULTS.md, in place of the one before.
 """
@@ -76,10 +79,25 @@ def write(rows: list[list[str]]) -> None:
     RESULTS.write_text(before.rstrip() + "\n\n" + text + ("\n" + rest if rest else ""))
 
 
+def spark(python: str, jars: str, brokers: str, folder: Path, expected: int, ours: float) -> list[str]:
+    """The same topic into Parquet by Spark, beside our seconds."""
+    folder.mkdir()
+    command = [python, ROOT / "bench" / "peers" / "spark_kafka.py", brokers, "bench", folder, jars]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"Spark failed: {done.stderr[-2000:]}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    if found["rows"] != expected:
+        raise SystemExit(f"Spark took {found['rows']} of {expected} records")
+    name = f"the same by Spark, its query alone ({found['query_seconds'] / ours:.1f} times our whole command)"
+    return [name, "", f"{expected / found['query_seconds']:,.0f}", f"{found['peak_bytes'] / 1e6:,.0f} MB"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binary", type=Path, required=True)
     parser.add_argument("--records", type=int, default=3_000_000)
+    parser.add_argument("--spark", nargs=2, metavar=("PYTHON", "JARS"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as root, Broker() as broker:
         bus = Bus(broker)
@@ -92,6 +110,8 @@ def main() -> None:
         if count != options.records:
             raise SystemExit(f"{count} of {options.records} records came in")
         rows = [["JSON of 200 bytes, Kafka into Delta, records/s", "300,000, under 512 MB", f"{count / wall:,.0f}", f"{peak / 1e6:,.0f} MB"]]
+        if options.spark:
+            rows.append(spark(*options.spark, broker.address, Path(root) / "spark", count, wall))
         users = max(1, round(options.records / 1e6 * 1834))
         text = f"name: music\nlog: {{connection: bus, prefix: music.}}\nconnections:\n  bus: {{kind: kafka, brokers: '{broker.address}'}}\n"
         project = Project(options.binary, Path(root) / "music", GENERATOR % users, text)

@@ -19,7 +19,8 @@ from uuid import UUID
 
 import corpus
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "postgres"))
+for folder in ("harness", "postgres"):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / folder))
 
 Answer = tuple[list[str], list[list]]
 

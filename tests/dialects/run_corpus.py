@@ -3,7 +3,6 @@
     run_corpus.py --binary target/release/headwater [--dialect D] [--only WORD] [--one-by-one]
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import corpus
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
 
 from project import Outcome, tail  # noqa: E402
+from script import parser  # noqa: E402
 
 MANY = "1000000"
 PROJECT = "name: snippets\nversion: '1.0'\nprofile: snippets\nmodel-paths: [models]\n"
@@ -134,12 +134,11 @@ def check(outcome: Outcome, binary: Path, dialect: str, only: str, one_by_one: b
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", type=Path, required=True)
-    parser.add_argument("--dialect", choices=corpus.DIALECTS, help="all of them when not given")
-    parser.add_argument("--only", default="", help="snippets whose name, or group__name, has this in it")
-    parser.add_argument("--one-by-one", action="store_true", help="a process for each snippet")
-    options = parser.parse_args()
+    words = parser(__doc__)
+    words.add_argument("--dialect", choices=corpus.DIALECTS, help="all of them when not given")
+    words.add_argument("--only", default="", help="snippets whose name, or group__name, has this in it")
+    words.add_argument("--one-by-one", action="store_true", help="a process for each snippet")
+    options = words.parse_args()
     outcome = Outcome()
     dialects = [options.dialect] if options.dialect else corpus.DIALECTS
     counts = [check(outcome, options.binary, one, options.only, options.one_by_one) for one in dialects]

@@ -3,7 +3,6 @@
     same_models.py --binary target/release/headwater
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
 
 from project import Outcome, tail  # noqa: E402
+from script import parser  # noqa: E402
 
 EVENTS = r'''id,user_id,happened,amount,status,payload
 1,u1,2024-01-01 10:00:00,10.50,paid,"{""source"": ""web"", ""items"": [{""sku"": ""a"", ""qty"": 2}, {""sku"": ""b"", ""qty"": 1}]}"
@@ -188,9 +188,7 @@ def check(outcome: Outcome, binary: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", type=Path, required=True)
-    options = parser.parse_args()
+    options = parser(__doc__).parse_args()
     outcome = Outcome()
     check(outcome, options.binary)
     return outcome.finish()

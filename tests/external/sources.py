@@ -6,12 +6,10 @@
 Prints what differs, and `N passed, M failed`. Needs duckdb, to write Parquet.
 """
 
-import argparse
 import gzip
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import duckdb
@@ -19,6 +17,7 @@ import duckdb
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
 
 from project import Outcome  # noqa: E402
+from script import parser, workplace  # noqa: E402
 
 ROWS = [(1, "a", "007", "2024-01-01"), (2, "b", "008", "2024-01-02"), (3, None, "009", "2024-01-03")]
 COLUMNS = ["id", "kind", "code", "day"]
@@ -149,16 +148,13 @@ def check_refusals(outcome: Outcome, shop: Shop) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", required=True, type=Path)
-    arguments = parser.parse_args()
+    options = parser(__doc__).parse_args()
     outcome = Outcome()
-    with tempfile.TemporaryDirectory() as folder:
-        shop = Shop(arguments.binary, Path(folder))
+    with workplace() as folder:
+        shop = Shop(options.binary, folder)
         lay_out(shop)
-        check_formats(outcome, shop)
-        check_changes(outcome, shop)
-        check_refusals(outcome, shop)
+        for check in (check_formats, check_changes, check_refusals):
+            check(outcome, shop)
     return outcome.finish()
 
 

@@ -8,13 +8,16 @@ folder `shared` beside the checkout. Counts per page must be those the logs are 
 new file must be taken; a line that does not read must be set aside with its file and line number. Says `skipped` when the folder is not there. Standard library only.
 """
 
-import argparse
 import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
+
+from project import Outcome  # noqa: E402
+from script import parser, workplace  # noqa: E402
 
 PROJECT = Path(__file__).resolve().parent / "project"
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "eventsim" / "log"
@@ -37,7 +40,7 @@ PAGES = {
 
 class Lake:
     def __init__(self, binary: Path, folder: Path):
-        self.binary, self.folder = binary.resolve(), folder
+        self.binary, self.folder = binary, folder
 
     def run(self, *arguments: str) -> str:
         command = [self.binary, "-C", self.folder, *arguments]
@@ -73,30 +76,22 @@ def checks(lake: Lake, data: Path):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", type=Path, required=True)
-    parser.add_argument("--data", type=Path, default=DATA)
-    arguments = parser.parse_args()
-    files = sorted(arguments.data.glob("2018-11-*-events.json.gz")) if arguments.data.is_dir() else []
+    options = parser(__doc__, data=DATA).parse_args()
+    files = sorted(options.data.glob("2018-11-*-events.json.gz")) if options.data.is_dir() else []
     if not files:
-        print(f"skipped: no daily logs in {arguments.data}")
+        print(f"skipped: no daily logs in {options.data}")
         return 0
-    passed = failed = 0
-    with tempfile.TemporaryDirectory(prefix="headwater-files-") as temporary:
-        folder = Path(temporary) / "project"
+    outcome = Outcome()
+    with workplace() as root:
+        folder = root / "project"
         shutil.copytree(PROJECT, folder)
         data = folder / "data"
         data.mkdir()
         for file in files:
             shutil.copyfile(file, data / file.name)
-        for what, expected, found in checks(Lake(arguments.binary, folder), data):
-            if expected == found:
-                passed += 1
-            else:
-                failed += 1
-                print(f"FAILED  {what}: expected {expected}, found {found}")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+        for what, expected, found in checks(Lake(options.binary, folder), data):
+            outcome.hold(what, [] if expected == found else [f"expected {expected}, found {found}"])
+    return outcome.finish()
 
 
 if __name__ == "__main__":

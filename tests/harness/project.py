@@ -35,7 +35,7 @@ class Outcome:
             self.passed += 1
         for problem in problems:
             self.failures.append(f"{what}: {problem}")
-            print(f"FAILED  {what}: {problem}", flush=True)
+            print(f"FAILED  {what}: {problem.rstrip()}".replace("\n", "\n    "), flush=True)
 
     def finish(self) -> int:
         print(f"{self.passed} passed, {len(self.failures)} failed", flush=True)

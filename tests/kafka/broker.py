@@ -11,6 +11,8 @@ import time
 import uuid
 from pathlib import Path
 
+from web import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90
 
@@ -50,30 +52,58 @@ appender.out.layout.pattern = %d %p %c: %m%n
 """
 
 
-def jars() -> Path | None:
+def jars(what: str = "broker") -> Path | None:
     """The folder of Kafka's jars; None, said on the error output, where there is no way to have them."""
-    done = subprocess.run([ROOT / "scripts" / "kafka"], stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run([ROOT / "scripts" / "kafka", what], stdout=subprocess.PIPE, text=True, check=False)
     return Path(done.stdout.strip()) if done.returncode == 0 else None
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+def java(folder: Path, classes: Path, *arguments: str) -> list[str]:
+    """A machine with little memory that starts soon and writes its log as the folder's log4j2.properties says."""
+    return [
+        "java", "-Xmx384m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+        f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}", "-cp", f"{classes}/*", *arguments,
+    ]
 
 
-class Broker:
+class Process:
+    """A program of Java with a folder and a port of its own; the folder outlives it when HEADWATER_KEEP is set."""
+
+    def __init__(self, what: str, logging: str = LOGGING):
+        self.jars = jars(what)
+        if self.jars is None:
+            raise FileNotFoundError(f"no Kafka: {what}")
+        self.folder = Path(tempfile.mkdtemp(prefix=f"headwater-{what}-", dir="/tmp"))
+        self.port = free_port()
+        self.process: subprocess.Popen | None = None
+        (self.folder / "log4j2.properties").write_text(logging)
+
+    def launch(self, *arguments: str) -> None:
+        words = (self.folder / "words").open("a")
+        self.process = subprocess.Popen(
+            java(self.folder, self.jars, *arguments), stdin=subprocess.DEVNULL, stdout=words, stderr=words, cwd=self.folder,
+        )
+
+    def said(self) -> str:
+        return (self.folder / "words").read_text(errors="replace")
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.kill()
+        if not os.environ.get("HEADWATER_KEEP"):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Broker(Process):
     """`users` (name: password) turns on SASL with PLAIN and SCRAM-SHA-256; `tls` serves with a certificate made here."""
 
     def __init__(self, users: dict[str, str] | None = None, tls: bool = False, settings: str = ""):
-        found = jars()
-        if found is None:
-            raise FileNotFoundError("no Kafka")
-        self.jars, self.users, self.tls = found, users or {}, tls
-        self.folder = Path(tempfile.mkdtemp(prefix="headwater-kafka-", dir="/tmp"))
-        self.port, self.controller = free_port(), free_port()
-        self.process: subprocess.Popen | None = None
-        (self.folder / "log4j2.properties").write_text(LOGGING)
+        super().__init__("broker")
+        self.users, self.tls = users or {}, tls
+        self.controller = free_port()
         text = SETTINGS.format(folder=self.folder, controller=self.controller) + self.listeners() + settings
         (self.folder / "server.properties").write_text(text)
         self.format()
@@ -125,18 +155,12 @@ class Broker:
         )
         return key, certificate
 
-    def java(self, *arguments: str) -> list[str]:
-        return [
-            "java", "-Xmx384m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
-            f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}", "-cp", f"{self.jars}/*", *arguments,
-        ]
-
     def format(self) -> None:
         identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         secrets = [text for user, secret in self.users.items()
                    for text in ("--add-scram", f"SCRAM-SHA-256=[name={user},password={secret}]")]
         done = subprocess.run(
-            self.java("kafka.tools.StorageTool", "format", "--standalone", "-t", identity, "-c", str(self.folder / "server.properties"), *secrets),
+            java(self.folder, self.jars, "kafka.tools.StorageTool", "format", "--standalone", "-t", identity, "-c", str(self.folder / "server.properties"), *secrets),
             capture_output=True, text=True, check=False,
         )
         if done.returncode:
@@ -144,11 +168,7 @@ class Broker:
 
     def start(self) -> None:
         """Starts, or starts again, and waits until it takes connections."""
-        words = (self.folder / "words").open("a")
-        self.process = subprocess.Popen(
-            self.java("kafka.Kafka", str(self.folder / "server.properties")), stdin=subprocess.DEVNULL, stdout=words, stderr=words,
-            cwd=self.folder,
-        )
+        self.launch("kafka.Kafka", str(self.folder / "server.properties"))
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
             if self.process.poll() is not None:
@@ -158,7 +178,7 @@ class Broker:
                 if one.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.1)
-        raise RuntimeError(f"Kafka did not start: {(self.folder / 'words').read_text()[-2000:]}")
+        raise RuntimeError(f"Kafka did not start: {self.said()[-2000:]}")
 
     def end(self, how: int) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -170,12 +190,3 @@ class Broker:
 
     def kill(self) -> None:
         self.end(signal.SIGKILL)
-
-    def __enter__(self) -> "Broker":
-        self.start()
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.kill()
-        if not os.environ.get("HEADWATER_KEEP"):
-            shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,13 +1,14 @@
 """What the tests do to a cluster: topics made, messages written, transactions left open, schemas kept."""
 
 import json
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import struct
+from collections.abc import Iterator
+from urllib.parse import unquote
 
 from broker import Broker
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from web import Handler, Server
 
 SECONDS = 60
 
@@ -77,7 +78,10 @@ class Bus:
 
     def read(self, topic: str, partitions: int) -> list[dict]:
         """Every committed message, as JSON."""
-        found = []
+        return [json.loads(message.value()) for message in self.messages(topic, partitions)]
+
+    def messages(self, topic: str, partitions: int) -> Iterator[Message]:
+        """Every committed message, partition by partition."""
         for partition in range(partitions):
             consumer = Consumer(self.settings | {"group.id": "reads", "enable.partition.eof": "true", "isolation.level": "read_committed"})
             consumer.assign([TopicPartition(topic, partition, 0)])
@@ -89,9 +93,8 @@ class Bus:
                     if message.error().code() == KafkaError._PARTITION_EOF:
                         break
                     raise RuntimeError(str(message.error()))
-                found.append(json.loads(message.value()))
+                yield message
             consumer.close()
-        return found
 
     def set_group(self, group: str, topic: str, offset: int) -> None:
         consumer = Consumer(self.settings | {"group.id": group, "enable.auto.commit": "false"})
@@ -99,10 +102,14 @@ class Bus:
         consumer.close()
 
     def group(self, group: str, topic: str) -> int:
+        """Offset of the group in the first partition; -1 while nobody coordinates the group."""
         consumer = Consumer(self.settings | {"group.id": group})
-        found = consumer.committed([TopicPartition(topic, 0)], SECONDS)[0].offset
-        consumer.close()
-        return found
+        try:
+            return consumer.committed([TopicPartition(topic, 0)], SECONDS)[0].offset
+        except KafkaException:
+            return -1
+        finally:
+            consumer.close()
 
     def member(self, group: str, topic: str) -> Consumer:
         """Somebody who joins the group."""
@@ -111,41 +118,60 @@ class Bus:
         return consumer
 
 
-class Registry:
-    """A schema registry: texts by number, and what it answers when it is told to be ill."""
+class Follower:
+    """A topic of one partition, without transactions, read on from where it was read to."""
+
+    def __init__(self, bus: Bus, topic: str):
+        self.bus, self.topic = bus, topic
+        self.consumer: Consumer | None = None
+        self.next = 0
+
+    def new(self) -> list[Message]:
+        """Messages that came since; none while there is no such topic."""
+        if self.consumer is None:
+            if self.topic not in self.bus.admin.list_topics(timeout=SECONDS).topics:
+                return []
+            self.consumer = Consumer(self.bus.settings | {"group.id": "follows", "fetch.wait.max.ms": "20"})
+            self.consumer.assign([TopicPartition(self.topic, 0, 0)])
+        found = []
+        end = self.consumer.get_watermark_offsets(TopicPartition(self.topic, 0), SECONDS)[1]
+        while self.next < end:
+            message = self.consumer.poll(SECONDS)
+            if message is None or message.error():
+                raise RuntimeError(f"{self.topic} cannot be read: {message and message.error()}")
+            found.append(message)
+            self.next = message.offset() + 1
+        return found
+
+    def close(self) -> None:
+        if self.consumer is not None:
+            self.consumer.close()
+
+
+class Registry(Server):
+    """A schema registry: texts by number and by version of a subject, and what it answers when it is told to be ill."""
 
     def __init__(self) -> None:
+        super().__init__(Schema)
         self.schemas: dict[int, dict] = {}
+        self.versions: dict[tuple[str, int], dict] = {}
         self.status = 200
         self.asked = 0
-        registry = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                registry.asked += 1
-                found = registry.schemas.get(int(self.path.rsplit("/", 1)[1]))
-                status = registry.status if registry.status != 200 or found else 404
-                body = json.dumps(found if status == 200 else {"error_code": status}).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
 
-            def log_message(self, *_) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    @contextmanager
-    def running(self):
-        thread = threading.Thread(target=self.server.serve_forever)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self.server.shutdown()
-            thread.join()
+class Schema(Handler):
+    def do_GET(self) -> None:
+        registry = self.server
+        registry.asked += 1
+        match unquote(self.path).strip("/").split("/"):
+            case ["schemas", "ids", number]:
+                found = registry.schemas.get(int(number))
+            case ["subjects", *subject, "versions", version]:
+                found = registry.versions.get(("/".join(subject), int(version)))
+            case _:
+                found = None
+        status = registry.status if registry.status != 200 or found else 404
+        self.answer(found if status == 200 else {"error_code": status}, status)
 
 
 def avro_long(value: int) -> bytes:
@@ -162,3 +188,31 @@ def avro_text(text: str) -> bytes:
 
 def framed(schema: int, body: bytes) -> bytes:
     return b"\0" + schema.to_bytes(4, "big") + body
+
+
+def reference(name: str, subject: str, version: int = 1) -> dict:
+    return {"name": name, "subject": subject, "version": version}
+
+
+def varint(value: int) -> bytes:
+    value, out = value & (1 << 64) - 1, bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(out + bytes([value]))
+
+
+def field(number: int, value) -> bytes:
+    """A field of a Protobuf message: an integer as varint, a float as eight bytes, text and bytes after their length."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    if isinstance(value, float):
+        return varint(number << 3 | 1) + struct.pack("<d", value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def message(schema: int, body: bytes, *path: int) -> bytes:
+    """A Protobuf value as serializers frame it; without a path the first message of its schema."""
+    places = avro_long(len(path)) + b"".join(map(avro_long, path)) if path else b"\0"
+    return framed(schema, places + body)

@@ -5,13 +5,11 @@
 Numbers such as K5 are those of the faults in docs/sources.md. Says `skipped` where there is no Java or Maven.
 """
 
-import argparse
 import gzip
 import json
 import random
 import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -21,10 +19,12 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parent / "harness"))
 
-from broker import Broker, free_port, jars  # noqa: E402
-from bus import Bus, Registry, avro_long, avro_text, framed  # noqa: E402
+from broker import Broker, jars  # noqa: E402
+from bus import Bus, Registry, avro_long, avro_text, field, framed, message, reference  # noqa: E402
 from lakes import Folder  # noqa: E402
 from project import Outcome, tail  # noqa: E402
+from script import parser, run_checks, until, workplace  # noqa: E402
+from web import free_port  # noqa: E402
 
 EVENTS = HERE.parents[2] / "shared" / "data" / "eventsim" / "log"
 CANARY = "canary-secret-9317"
@@ -135,19 +135,19 @@ def check_avro(test: Test) -> None:
     test.bus.write("avro", [one(n) for n in range(100)] + [two(n) for n in range(100, 200)] + bad)
     registry = Registry()
     registry.schemas = {1: {"schema": json.dumps(FIRST)}, 2: {"schema": json.dumps(SECOND)}}
-    with registry.running():
+    with registry:
         folder = test.folder("avro", "avro", "  value: avro\n", f"    registry: {{url: '{registry.url}'}}\n")
         registry.status = 500
         up = folder.start("up", "--port", "0")
         time.sleep(2)
         test.equal("K16 nothing is taken while the registry is ill", (folder.folder / ".headwater/lake/tables/s/s").exists(), False)
         registry.status = 200
-        told = up.until("Listening on", 30) and wait(lambda: folder_count(folder) == 200, 30)
+        told = up.until("Listening on", 30) and until(lambda: folder_count(folder) == 200, 30)
         test.outcome.hold("K16 it goes on when the registry is well", [] if told else [tail(up.said())])
         asked = registry.asked
         registry.status = 500
         test.bus.write("avro", [one(n) for n in range(200, 210)])
-        test.outcome.hold("K16 a schema is asked for once", [] if wait(lambda: folder_count(folder) == 210, 20) and registry.asked == asked else [tail(up.said())])
+        test.outcome.hold("K16 a schema is asked for once", [] if until(lambda: folder_count(folder) == 210, 20) and registry.asked == asked else [tail(up.said())])
         test.outcome.hold("K16 the trouble was told", [] if "registry answers with 500" in up.said() else [tail(up.said())])
         up.kill()
     test.whole("Avro of two versions", folder, 210)
@@ -158,13 +158,201 @@ def check_avro(test: Test) -> None:
     test.told("a registry that is not named is told", missing, "has no schema registry", arguments=("check",))
 
 
-def wait(condition, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.1)
-    return False
+ORDER = """syntax = "proto3";
+package shop;
+import "shop/place.proto";
+import "google/protobuf/timestamp.proto";
+enum State { NEW = 0; PAID = 1; }
+message Order {
+  int64 n = 1; string word = 2; State state = 3; other.Place place = 4; repeated int32 sizes = 5; map<string, double> prices = 6;
+  oneof pay { string card = 7; bool cash = 8; } optional int32 rating = 9; google.protobuf.Timestamp at = 10; Tree tree = 11;
+  message Line { int64 n = 1; string sku = 2; }
+}
+message Tree { string name = 1; repeated Tree below = 2; }
+"""
+PLACE = 'syntax = "proto3"; package other; import "shop/country.proto"; message Place { string city = 1; Country country = 2; }'
+COUNTRY = 'syntax = "proto3"; package other; enum Country { NONE = 0; DE = 49; }'
+LATER = 'syntax = "proto3"; package shop; message Order { int64 n = 1; string word = 2; string note = 12; }'
+
+
+def order(n: int) -> bytes:
+    body = field(1, n) + field(2, f"w{n}") + field(3, n % 3) + field(4, field(1, "Ulm") + field(2, 49)) + field(5, bytes([1, 2, n % 100]))
+    body += field(6, field(1, "a") + field(2, n / 4)) + (field(7, "visa") if n % 2 else field(8, 1)) + field(10, field(1, 1_700_000_000 + n))
+    return body + field(11, field(1, "root") + field(2, field(1, "leaf") + field(2, field(1, "end"))))
+
+
+def check_protobuf(test: Test) -> None:
+    test.bus.create("protobuf")
+    bad = [message(1, b"\x08"), message(9, b""), message(1, field(1, "text")), b"\0\0", message(1, b"", 7)]
+    test.bus.write("protobuf", [message(1, order(n)) for n in range(100)] + [message(2, field(1, n) + field(12, "new")) for n in range(100, 150)] + bad)
+    test.bus.write("protobuf", [message(1, field(1, 150) + field(2, "sku"), 0, 0), None])
+    registry = Registry()
+    registry.schemas = {
+        1: {"schemaType": "PROTOBUF", "schema": ORDER, "references": [reference("shop/place.proto", "shop/place.proto", 3)]},
+        2: {"schemaType": "PROTOBUF", "schema": LATER},
+    }
+    registry.versions = {
+        ("shop/place.proto", 3): {"schemaType": "PROTOBUF", "schema": PLACE, "references": [reference("shop/country.proto", "country")]},
+        ("country", 1): {"schemaType": "PROTOBUF", "schema": COUNTRY},
+    }
+    with registry:
+        folder = test.folder("protobuf", "protobuf", "  value: protobuf\n", f"    registry: {{url: '{registry.url}'}}\n")
+        test.ingest(folder)
+        asked = registry.asked
+        test.ingest(folder)
+        test.equal("Protobuf: a second run reads nothing", registry.asked, asked)
+    test.whole("Protobuf of two versions, with a schema that refers to others", folder, 151)
+    row = folder.rows("select word, state, place['city'], place['country'], sizes[3], prices[1]['key'], prices[1]['value'], card, cash, rating, at, tree['name'], tree['below'][1] from s.s where n = 7")
+    expected = ["w7", "PAID", "Ulm", "DE", "7", "a", "1.75", "visa", "", "", "2023-11-14T22:13:27", "root", '{"name":"leaf","below":[{"name":"end"}]}']
+    test.equal("Protobuf: every kind of field has its column", row[0][:10] + [row[0][10][:19]] + row[0][11:], expected)
+    test.equal("Protobuf: names that are not known are numbers", folder.rows("select state from s.s where n = 8"), [["2"]])
+    test.equal("Protobuf: a version adds its columns, and lacks others", folder.rows("select note, card, word from s.s where n = 120"), [["new", "", ""]])
+    test.equal("Protobuf: another message of the schema", folder.rows("select sku from s.s where n = 150"), [["sku"]])
+    reasons = [row[0] for row in folder.rows("select reason from s.s_quarantine order by position")]
+    expected = ["record ends inside a value", "the registry has no schema 9", "field `n` holds integers, found bytes after their length",
+                "record does not begin with the number of a schema", "schema has no message at [7]"]
+    test.equal("K9 Protobuf that does not read is set aside with its reason", reasons, expected)
+
+
+MONEY = {"type": "record", "name": "Money", "namespace": "shop", "fields": [{"name": "cents", "type": "long"}]}
+BILL = {"type": "record", "name": "Bill", "fields": [{"name": "n", "type": "long"}, {"name": "total", "type": "shop.Money"}, {"name": "state", "type": "State"}]}
+STATE = {"type": "enum", "name": "State", "symbols": ["OPEN", "PAID"]}
+
+
+def check_references(test: Test) -> None:
+    test.bus.create("bills")
+    test.bus.write("bills", [framed(1, avro_long(n) + avro_long(n * 100) + avro_long(n % 2)) for n in range(20)] + [framed(2, b"")])
+    test.bus.create("described")
+    test.bus.write("described", [framed(3, json.dumps({"n": n}).encode()) for n in range(20)] + [b"{}"])
+    registry = Registry()
+    registry.schemas = {
+        1: {"schema": json.dumps(BILL), "references": [reference("shop.Money", "money"), reference("State", "state", 4)]},
+        2: {"schema": json.dumps(BILL), "references": [reference("shop.Money", "nowhere", 2)]},
+        3: {"schemaType": "JSON", "schema": '{"$ref": "money.json"}', "references": [reference("money.json", "money-json")]},
+    }
+    registry.versions = {("money", 1): {"schema": json.dumps(MONEY)}, ("state", 4): {"schema": json.dumps(STATE)}}
+    with registry:
+        connection = f"    registry: {{url: '{registry.url}/'}}\n"
+        folder = test.folder("bills", "bills", "  value: avro\n", connection)
+        test.ingest(folder)
+        described = test.folder("described", "described", "  value: json_schema\n", connection)
+        test.ingest(described)
+    test.whole("Avro of a schema that refers to others", folder, 20)
+    test.equal("types of other subjects are columns", folder.rows("select total['cents'], state from s.s where n = 3"), [["300", "PAID"]])
+    reasons = folder.rows("select reason from s.s_quarantine")
+    test.equal("a reference that is not there is told", reasons, [["schema 2 refers to `shop.Money`: the registry has no version 2 of subject `nowhere`"]])
+    test.whole("JSON Schema, also with references", described, 20)
+    test.equal("K9 JSON without its number is set aside", described.rows("select count(*) from s.s_quarantine"), [["1"]])
+
+
+def check_compression(test: Test) -> None:
+    for n, codec in enumerate(("none", "gzip", "snappy", "lz4", "zstd")):
+        topic = f"packed-{codec}"
+        # The broker packs what comes in another way again, so that the topic really has this one.
+        test.bus.create(topic, 1, **({"compression_type": codec} if codec != "none" else {}))
+        test.bus.write(topic, numbered(0, 5000), **{"compression.type": codec, "batch.num.messages": "1000"})
+        folder = test.folder(topic, topic)
+        test.ingest(folder)
+        test.whole(f"a topic packed with {codec}", folder, 5000)
+    test.bus.create("packed-mixed")
+    for n, codec in enumerate(("gzip", "snappy", "lz4", "zstd", "none")):
+        test.bus.write("packed-mixed", numbered(n * 100, 100), **{"compression.type": codec})
+    mixed = test.folder("packed-mixed", "packed-mixed")
+    test.ingest(mixed)
+    test.whole("a topic whose batches are packed each in another way", mixed, 500)
+
+
+def check_later(test: Test) -> None:
+    """Starts and patterns while it runs."""
+    test.bus.create("later.a")
+    test.bus.write("later.a", numbered(0, 50))
+    text = source("[]", "  pattern: 'later\\..*'\n  start: latest\n  look_every: 1s\n")
+    folder = Folder(test.binary, test.root / "later", settings(test.bus.broker.address), {"s": text})
+    up = folder.start("up", "--port", "0")
+    up.until("Listening on", 30)
+    time.sleep(2)
+    test.bus.write("later.a", numbered(1000, 10))
+    first = until(lambda: folder_count(folder) == 10, 30)
+    test.bus.create("later.b", 2)
+    test.bus.write("later.b", numbered(1010, 10), 1)
+    second = until(lambda: folder_count(folder) == 20, 30)
+    up.kill()
+    test.outcome.hold("a start at latest takes what comes from then on", [] if first else [tail(up.said())])
+    test.outcome.hold("a topic of a pattern that is made later is found", [] if second else [tail(up.said())])
+    test.bus.write("later.a", numbered(1020, 10))
+    test.ingest(folder)
+    test.whole("and is read on from its position, not from latest", folder, 30, 1000)
+    test.bus.create("ends")
+    test.bus.write("ends", numbered(0, 10), timestamp=1_600_000_000_000)
+    for name, start, count in (("past-the-end", "{offset: 500}", 0), ("before-the-first", "{offset: -5}", 10), ("late", "{timestamp: '2100-01-01T00:00:00Z'}", 0),
+                               ("early", "{timestamp: '1971-01-01T00:00:00+01:00'}", 10)):
+        other = test.folder(f"start-{name}", "ends", f"  start: {start}\n")
+        test.ingest(other)
+        test.equal(f"a start {name}", max(folder_count(other), 0), count)
+
+
+def objects(folder: Folder, below: str) -> dict[str, bytes]:
+    root = folder.folder / ".headwater" / "lake"
+    return {str(path.relative_to(root)): path.read_bytes() for path in (root / below).rglob("*") if path.is_file()}
+
+
+CONNECT = {
+    "name": "web-clicks",
+    "config": {
+        "connector.class": "io.confluent.connect.s3.S3SinkConnector", "tasks.max": "2", "topics": "clicks", "s3.bucket.name": "lake",
+        "flush.size": "40", "format.class": "io.confluent.connect.s3.format.json.JsonFormat",
+        "partitioner.class": "io.confluent.connect.storage.partitioner.HourlyPartitioner", "timestamp.extractor": "Record",
+        "value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": "false", "made.up": "1",
+    },
+}
+
+
+def check_connect(test: Test) -> None:
+    """What a configuration of Kafka Connect becomes, run."""
+    test.bus.create("clicks", 2)
+    for partition in range(2):
+        test.bus.write("clicks", numbered(partition * 100, 60), partition, timestamp=1_700_049_600_000)
+        test.bus.write("clicks", numbered(partition * 100 + 60, 40), partition, timestamp=1_700_053_200_000)
+    test.bus.write("clicks", [None], 0)
+    folder = Folder(test.binary, test.root / "connect", settings(test.bus.broker.address), {})
+    (folder.folder / "connect.json").write_text(json.dumps(CONNECT))
+    done = folder.run("import", "connect", str(folder.folder / "connect.json"))
+    test.outcome.hold("a configuration of Connect is imported", [] if done.returncode == 0 and "sources/web_clicks.yml" in done.stdout else [tail(done.stderr + done.stdout)])
+    missing = [key for key in ("tasks.max", "made.up", "It is not known here") if key not in done.stderr]
+    test.outcome.hold("keys that have no place are told", [f"{missing} not told"] if missing else [])
+    again = folder.run("import", "connect", str(folder.folder / "connect.json"))
+    test.outcome.hold("a source that is there is not written over", [] if again.returncode == 2 and "is there already" in again.stderr else [tail(again.stderr)])
+    shown = folder.run("import", "connect", str(folder.folder / "connect.json"), "--print")
+    test.equal("it is printed on request", shown.stdout, (folder.folder / "sources" / "web_clicks.yml").read_text())
+    checked = folder.run("check")
+    test.outcome.hold("the source is sound", [] if checked.returncode == 0 else [tail(checked.stderr + checked.stdout)])
+    test.ingest(folder)
+    found = objects(folder, "topics")
+    expected = {f"topics/clicks/year=2023/month=11/day=15/hour={hour}/clicks+{partition}+{offset:010}.json": numbered(partition * 100 + offset, count)
+                for partition in range(2) for hour, offset, count in ((12, 0, 40), (12, 40, 20), (13, 60, 40))}
+    test.equal("objects lie where the connector puts them", sorted(found), sorted(expected))
+    lines = {path: [json.loads(line) for line in bytes.splitlines()] for path, bytes in found.items()}
+    test.equal("and hold the values", lines, expected)
+    test.equal("and the table has all of them", folder.rows("select count(*) from web_clicks.web_clicks where n is not null"), [["200"]])
+
+
+def check_raw_files(test: Test) -> None:
+    test.bus.create("kept")
+    test.bus.write("kept", numbered(0, 30) + [b"no json"])
+    raw = "  raw: {path: 'kept/{topic}/{partition}-{offset:6}.txt', compression: none, records: 25}\n"
+    folder = test.folder("kept", "kept", raw)
+    for point in ("dl.mid_stage", "dl.after_stage", "dl.commit_put_done_reply_lost"):
+        folder.run("ingest", variables={"HEADWATER_FAULT": f"{point}=abort"})
+    test.ingest(folder)
+    test.bus.write("kept", numbered(31, 5))
+    test.ingest(folder)
+    found = objects(folder, "kept")
+    test.equal("raw files are named by their first offsets", sorted(found), [f"kept/kept/0-{offset:06}.txt" for offset in (0, 25, 31)])
+    lines = b"".join(found[path] for path in sorted(found)).splitlines()
+    test.equal("and hold every value once, whatever it died of", lines, [json.dumps(value).encode() for value in numbered(0, 30)] + [b"no json"] + [json.dumps(value).encode() for value in numbered(31, 5)])
+    for raw, words in (("{path: '{topic}/{offset}'}", "without `{partition}`"), ("{format: json_lines}\n  value: text", "needs values of `json`")):
+        wrong = test.folder(f"kept-{len(words)}", "kept", f"  raw: {raw}\n")
+        test.told(f"raw files that cannot be are told: {words}", wrong, words, arguments=("check",))
 
 
 def folder_count(folder: Folder, table: str = "s.s") -> int:
@@ -210,7 +398,7 @@ def check_replaced(test: Test) -> None:
         folder = test.folder(topic, topic)
         test.ingest(folder)
         test.bus.remove(topic)
-        wait(lambda: topic not in test.bus.admin.list_topics(timeout=10).topics, 20)
+        until(lambda: topic not in test.bus.admin.list_topics(timeout=10).topics, 20)
         test.bus.create(topic)
         test.bus.write(topic, numbered(5000, after))
         words = "was already taken" if name == "shorter" else "holds another record"
@@ -230,7 +418,7 @@ def check_growth(test: Test) -> None:
     test.bus.grow("growing", 6)
     for partition in range(3, 6):
         test.bus.write("growing", numbered(partition * 100, 100), partition)
-    done = wait(lambda: folder_count(folder) == 300, 30)
+    done = until(lambda: folder_count(folder) == 300, 30)
     up.kill()
     test.outcome.hold("K7 partitions added later are read from their first message", [] if done else [f"{folder_count(folder)} rows; {tail(up.said())}"])
     test.whole("K7 each once, and a start at latest skips what was before", folder, 300, 300)
@@ -313,11 +501,36 @@ def check_group(test: Test) -> None:
         member.poll(0.5)
         test.bus.write("grouped", numbered(100 + n * 100, 100))
         member.close()
-    done = wait(lambda: folder_count(folder) == 500, 30)
-    test.outcome.hold("K2 K4 others who join and leave the group make no difference", [] if done else [tail(up.said())])
-    test.outcome.hold("the group is told where the lake is", [] if wait(lambda: test.bus.group("headwater-s", "grouped") == 500, 10) else ["it is not"])
+    done = until(lambda: folder_count(folder) == 500, 30)
+    test.outcome.hold("K2 others who join and leave the group make no difference", [] if done else [tail(up.said())])
+    test.outcome.hold("the group is told where the lake is", [] if until(lambda: test.bus.group("headwater-s", "grouped") == 500, 10) else ["it is not"])
     up.kill()
     test.whole("K2 and every message is there once", folder, 500)
+
+
+def check_coordinator(test: Test) -> None:
+    """The group's coordinator goes while messages are taken: its topic is taken away, then the broker itself."""
+    test.bus.create("coordinated", 2)
+    test.bus.write("coordinated", numbered(0, 100))
+    folder = test.folder("coordinated", "coordinated")
+    up = folder.start("up", "--port", "0")
+    up.until("Listening on", 30)
+    first = until(lambda: test.bus.group("headwater-s", "coordinated") == 100, 30)
+    test.outcome.hold("K4 the group is told before", [] if first else [tail(up.said())])
+    test.bus.remove("__consumer_offsets")
+    for n in range(5):
+        test.bus.write("coordinated", numbered(100 + n * 20, 20), n % 2)
+    done = until(lambda: folder_count(folder) == 200, 30)
+    test.outcome.hold("K4 a coordinator that is gone makes no difference to what is taken", [] if done else [tail(up.said())])
+    test.bus.broker.kill()
+    test.bus.broker.start()
+    test.bus.write("coordinated", numbered(200, 100))
+    done = until(lambda: folder_count(folder) == 300, 60)
+    test.outcome.hold("K4 and it goes on with the next", [] if done else [tail(up.said())])
+    told = until(lambda: test.bus.group("headwater-s", "coordinated") == sum(test.bus.ends("coordinated", 1)), 40)
+    test.outcome.hold("K4 which is told where the lake is", [] if told else [f"{test.bus.group('headwater-s', 'coordinated')} of {test.bus.ends('coordinated', 2)}"])
+    up.kill()
+    test.whole("K4 every message is there once", folder, 300)
 
 
 def check_unreachable(test: Test) -> None:
@@ -400,6 +613,37 @@ def check_debezium(test: Test) -> None:
     found = folder.rows("select state, count(*) from s.s group by 1 order by 1")
     test.equal("and go on doing so", found, [["late", "1"], ["new", "48"], ["paid", "40"]])
     test.equal("what is no envelope is set aside", folder.rows("select count(*) from s.s_quarantine"), [["2"]])
+    log = folder.rows("select _op, count(*) from s.s__changes group by 1 order by 1")
+    test.equal("every change is in the log of changes", log, [["d", "11"], ["r", "100"], ["u", "51"]])
+    test.equal("each once", folder.rows("select count(*), count(distinct _offset) from s.s__changes"), [["162", "162"]])
+    last = folder.rows("select _op, id, state, _source_position, _source_time, _old_key from s.s__changes order by _offset desc limit 1")
+    test.equal("a row that went is in the log as it was", last, [["d", "3", "new", "", "", ""]])
+    found = {"before": {"id": 5, "state": "new"}, "after": {"id": 1005, "state": "moved"}, "op": "u", "source": {"lsn": 77, "ts_ms": 1_700_000_000_000}}
+    test.bus.write("shop.orders", [found])
+    test.ingest(folder)
+    moved = folder.rows("select _op, id, state, _source_position, substr(cast(_source_time as varchar), 1, 19), _old_key from s.s__changes order by _offset desc limit 1")
+    test.equal("the log says where, when, and which key was before", moved, [["u", "1005", "moved", "77", "2023-11-14T22:13:20", "[5]"]])
+    test.equal("and the table has the row once", folder.rows("select count(*) from s.s where id in (5, 1005)"), [["1"]])
+    for n, point in enumerate(("dl.mid_stage", "cdc.log_committed_before_current", "dl.commit_put_done_reply_lost", "dl.commit_done_before_upstream_ack", "cdc.log_committed_before_current")):
+        test.bus.write("shop.orders", [change("c", None, row(2000 + n * 10 + more, "late")) for more in range(10)])
+        done = folder.run("ingest", variables={"HEADWATER_FAULT": f"{point}=abort"})
+        test.outcome.hold(f"{point} is reached with a log of changes", [] if point in done.stderr and done.returncode else [tail(done.stderr)])
+        test.bus.write("shop.orders", [change("u", row(2000 + n * 10, "late"), row(2000 + n * 10, "later"))])
+        test.ingest(folder)
+        problems = folder.rows("select count(*), count(distinct _offset) from s.s__changes")
+        test.equal(f"{point} loses and doubles no change", problems, [[str(163 + 11 * (n + 1))] * 2])
+    test.equal("and the table is what the source is", folder.rows("select state, count(*) from s.s where id >= 2000 group by 1 order by 1"), [["late", "45"], ["later", "5"]])
+    plain = test.folder("debezium-plain", "shop.orders", "  envelope: {debezium: {key: id, changes: false}}\n")
+    test.ingest(plain)
+    test.equal("without a log on request", plain.table("s", "s__changes").exists(), False)
+    test.bus.remove("shop.orders")
+    until(lambda: "shop.orders" not in test.bus.admin.list_topics(timeout=10).topics, 20)
+    test.bus.create("shop.orders")
+    test.bus.write("shop.orders", [change("c", None, row(1, "anew"))])
+    test.told("K6 a topic of changes that was made anew is told", folder, "was already taken")
+    test.ingest(folder, "K6 a restart takes it", "--restart", "s")
+    anew = folder.rows("select count(*) from s.s__changes where state = 'anew'")
+    test.equal("K6 and its changes are in the log", anew, [["1"]])
 
 
 SINK = "kind: kafka\nname: out\ntable: {table}\nsend: {send}\nto: {{connection: bus, topic: {topic}, partitions: 2, key: n}}\nevery: 200ms\n"
@@ -501,7 +745,7 @@ def check_kills(test: Test, kills: int, seed: int) -> None:
         writing.join()
     test.outcome.hold("everything was written", writing.failed[:3])
     up = folder.start("up", "--port", "0")
-    done = wait(lambda: folder_count(folder) == writing.count, 90)
+    done = until(lambda: folder_count(folder) == writing.count, 90)
     test.outcome.hold("A1 K1 it catches up after the last kill", [] if done else [f"{folder_count(folder)} of {writing.count}: {tail(up.said())}"])
     up.kill()
     test.whole("A1 K1 every message is there once", folder, writing.count)
@@ -517,36 +761,23 @@ def check_kills(test: Test, kills: int, seed: int) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", type=Path, required=True)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="")
-    options = parser.parse_args()
+    options = parser(__doc__, kills=20, seed=1, only="").parse_args()
     if jars() is None:
         print("skipped: no Kafka to test with")
         return 0
     outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="headwater-kafka-test-") as root, Broker() as broker:
-        root = Path(root)
+    with workplace() as root, Broker() as broker:
         test = Test(outcome, Bus(broker), options.binary, root)
-        checks = [check_columns, check_starts, check_avro, check_poison, check_gaps, check_replaced, check_growth, check_transactions,
-                  check_many_partitions, check_order_and_times, check_group, check_unreachable, check_other_cluster, check_faults,
-                  check_debezium, check_sinks, check_files]
-        for check in checks:
-            if options.only in check.__name__:
-                timed(check.__name__, lambda: check(test))
-        if options.only in "check_security":
-            timed("check_security", lambda: check_security(outcome, options.binary, root))
-        if options.only in "check_kills" and options.kills:
-            timed("check_kills", lambda: check_kills(test, options.kills, options.seed))
+        run_checks(
+            [check_columns, check_starts, check_later, check_avro, check_protobuf, check_references, check_compression, check_poison, check_gaps, check_replaced, check_growth, check_transactions,
+             check_many_partitions, check_order_and_times, check_group, check_unreachable, check_other_cluster, check_faults,
+             check_debezium, check_sinks, check_files, check_raw_files, check_connect, check_coordinator],
+            options.only, test,
+        )
+        run_checks([check_security], options.only, outcome, options.binary, root)
+        if options.kills:
+            run_checks([check_kills], options.only, test, options.kills, options.seed)
     return outcome.finish()
-
-
-def timed(name: str, run) -> None:
-    began = time.monotonic()
-    run()
-    print(f"{name}: {time.monotonic() - began:.1f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,9 @@ The generator is deterministic and counts what it delivered: so many records mus
 once. Says `skipped` where there is no Java or Maven.
 """
 
-import argparse
 import random
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -23,6 +21,7 @@ import duckdb  # noqa: E402
 from broker import Broker, jars  # noqa: E402
 from bus import Bus  # noqa: E402
 from project import Failed, Outcome, Project, running, tail  # noqa: E402
+from script import parser, workplace  # noqa: E402
 from tables import files_of  # noqa: E402
 
 SOURCE = """\
@@ -158,18 +157,14 @@ def kills(outcome: Outcome, project: Project, broker: Broker, count: int, chance
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", type=Path, required=True)
-    parser.add_argument("--kills", type=int, default=6)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
+    options = parser(__doc__, kills=6, seed=1).parse_args()
     if jars() is None:
         print("skipped: no Kafka to test with")
         return 0
     outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="headwater-music-kafka-") as root, Broker() as broker:
+    with workplace() as root, Broker() as broker:
         bus = Bus(broker)
-        project = Project(options.binary, Path(root) / "music", SOURCE, SETTINGS.format(address=broker.address))
+        project = Project(options.binary, root / "music", SOURCE, SETTINGS.format(address=broker.address))
         (project.folder / "sources" / "hooks.yml").write_text(HOOKS)
         first = check_counts(outcome, project, bus, "the backlog")
         outcome.hold("there is something", [] if sum(first.values()) > 10_000 else [str(first)])

@@ -8,12 +8,10 @@ The first also stops a process for a while and starts a second one beside it: th
 Prints `N passed, M failed` last; exits 1 when anything failed. Needs the packages deltalake and duckdb.
 """
 
-import argparse
 import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -31,11 +29,14 @@ from scenario import (
     running,
     tail,
 )
+from script import parser, workplace
 
 VERIFY_EVERY = 10
 # A point is given this long to be reached by a process that commits, builds and maintains all the time, on a busy machine.
 REACH_SECONDS = 120
 LIVE = ("--build-every", "2s")
+# Points that builds alone reach. At the others they would only take the processor from what does reach them.
+OF_BUILDS = ("m.", "p.")
 
 # Points a running process does not reach by itself: the command that does, once.
 COMMANDS = {
@@ -98,7 +99,7 @@ def started(project: KillProject, point: str, fault: str):
     """A process armed with a fault, of the kind that reaches the point; it does not outlive its block."""
     if command := COMMANDS.get(point):
         return ended(Running(project, command, fault))
-    return running(project, *LIVE, fault=fault)
+    return running(project, *(LIVE if point.startswith(OF_BUILDS) else ()), fault=fault)
 
 
 def wait_for_end(process: subprocess.Popen, seconds: float) -> int | None:
@@ -175,8 +176,8 @@ def try_point(project: KillProject, point: str, action: str, nth: int, outcome: 
 
 def every_point(folder: Path, binary: Path, times: int, actions: list[str], only: list[str], outcome: Outcome) -> None:
     shape = Shape(rotate="200ms")
-    # Those of change capture need a database: tests/postgres/capture.py.
-    known = [point for point in fault_points() if not point.startswith(("cdc.", "k."))]
+    # Those of change capture need a database: tests/postgres/capture.py; those of sinks a destination: tests/sinks/sinks.py.
+    known = [point for point in fault_points() if not point.startswith(("cdc.", "k.", "snk.", "qr."))]
     points = [point for point in known if not only or point.startswith(tuple(only))]
     tries = [(action, nth) for action in actions for nth in range(1, times + 1)]
     for point in (point for point in points if point in ONLY_NEW):
@@ -194,25 +195,19 @@ def every_point(folder: Path, binary: Path, times: int, actions: list[str], only
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", type=Path, required=True)
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--points", action="store_true", help="named fault points instead of random kills")
-    parser.add_argument("--actions", nargs="*", default=list(ACTIONS), choices=list(ACTIONS))
-    parser.add_argument("--only", nargs="*", default=[], metavar="POINT", help="points that begin so")
-    parser.add_argument("--times", type=int, default=2, help="act at the first, second, ... time a point is reached")
-    parser.add_argument("--keep", type=Path, help="work in this folder and leave it, for looking into a failure")
-    arguments = parser.parse_args()
+    words = parser(__doc__, kills=200, seed=1, keep=None)
+    words.add_argument("--points", action="store_true", help="named fault points instead of random kills")
+    words.add_argument("--actions", nargs="*", default=list(ACTIONS), choices=list(ACTIONS))
+    words.add_argument("--only", nargs="*", default=[], metavar="POINT", help="points that begin so")
+    words.add_argument("--times", type=int, default=2, help="act at the first, second, ... time a point is reached")
+    options = words.parse_args()
     outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="headwater-kill-") as temporary:
-        folder = arguments.keep or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        if arguments.points:
-            every_point(folder, arguments.binary, arguments.times, arguments.actions, arguments.only, outcome)
+    with workplace(options.keep) as folder:
+        if options.points:
+            every_point(folder, options.binary, options.times, options.actions, options.only, outcome)
         else:
-            project = KillProject(arguments.binary, folder / "kills", Shape())
-            random_kills(project, arguments.kills, arguments.seed, outcome)
+            project = KillProject(options.binary, folder / "kills", Shape())
+            random_kills(project, options.kills, options.seed, outcome)
             second_process_is_refused(project, outcome)
             outcome.hold("counts at the end", check_settled(project))
             outcome.hold("warehouse at the end", check_warehouse(project))

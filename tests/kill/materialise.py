@@ -9,7 +9,6 @@ ended at a fault point, or with SIGKILL at a random moment; what readers see the
 must make all of it right. Prints `N passed, M failed`.
 """
 
-import argparse
 import csv
 import datetime
 import json
@@ -19,12 +18,12 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from scenario import Outcome, fault_points
+from script import parser, workplace
 
 BEGIN = datetime.datetime(2024, 1, 1)
 DAYS = 5
@@ -203,20 +202,17 @@ def two_at_once(kept, rounds):
         kept.check_right(f"two builds at once, {number}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binary", type=pathlib.Path, required=True)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--times", type=int, default=2, help="visits of each fault point")
-    parser.add_argument("--rounds", type=int, default=5, help="times that two builds run at once")
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
+def main() -> int:
+    words = parser(__doc__, kills=20, seed=1)
+    words.add_argument("--times", type=int, default=2, help="visits of each fault point")
+    words.add_argument("--rounds", type=int, default=5, help="times that two builds run at once")
+    options = words.parse_args()
     outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="headwater-materialise-") as folder:
-        kept = Kept(arguments.binary, pathlib.Path(folder) / "kept", outcome)
-        at_points(kept, arguments.times)
-        at_random(kept, arguments.kills, arguments.seed)
-        two_at_once(kept, arguments.rounds)
+    with workplace() as folder:
+        kept = Kept(options.binary, folder / "kept", outcome)
+        at_points(kept, options.times)
+        at_random(kept, options.kills, options.seed)
+        two_at_once(kept, options.rounds)
     return outcome.finish()
 
 

@@ -11,19 +11,18 @@ cut is in the tables, every table opens, and the lake has the log once.
 Needs root and loop devices; says `skipped` where they are not to be had. Needs the packages deltalake and duckdb.
 """
 
-import argparse
 import os
 import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from scenario import Failed, KillProject, Outcome, Shape, check_recovered, check_settled, offsets, running
+from script import parser, workplace
 
 # The log refuses to write when less than a gigabyte is free.
 IMAGE_BYTES = 3 << 30
@@ -124,19 +123,14 @@ def can_mount(folder: Path) -> str | None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", type=Path, required=True)
-    parser.add_argument("--cuts", type=int, default=8)
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
+    options = parser(__doc__, cuts=8, seed=1).parse_args()
     outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="headwater-power-") as temporary:
-        folder = Path(temporary)
+    with workplace() as folder:
         if why := can_mount(folder):
             print(f"skipped: no file system can be mounted here ({why})")
             return 0
         try:
-            cuts(folder, arguments.binary, arguments.cuts, arguments.seed, outcome)
+            cuts(folder, options.binary, options.cuts, options.seed, outcome)
         except Failed as failure:
             outcome.hold("the running process", [str(failure)])
     return outcome.finish()

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import duckdb
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
 
-from harness.project import ROOT, Failed, Outcome, Project, Running, Up, ended, running, tail
-from harness.tables import files_of
+from project import ROOT, Failed, Outcome, Project, Running, Up, ended, running, tail
+from tables import files_of
 
 SOURCE = """\
 name: events

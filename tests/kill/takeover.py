@@ -12,16 +12,15 @@ write, and the lake has the records of the second one's log, each once.
 Prints `N passed, M failed` last; exits 1 when anything failed. Needs the packages deltalake and duckdb.
 """
 
-import argparse
 import json
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from scenario import Failed, KillProject, Outcome, Shape, Up, check_offsets, check_tables, ended, tail
+from script import parser, workplace
 
 SETTINGS = """\
 name: music
@@ -127,17 +126,11 @@ def rounds(folder: Path, binary: Path, number: int, outcome: Outcome) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--keep", type=Path, help="work in this folder and leave it, for looking into a failure")
-    arguments = parser.parse_args()
+    options = parser(__doc__, rounds=5, keep=None).parse_args()
     outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="headwater-takeover-") as temporary:
-        folder = arguments.keep or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
+    with workplace(options.keep) as folder:
         try:
-            rounds(folder, arguments.binary, arguments.rounds, outcome)
+            rounds(folder, options.binary, options.rounds, outcome)
         except Failed as failure:
             outcome.hold("the rounds", [str(failure)])
     return outcome.finish()

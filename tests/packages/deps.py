@@ -7,8 +7,6 @@ Everything is local: a repository made here, and a web server on this machine th
 `N passed, M failed`.
 """
 
-import argparse
-import http.server
 import io
 import json
 import os
@@ -16,8 +14,12 @@ import pathlib
 import subprocess
 import sys
 import tarfile
-import tempfile
-import threading
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
+
+from project import Outcome  # noqa: E402
+from script import parser, workplace  # noqa: E402
+from web import Handler, Server  # noqa: E402
 
 PROJECT = "name: shop\nversion: '1.0'\nconfig-version: 2\n"
 
@@ -47,28 +49,12 @@ def archive(files, top="somebody-package-1a2b3c"):
     return packed.getvalue()
 
 
-class Web:
+class Web(Server):
     """Answers what it was told, and counts how often it was asked."""
 
     def __init__(self):
+        super().__init__(Told)
         self.answers, self.asked = {}, []
-        web = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                web.asked.append(self.path)
-                body = web.answers.get(self.path)
-                self.send_response(200 if body is not None else 404)
-                self.end_headers()
-                self.wfile.write(body or b"")
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
 
     def hub(self, name, versions, **more):
         """A package of the hub: version to (number, packages it asks for)."""
@@ -80,13 +66,15 @@ class Web:
             if asks:
                 files["packages.yml"] = f"packages:\n{asks}"
             self.answers[path] = archive(files)
-            listed[version] = {"name": short, "packages": [], "downloads": {"tarball": self.address + path}}
+            listed[version] = {"name": short, "packages": [], "downloads": {"tarball": self.url + path}}
         self.answers[f"/api/v1/{name}.json"] = json.dumps({"name": short, "namespace": name.split("/")[0], "versions": listed, **more}).encode()
 
-    def close(self):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+
+class Told(Handler):
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        body = self.server.answers.get(self.path)
+        self.answer(body or b"", 404 if body is None else 200)
 
 
 class Shop:
@@ -96,7 +84,7 @@ class Shop:
 
     def run(self, *words):
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("HEADWATER_", "DBT_"))}
-        environment = clean | {"DBT_PACKAGE_HUB_URL": self.web.address + "/", "HOME": str(self.folder)}
+        environment = clean | {"DBT_PACKAGE_HUB_URL": self.web.url + "/", "HOME": str(self.folder)}
         return subprocess.run([str(self.binary), "-C", str(self.folder), "--no-color", *words],
                               capture_output=True, text=True, env=environment, timeout=120)
 
@@ -178,7 +166,7 @@ def a_repository_without_revision_is_told(binary, folder, web):
 @case
 def an_address(binary, folder, web):
     web.answers["/extra.tar.gz"] = archive(package("extra", 7))
-    shop = Shop(binary, folder / "shop", web, f"packages:\n  - tarball: {web.address}/extra.tar.gz\n    name: extra\n", "select {{ extra.number() }} as n")
+    shop = Shop(binary, folder / "shop", web, f"packages:\n  - tarball: {web.url}/extra.tar.gz\n    name: extra\n", "select {{ extra.number() }} as n")
     problems = []
     expect(problems, "deps", shop.run("deps").returncode, 0)
     expect(problems, "the model", shop.number(), ["7"])
@@ -216,7 +204,7 @@ def what_the_hub_has_not(binary, folder, web):
         ("packages:\n  - package: org/none\n    version: 2.0.0\n", "404"),
         ("packages:\n  - package: org/few\n", "has no `version`"),
         (f"packages:\n  - git: file://{folder}/nothing\n", "git clone failed"),
-        (f"packages:\n  - tarball: {web.address}/none.tar.gz\n    name: x\n", "404"),
+        (f"packages:\n  - tarball: {web.url}/none.tar.gz\n    name: x\n", "404"),
         ("packages:\n  - local: nowhere\n", "there is no package"),
     ]:
         shop = Shop(binary, folder / str(abs(hash(packages))), web, packages, "select 1 as n")
@@ -239,7 +227,7 @@ def a_renamed_package_is_told(binary, folder, web):
 @case
 def an_archive_that_reaches_out_is_refused(binary, folder, web):
     web.answers["/evil.tar.gz"] = archive({"dbt_project.yml": "name: evil\n"}, top="../..")
-    shop = Shop(binary, folder / "shop", web, f"packages:\n  - tarball: {web.address}/evil.tar.gz\n    name: evil\n", "select 1 as n")
+    shop = Shop(binary, folder / "shop", web, f"packages:\n  - tarball: {web.url}/evil.tar.gz\n    name: evil\n", "select 1 as n")
     done = shop.run("deps")
     problems = []
     expect(problems, "deps", (done.returncode, "outside of itself" in done.stderr), (2, True))
@@ -267,27 +255,18 @@ def a_lock_alone(binary, folder, web):
     return problems
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", required=True, type=pathlib.Path)
-    parser.add_argument("only", nargs="*")
-    arguments = parser.parse_args()
-    passed = failed = 0
+def main() -> int:
+    words = parser(__doc__)
+    words.add_argument("only", nargs="*")
+    options = words.parse_args()
+    outcome = Outcome()
     for function in CASES:
-        if arguments.only and not any(word in function.__name__ for word in arguments.only):
+        if options.only and not any(word in function.__name__ for word in options.only):
             continue
-        web = Web()
-        try:
-            with tempfile.TemporaryDirectory() as temporary:
-                problems = function(arguments.binary.resolve(), pathlib.Path(temporary), web)
-        finally:
-            web.close()
-        passed, failed = (passed, failed + 1) if problems else (passed + 1, failed)
-        if problems:
-            print(f"FAILED {function.__name__}", *problems, sep="\n    ")
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+        with Web() as web, workplace() as folder:
+            outcome.hold(function.__name__, ["\n".join(problems)] if (problems := function(options.binary, folder, web)) else [])
+    return outcome.finish()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

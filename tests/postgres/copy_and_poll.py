@@ -3,9 +3,7 @@
     copy_and_poll.py --binary target/release/headwater
 """
 
-import argparse
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -14,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
 from cluster import Cluster  # noqa: E402
 from lakes import Folder, same_rows  # noqa: E402
 from project import Outcome  # noqa: E402
+from script import parser, workplace  # noqa: E402
 from values import create, insert, value_differences  # noqa: E402
 
 CANARY = "canary-password-4711"
@@ -121,15 +120,11 @@ def check_polling(outcome: Outcome, cluster: Cluster, binary: Path, root: Path) 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", type=Path, required=True)
-    options = parser.parse_args()
+    options = parser(__doc__).parse_args()
     outcome = Outcome()
-    with tempfile.TemporaryDirectory() as root, Cluster() as cluster:
-        root = Path(root)
-        check_values(outcome, cluster, options.binary, root)
-        check_infinity(outcome, cluster, options.binary, root)
-        check_polling(outcome, cluster, options.binary, root)
+    with workplace() as root, Cluster() as cluster:
+        for check in (check_values, check_infinity, check_polling):
+            check(outcome, cluster, options.binary, root)
         check_connections(outcome, options.binary, root)
     return outcome.finish()
 

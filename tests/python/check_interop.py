@@ -19,6 +19,10 @@ import polars
 import pyarrow.parquet
 from deltalake import DeltaTable
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
+
+from project import Outcome  # noqa: E402
+
 
 def tables(lake: Path) -> Iterator[Path]:
     for log in sorted(lake.rglob("_delta_log")):
@@ -81,24 +85,20 @@ def check(folder: Path) -> list[str]:
     return problems
 
 
-def main(arguments: list[str]) -> int:
-    if len(arguments) != 2:
+def main() -> int:
+    if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
         return 2
-    lake = Path(arguments[1])
-    passed = failed = 0
+    lake = Path(sys.argv[1])
+    outcome = Outcome()
     for folder in tables(lake):
-        name = folder.relative_to(lake)
         try:
             problems = check(folder)
         except Exception as error:  # any engine may refuse in its own way: that is the finding
             problems = [f"cannot be read: {type(error).__name__}: {error}"]
-        for problem in problems:
-            print(f"{name}: {problem}")
-        passed, failed = (passed, failed + 1) if problems else (passed + 1, failed)
-    print(f"{passed} passed, {failed} failed")
-    return 0 if passed and not failed else 1
+        outcome.hold(str(folder.relative_to(lake)), ["\n".join(problems)] if problems else [])
+    return outcome.finish()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(main())

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import duckdb
-from reconcile_music import PLAYED, PRICE_PER_WEEK, RAW, SOURCES, delta_tables, open_table
+from reconcile_music import PLAYED, PRICE_PER_WEEK, opened
 
 # The listens chosen. A state is chosen by its name; none chosen means all.
 CHOSEN = f"""
@@ -87,24 +87,15 @@ def figures(connection: duckdb.DuckDBPyConnection, start: str, end: str, states:
     return {"charts": charts, "kpi": kpi}
 
 
-def main(arguments: list[str]) -> int:
-    if len(arguments) != 2:
+def main() -> int:
+    if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
         return 2
-    tables = delta_tables(Path(arguments[1]))
-    missing = [name for name in SOURCES if name not in tables]
-    if missing:
-        print(f"not in the lake: {', '.join(missing)}", file=sys.stderr)
-        return 1
-    connection = duckdb.connect()
-    connection.execute("set timezone = 'UTC'")
-    for name in SOURCES:
-        open_table(connection, name, tables[name])
-    connection.execute(RAW)
+    connection = opened(Path(sys.argv[1]))
     answers = [figures(connection, one["start"], one["end"], one["states"]) for one in json.load(sys.stdin)]
     json.dump(answers, sys.stdout)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(main())

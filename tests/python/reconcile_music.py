@@ -17,6 +17,10 @@ from pathlib import Path
 import duckdb
 from deltalake import DeltaTable
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
+
+from project import Outcome  # noqa: E402
+
 PRICE_PER_WEEK = "1.245"
 
 # Distinct events of logged-in users; a repeated delivery has the same time, session and place in the session.
@@ -210,32 +214,33 @@ def differences(connection: duckdb.DuckDBPyConnection, expected: str, found: str
     return rows, problems
 
 
-def main(arguments: list[str]) -> int:
-    if len(arguments) != 2:
-        print(__doc__, file=sys.stderr)
-        return 2
-    tables = delta_tables(Path(arguments[1]))
-    missing = [name for name in (*SOURCES, *COMPARISONS, *DIMENSIONS) if name not in tables]
-    if missing:
-        print(f"not in the lake: {', '.join(missing)}", file=sys.stderr)
-        return 1
+def opened(lake: Path, models: tuple[str, ...] = ()) -> duckdb.DuckDBPyConnection:
+    """The raw events as views, and models as `model_<name>`."""
+    tables = delta_tables(lake)
+    if missing := [name for name in (*SOURCES, *models) if name not in tables]:
+        raise SystemExit(f"not in the lake: {', '.join(missing)}")
     connection = duckdb.connect()
     connection.execute("set timezone = 'UTC'")
     for name in SOURCES:
         open_table(connection, name, tables[name])
-    for name in (*COMPARISONS, *DIMENSIONS):
+    for name in models:
         open_table(connection, f"model_{name}", tables[name])
     connection.execute(RAW)
-    failed = 0
+    return connection
+
+
+def main() -> int:
+    if len(sys.argv) != 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    connection = opened(Path(sys.argv[1]), (*COMPARISONS, *DIMENSIONS))
+    outcome = Outcome()
     for name, (expected, found) in COMPARISONS.items():
         rows, problems = differences(connection, expected, found)
         print(f"{name}: {rows} rows, {'equal' if not problems else 'different'}")
-        for problem in problems:
-            print(f"  {problem}")
-        failed += bool(problems)
-    print(f"{len(COMPARISONS) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+        outcome.hold(name, ["\n".join(problems)] if problems else [])
+    return outcome.finish()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(main())

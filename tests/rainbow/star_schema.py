@@ -7,7 +7,6 @@ After each build the facts are compared with a computation of their own over the
 and promotion had when an order was placed. Prints `N passed, M failed`.
 """
 
-import argparse
 import csv
 import json
 import os
@@ -15,10 +14,14 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 from decimal import Decimal
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "harness"))
+
+from project import Outcome  # noqa: E402
+from script import parser, workplace  # noqa: E402
+
 OPEN_END = "2100-01-01"
 
 
@@ -28,7 +31,7 @@ class Shop:
         self.raw = folder / "seeds" / "raw"
         # (table, id) to its states: (from, row), the first valid from the beginning.
         self.states = {}
-        self.passed = self.failed = 0
+        self.outcome = Outcome()
 
     def run(self, *words):
         environment = {**os.environ, "HEADWATER_LOG": "error"}
@@ -58,11 +61,7 @@ class Shop:
         self.write(table, rows)
 
     def check(self, what, ours, expected):
-        if ours == expected:
-            self.passed += 1
-        else:
-            self.failed += 1
-            print(f"FAILED {what}\n  is       {ours}\n  expected {expected}")
+        self.outcome.hold(what, [] if ours == expected else [f"\nis       {ours}\nexpected {expected}"])
 
     def remember(self):
         """The states of promotions and products as this build saw them."""
@@ -156,18 +155,15 @@ def story(shop):
     shop.check("products follow their category", [row["c"] for row in categories], ["Mobile", "Tablets"])
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", required=True, type=pathlib.Path)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = pathlib.Path(temporary) / "rainbow"
+def main() -> int:
+    options = parser(__doc__).parse_args()
+    with workplace() as root:
+        folder = root / "rainbow"
         shutil.copytree(ROOT / "projects" / "rainbow", folder, ignore=shutil.ignore_patterns(".headwater"))
-        shop = Shop(arguments.binary.resolve(), folder)
+        shop = Shop(options.binary, folder)
         story(shop)
-    print(f"{shop.passed} passed, {shop.failed} failed")
-    sys.exit(1 if shop.failed else 0)
+    return shop.outcome.finish()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

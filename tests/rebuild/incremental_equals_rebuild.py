@@ -13,12 +13,10 @@ must have done its work: late events that came in after a build that they belong
 Prints `N passed, M failed` last; exits 1 when anything failed. Needs the packages deltalake and duckdb.
 """
 
-import argparse
 import re
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,10 +25,11 @@ from pathlib import Path
 
 import duckdb
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
 
-from harness.project import Failed, Outcome, Project, tail
-from harness.tables import differences, files_of, scan, version_of
+from project import Failed, Outcome, Project, tail
+from script import parser, workplace
+from tables import differences, files_of, scan, version_of
 
 # A fixed start, so that each run has the same events.
 SOURCE = """\
@@ -254,22 +253,17 @@ def prove(project: Project, mix: str, events: int, increments: int, outcome: Out
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", type=Path, required=True)
-    parser.add_argument("--events", type=int, default=EVENTS, help="delivered records of each mix")
-    parser.add_argument("--increments", type=int, default=4)
-    parser.add_argument("--only", nargs="*", default=list(MIXES), choices=list(MIXES))
-    parser.add_argument("--keep", type=Path, help="work in this folder and leave it, for looking into a failure")
-    arguments = parser.parse_args()
+    words = parser(__doc__, increments=4, keep=None)
+    words.add_argument("--events", type=int, default=EVENTS, help="delivered records of each mix")
+    words.add_argument("--only", nargs="*", default=list(MIXES), choices=list(MIXES))
+    options = words.parse_args()
     outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="headwater-rebuild-") as temporary:
-        folder = arguments.keep or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        for mix in arguments.only:
-            users = MIXES[mix].users * max(1, arguments.events // EVENTS)
+    with workplace(options.keep) as folder:
+        for mix in options.only:
+            users = MIXES[mix].users * max(1, options.events // EVENTS)
             source = SOURCE.format(faults=MIXES[mix].faults, users=users)
-            project = Project(arguments.binary, folder / mix, source, SETTINGS)
-            prove(project, mix, arguments.events, arguments.increments, outcome)
+            project = Project(options.binary, folder / mix, source, SETTINGS)
+            prove(project, mix, options.events, options.increments, outcome)
     return outcome.finish()
 
 

@@ -6,16 +6,16 @@ they are conditional, because moto looks and writes in two steps, which the real
 
 import http.client
 import random
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from web import Handler, Server, free_port
 
 BUCKET = "lake"
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -69,15 +69,8 @@ class Faults:
             return kind
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Headers and body go out as two writes; without this each answer waits for the reader's acknowledgement.
-    disable_nagle_algorithm = True
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+class Proxy(Handler):
+    def pass_on(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.send_response_only(status)
         for name, value in headers:
             if name.lower() not in OF_CONNECTION:
@@ -89,17 +82,16 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def refuse(self, status: int, body: bytes) -> None:
-        self.answer(status, [("content-type", "application/xml")], body)
-
-    def hang_up(self) -> None:
-        self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
+        self.answer(body, status, kind="application/xml")
 
     def handle_any(self) -> None:
         length = int(self.headers.get("content-length", 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path.split("?")[0], headers, self.rfile.read(length))
         store: FaultyStore = self.server.store
+        if refusal := store.refuses(request):
+            self.refuse(*refusal)
+            return
         kind = store.faults.draw(request)
         if kind == "slow down":
             self.refuse(503, SLOW_DOWN)
@@ -116,19 +108,9 @@ class Handler(BaseHTTPRequestHandler):
             elif kind == "error after writing":
                 self.refuse(500, BROKEN)
             else:
-                self.answer(*answer)
+                self.pass_on(*answer)
 
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = handle_any
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, request: object, address: object) -> None:
-        """A client that hangs up before it has read all of an answer is none of our failures."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, address)
 
 
 class FaultyStore:
@@ -136,24 +118,22 @@ class FaultyStore:
 
     def __init__(self) -> None:
         self.faults = Faults()
+        # Status and body of the answer to a request that is not to reach the service.
+        self.refuses: Callable[[Request], tuple[int, bytes] | None] = lambda _: None
         self.requests = Counter()
         self.conditional = threading.Lock()
         self.connections = threading.local()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.service = subprocess.Popen(
             [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
-        self.proxy = Server(("127.0.0.1", 0), Handler)
+        self.proxy = Server(Proxy)
         self.proxy.store = self
-        self.thread = threading.Thread(target=self.proxy.serve_forever, daemon=True)
-        self.thread.start()
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.proxy.server_port}"
+        return self.proxy.url
 
     def options(self) -> dict[str, str]:
         """How other engines reach it; not through the faults."""
@@ -206,8 +186,7 @@ class FaultyStore:
             raise RuntimeError(f"the service made no bucket: {status} {body!r}")
 
     def close(self) -> None:
-        self.proxy.shutdown()
-        self.proxy.server_close()
+        self.proxy.close()
         self.service.terminate()
         self.service.wait(10)
 

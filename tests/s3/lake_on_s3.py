@@ -14,17 +14,17 @@ Prints `N passed, M failed` last; exits 1 when anything failed. Needs the packag
 
 import argparse
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import duckdb
 from deltalake import DeltaTable
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "harness"))
 
 from faulty_store import BUCKET, KEYS, Faults, FaultyStore, faulty_store
-from harness.project import Failed, Outcome, Project
+from project import Failed, Outcome, Project
+from script import parser, workplace
 
 SOURCE = """\
 name: events
@@ -129,21 +129,13 @@ def prove(project: Project, store: FaultyStore, arguments: argparse.Namespace, o
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", type=Path, required=True)
-    parser.add_argument("--events", type=int, default=20_000)
-    parser.add_argument("--increments", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", type=Path, help="work in this folder and leave it, for looking into a failure")
-    arguments = parser.parse_args()
+    options = parser(__doc__, events=20_000, increments=3, seed=1, keep=None).parse_args()
     outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="headwater-s3-") as temporary, faulty_store() as store:
-        folder = arguments.keep or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
+    with workplace(options.keep) as folder, faulty_store() as store:
         settings = SETTINGS.format(bucket=BUCKET, endpoint=store.endpoint)
-        project = Project(arguments.binary, folder / "music", SOURCE, settings, KEYS)
+        project = Project(options.binary, folder / "music", SOURCE, settings, KEYS)
         try:
-            prove(project, store, arguments, outcome)
+            prove(project, store, options, outcome)
         except Failed as failure:
             outcome.hold("the proof", [str(failure)])
         print(f"requests: {', '.join(f'{count} {method}' for method, count in store.requests.items())}", flush=True)

@@ -719,6 +719,210 @@ export interface Login {
   password: string;
 }
 
+/** One of `GET /api/sinks`. */
+export interface Sink {
+  name: string;
+  /** `files`, `postgres`, `http`, `kafka`. */
+  kind: string;
+  description: string | null;
+  /** Table or model that is sent. */
+  table: string;
+  sends: SinkSends;
+  /** Name of the connection it writes through. */
+  connection: string | null;
+  /** Where rows go, within the connection if there is one. */
+  destination: string;
+  /** `starting`, `running`, `caught up`, `retrying`, `failed`, `stopped`; `not running` where no process sends. */
+  state: string;
+  /** Whether a process sends: without one, the destination was asked how far it is. */
+  is_running: boolean;
+  /** The destination has every row that was committed until then. */
+  up_to: string | null;
+  /** The destination has this version of the table; instead of `up_to`, where versions are sent. */
+  version: Integer | null;
+  /** Rows that are still to be sent; null where that cannot be told. */
+  waiting_rows: Integer | null;
+  /** Since the first of them came; 0 when none waits. */
+  behind_seconds: number | null;
+  /** Since the process began; null where none runs. */
+  rows_sent: Integer | null;
+  /** Sets of rows that went out whole, since the process began. */
+  transfers: Integer | null;
+  last_sent_at: string | null;
+  /** What it failed with last, until it works again. */
+  error: Error | null;
+  failed_at: string | null;
+}
+
+/** Which rows of its table a sink sends. */
+export type SinkSends =
+  /** Those that were added. */
+  | "added"
+  /** All, with each version of the table. */
+  | "all";
+
+/** One of `GET /api/sources`. */
+export interface Source {
+  name: string;
+  /** `files`, `postgres`, `http`, `push`, `kafka`, `generator`. */
+  kind: string;
+  description: string | null;
+  /** Name of the connection it reads through. */
+  connection: string | null;
+  /** The worst of its tables' states; `not running` where no process takes it in. */
+  state: string;
+  paused_at: string | null;
+  /** Whether a process takes it in: without one, tables say what their commits know. */
+  is_running: boolean;
+  tables: SourcePipeline[];
+  generator: Generator | null;
+}
+
+/** One table that is fed by a source. */
+export interface SourcePipeline extends Pipeline {
+  /** Over the last minute. */
+  rows_per_second: number;
+  /** Records that wait at the source, where it can tell. */
+  lag_records: Integer | null;
+  /** About the same in bytes, where it can tell. */
+  lag_bytes: Integer | null;
+  /**
+   * Time since the last moment up to which the table has everything the source had, as far as the source was asked; null
+   * until it has caught up for the first time since the process began.
+   */
+  behind_seconds: number | null;
+  /** Version of the last commit; null before the first of this process. */
+  table_version: Integer | null;
+  positions: SourcePosition[];
+  paused_at: string | null;
+  /** It is one of several tables of one stream, and is paused with them. */
+  shares_stream: boolean;
+  /** A copy beside the stream that was asked for or is under way. */
+  copy: TableCopy | null;
+}
+
+/** A copy of a captured table that is made while its changes go on. */
+export interface TableCopy {
+  /** When somebody asked for it; null once it has begun, and of one that nobody asked for. */
+  asked_at: string | null;
+  is_under_way: boolean;
+  /** Rows that were read; null where no process reads them now. */
+  rows: Integer | null;
+  /** About so many there are, where the source can tell. */
+  of_rows: Integer | null;
+}
+
+/** The last copy of a captured table that was made beside its stream. */
+export interface PastCopy {
+  begun_at: string | null;
+  /** Null while it is under way. */
+  ended_at: string | null;
+  /** Rows that were read, when it ended. */
+  rows: Integer | null;
+}
+
+/** How far a part of a source was taken. */
+export interface SourcePosition {
+  part: string;
+  position: string;
+}
+
+/** `GET /api/sources/{name}`. */
+export interface SourceDetail extends Source {
+  /** The last hour, oldest first. */
+  history: SourcePoint[];
+  /** The worst first. */
+  facts: SourceFact[];
+  /** The newest first, 20 at most. */
+  errors: PastError[];
+  /** Its file without secrets. */
+  configuration: ConfiguredValue[];
+  /** The file, relative to the project. */
+  path: string;
+}
+
+/** All tables of a source at a moment. */
+export interface SourcePoint {
+  at: string;
+  /** Over the minute before. */
+  rows_per_second: number;
+  lag_records: Integer | null;
+  lag_bytes: Integer | null;
+  behind_seconds: number | null;
+}
+
+/** Something a connector knows of its source. */
+export interface SourceFact {
+  /** The table it is of; of the whole source when null. */
+  table: string | null;
+  label: string;
+  value: string;
+  level: FactLevel;
+  hint: string | null;
+}
+
+export type FactLevel =
+  | "ok"
+  | "warn"
+  | "bad";
+
+export interface PastError {
+  at: string;
+  table: string;
+  error: Error;
+}
+
+export interface ConfiguredValue {
+  key: string;
+  value: string;
+}
+
+/** One of `GET /api/sources/{name}/tables`: a table as the lake has it. */
+export interface SourceTable {
+  table: string;
+  /** Null before its first commit. */
+  version: Integer | null;
+  rows: Integer | null;
+  bytes: Integer;
+  columns: Integer;
+  /** The newest first. */
+  commits: TableCommit[];
+  /** The newest first. */
+  schema_changes: SchemaChange[];
+  /** What was set aside; null when nothing was. */
+  quarantine: QuarantineTable | null;
+  /** Of a captured table that was copied beside its stream. */
+  last_copy: PastCopy | null;
+}
+
+/** How the columns of a table changed with one commit. */
+export interface SchemaChange {
+  version: Integer;
+  at: string | null;
+  added: Column[];
+  /** Columns that hold another type than before. */
+  changed: ColumnChange[];
+  /** The first columns the table's log still tells of. */
+  is_first: boolean;
+}
+
+export interface ColumnChange {
+  name: string;
+  before: string;
+  after: string;
+}
+
+/** Body of `POST /api/sources/{name}/pause`, `resume` and `restart`: the whole source, or one of its tables. */
+export interface SteerSource {
+  table?: string | null;
+}
+
+/** Body of `POST /api/sources/{name}/recopy`. */
+export interface RecopyTable {
+  /** As in the source's file, or as in the lake. */
+  table: string;
+}
+
 /** The body of `POST /api/sql`. */
 export interface SqlRequest {
   sql: string;
@@ -789,13 +993,14 @@ export interface Generator {
 export interface Pipeline {
   source: string;
   table: string;
-  /** `starting`, `running`, `caught up`, `retrying`, `failed`, `finished`, `stopped`. */
+  /** `starting`, `running`, `caught up`, `retrying`, `pausing`, `paused`, `failed`, `finished`, `stopped`, `not running`. */
   state: string;
   records_in: Integer;
   rows_out: Integer;
   quarantined: Integer;
   bytes_in: Integer;
   commits: Integer;
+  /** Records of the source not committed yet; 0 also where that cannot be told. */
   lag: Integer;
   last_commit_at: string | null;
   error: Error | null;

@@ -7,6 +7,8 @@ import { launch, open } from './fixture/browser'
 import { answer, GALLERY, rows, tile } from './fixture/dashboard'
 import { ASSET, ASSETS, CATALOG, HOME, lineage, project, QUARANTINE, RUN, RUNS } from './fixture/project'
 import type { Fixture } from './fixture/server'
+import { SINKS } from './fixture/sinks'
+import { detail, SOURCES, tablesOf } from './fixture/sources'
 
 const MARK = 'globalThis.ran=1'
 const CORES = [
@@ -180,6 +182,75 @@ function hostile(): Fixture {
     .on('GET', '/api/lineage', () => ({
       body: { ...graph, nodes: graph.nodes.map((node, at) => ({ ...node, name: named(at), message: named(at) })) },
     }))
+    .on('GET', '/api/sources', () => ({
+      body: PAYLOADS.map((payload) => ({
+        ...SOURCES[0]!,
+        name: payload,
+        kind: payload,
+        description: payload,
+        connection: payload,
+        state: payload,
+        tables: [{ ...SOURCES[0]!.tables[0]!, error }],
+      })),
+    }))
+    .on('GET', '/api/sources/*', () => ({
+      body: {
+        ...detail('events'),
+        name: text,
+        kind: text,
+        description: text,
+        connection: text,
+        state: text,
+        path: text,
+        tables: PAYLOADS.map((payload) => ({
+          ...SOURCES[0]!.tables[0]!,
+          table: payload,
+          state: payload,
+          error,
+          positions: [{ part: payload, position: payload }],
+        })),
+        facts: PAYLOADS.map((payload) => ({
+          table: payload,
+          label: payload,
+          value: payload,
+          level: 'bad',
+          hint: payload,
+        })),
+        errors: PAYLOADS.map((payload) => ({ at: payload, table: payload, error })),
+        configuration: PAYLOADS.map((payload) => ({ key: payload, value: payload })),
+      },
+    }))
+    .on('GET', '/api/sources/*/tables', () => ({
+      body: PAYLOADS.slice(0, 30).map((payload) => ({
+        ...tablesOf('events')[0]!,
+        table: payload,
+        schema_changes: [
+          {
+            version: 1,
+            at: null,
+            added: [{ name: payload, data_type: payload }],
+            changed: [{ name: payload, before: payload, after: payload }],
+            is_first: false,
+          },
+        ],
+        quarantine: { ...QUARANTINE.tables[0]!, of: payload, table: payload, sample: wide },
+      })),
+    }))
+    .on('GET', '/api/sinks', () => ({
+      body: PAYLOADS.map((payload) => ({
+        ...SINKS[0]!,
+        name: payload,
+        kind: payload,
+        description: payload,
+        table: payload,
+        connection: payload,
+        destination: payload,
+        state: payload,
+        up_to: payload,
+        version: null,
+        error,
+      })),
+    }))
     .on('GET', '/api/topics/*/tail', () => ({
       body: PAYLOADS.map((payload, at) => ({ partition: 0, offset: at, timestamp: payload, payload, is_text: true })),
     }))
@@ -229,6 +300,9 @@ const ADDRESSES = [
   '/assets/x?tab=sql',
   '/runs',
   '/runs/8',
+  '/sources',
+  '/sources/x',
+  '/sinks',
   '/topics/x',
   '/quarantine',
   `/sql?q=${encodeURIComponent(PAYLOADS.slice(0, 60).join(' '))}`,

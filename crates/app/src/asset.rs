@@ -28,7 +28,7 @@ impl Instance {
         }
         let mut detail = AssetDetail { table, ..AssetDetail::default() };
         if detail.table.as_ref().is_some_and(|table| !table.is_view) {
-            detail.commits = self.commits(&relation).await?;
+            detail.commits = self.commits(&relation, COMMITS).await?;
         }
         if let Some(node) = node {
             self.describe_node(node, &mut detail).await?;
@@ -124,9 +124,9 @@ impl Instance {
         links
     }
 
-    async fn commits(&self, relation: &str) -> Result<Vec<CommitSummary>, Failure> {
+    pub(crate) async fn commits(&self, relation: &str, limit: usize) -> Result<Vec<CommitSummary>, Failure> {
         let Some(name) = parse_table_name(relation) else { return Ok(Vec::new()) };
-        let notes = self.lake.commits(&name, COMMITS).await.map_err(|error| error.failure())?;
+        let notes = self.lake.commits(&name, limit).await.map_err(|error| error.failure())?;
         let summary = |note: headwater_lake::CommitNote| {
             let number = |pointer: &str| note.info.pointer(pointer).and_then(serde_json::Value::as_u64);
             CommitSummary {

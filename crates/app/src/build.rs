@@ -22,7 +22,7 @@ use std::sync::Arc;
 use headwater_engine::{Relation, Session};
 use headwater_lake::TableName;
 use headwater_project::{Classify, Failure, Timestamp, fault};
-use headwater_state::{Fingerprint, NewRun, Publication, PublishedAs, RunEnd, RunId, Trigger};
+use headwater_state::{Fingerprint, NewRun, Publication, PublishedAs, RunEnd, RunId, RunStatus, Trigger};
 use headwater_transform::{Batch, HookMoment, NodeId, RunContext};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +33,7 @@ use crate::project::Selection;
 use crate::view::{Observer, RunReport, StepReport};
 
 pub(crate) use artifacts::{compiled_path, write_json, write_manifest, write_results};
+use cancels::Cancel;
 pub(crate) use cancels::Cancels;
 pub(crate) use step::{diagnostics_failure, read_seed};
 use steps::Steps;
@@ -134,6 +135,7 @@ pub struct BuildRequest {
 pub struct QueuedRun {
     id: RunId,
     request: BuildRequest,
+    cancel: Cancel,
 }
 
 impl QueuedRun {
@@ -174,25 +176,21 @@ impl Instance {
     ) -> Result<RunReport, Failure> {
         self.require_writer()?;
         self.project().require_sound()?;
-        let id = self.record_run(&request)?;
-        self.execute(id, request, observer, cancel).await
+        let queued = self.queue(&request, &cancel)?;
+        self.run_queued(queued, observer).await
     }
 
-    /// Records a run to come, for [`Instance::run_queued`].
-    pub fn queue(&self, request: &BuildRequest) -> Result<QueuedRun, Failure> {
+    /// Records a run to come, for [`Instance::run_queued`]. From here on it can be cancelled by its number, and by `cancel`.
+    pub fn queue(&self, request: &BuildRequest, cancel: &CancellationToken) -> Result<QueuedRun, Failure> {
         self.require_writer()?;
         self.project().require_sound()?;
-        Ok(QueuedRun { id: self.record_run(request)?, request: request.clone() })
+        let id = self.record_run(request)?;
+        Ok(self.queued(id, request.clone(), cancel))
     }
 
-    /// Runs a queued run to its end.
-    pub async fn run_queued(
-        &self,
-        queued: QueuedRun,
-        observer: Arc<dyn Observer>,
-        cancel: CancellationToken,
-    ) -> Result<RunReport, Failure> {
-        self.execute(queued.id, queued.request, observer, cancel).await
+    /// A run that is recorded already.
+    pub(crate) fn queued(&self, id: RunId, request: BuildRequest, cancel: &CancellationToken) -> QueuedRun {
+        QueuedRun { id, request, cancel: self.cancels.begin(id, cancel) }
     }
 
     /// Ends a run that waits or is under way; it publishes nothing. False when there is none of this number.
@@ -221,16 +219,12 @@ impl Instance {
         }
     }
 
-    /// Runs a queued run.
-    pub(crate) async fn execute(
-        &self,
-        id: RunId,
-        request: BuildRequest,
-        observer: Arc<dyn Observer>,
-        cancel: CancellationToken,
-    ) -> Result<RunReport, Failure> {
-        let cancel = &self.cancels.begin(id, &cancel);
+    /// Runs a queued run to its end.
+    pub async fn run_queued(&self, queued: QueuedRun, observer: Arc<dyn Observer>) -> Result<RunReport, Failure> {
+        let QueuedRun { id, request, cancel } = queued;
+        let cancel = &cancel;
         let _one_at_a_time = self.building.lock().await;
+        self.end_unrecorded()?;
         let started = self.clock.monotonic();
         self.state.start_run(id, &self.boot, self.now()).map_err(|error| error.failure())?;
         let command = request.command.as_str().to_owned();
@@ -258,6 +252,16 @@ impl Instance {
         artifacts::write_results(self, report.run, &report.command, &arguments, &report.steps)?;
         artifacts::write_manifest_of_run(self, &report.steps)?;
         Ok(report)
+    }
+
+    /// One run at a time: another that is told to be running has ended, and its end could not be recorded then.
+    fn end_unrecorded(&self) -> Result<(), Failure> {
+        let running = self.state.runs_in(RunStatus::Running).map_err(|error| error.failure())?;
+        for run in running.into_iter().filter(|run| run.owner == self.boot) {
+            let end = RunEnd::Failed { message: String::from("how it ended could not be recorded") };
+            self.state.finish_run(run.id, &self.boot, &end, self.now()).map_err(|error| error.failure())?;
+        }
+        Ok(())
     }
 
     async fn run_steps(

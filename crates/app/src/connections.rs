@@ -5,8 +5,9 @@ use headwater_connectors::postgres::{self, Target};
 use headwater_project::config::{ConnectionConfig, HttpConnection, KafkaConnection, PostgresConnection};
 use headwater_project::{Diagnostic, Diagnostics, Entropy, Failure};
 
-use crate::clock::SystemEntropy;
+use crate::clock::{SystemClock, SystemEntropy};
 use crate::project::Project;
+use crate::sink_file::SinkConfig;
 use crate::source_file::SourceConfig;
 
 /// A connection as it may be shown: without secrets.
@@ -16,7 +17,7 @@ pub struct ConnectionSummary {
     pub kind: &'static str,
     /// Where it leads.
     pub address: String,
-    /// Sources that use it.
+    /// Sources and sinks that use it.
     pub used_by: Vec<String>,
 }
 
@@ -33,14 +34,17 @@ impl Project {
             name: name.clone(),
             kind: config.kind(),
             address: address(config),
-            used_by: self
-                .sources
-                .iter()
-                .filter(|source| source.config.connection() == Some(name))
-                .map(|source| source.config.name().to_owned())
-                .collect(),
+            used_by: self.users(name),
         };
         self.config.connections.iter().map(summary).collect()
+    }
+
+    /// Sources and sinks that use a connection.
+    fn users(&self, name: &String) -> Vec<String> {
+        let sources = self.sources.iter().filter(|source| source.config.connection() == Some(name));
+        let sinks = self.sinks.iter().filter(|sink| sink.connection() == Some(name));
+        let sinks = sinks.map(|sink| format!("sink {}", sink.name()));
+        sources.map(|source| source.config.name().to_owned()).chain(sinks).collect()
     }
 
     /// Connects to each of the named connections, or to all.
@@ -50,16 +54,46 @@ impl Project {
             return Err(no_such_connection(self, unknown));
         }
         let chosen = known.iter().filter(|(name, _)| names.is_empty() || names.contains(name));
-        Ok(chosen.map(|(name, config)| ConnectionTest { name: name.clone(), outcome: self.probe(config) }).collect())
+        Ok(chosen
+            .map(|(name, config)| ConnectionTest { name: name.clone(), outcome: self.probe(name, config) })
+            .collect())
     }
 
-    fn probe(&self, config: &ConnectionConfig) -> Result<Vec<String>, Failure> {
+    fn probe(&self, name: &str, config: &ConnectionConfig) -> Result<Vec<String>, Failure> {
         let entropy: &dyn Entropy = &SystemEntropy;
         match config {
-            ConnectionConfig::Postgres(config) => postgres::probe(&Target::new(config, &self.root), entropy),
-            ConnectionConfig::Http(_) => Ok(vec![String::from("an address is asked when a source reads it")]),
+            ConnectionConfig::Postgres(config) => {
+                let target = Target::new(config, &self.root);
+                let mut lines = postgres::probe(&target, &self.slots(name), &SystemClock::start(), entropy)?;
+                for sink in &self.sinks {
+                    if let SinkConfig::Postgres(file) = sink
+                        && file.to.connection == name
+                    {
+                        let found = postgres::probe_table(&target, &file.to, entropy)?;
+                        lines.extend(found.into_iter().map(|line| format!("sink {}: {line}", sink.name())));
+                    }
+                }
+                Ok(lines)
+            }
+            ConnectionConfig::Http(_)
+            | ConnectionConfig::S3(_)
+            | ConnectionConfig::Gcs(_)
+            | ConnectionConfig::Azure(_) => Ok(vec![String::from("an address is asked when a source reads it")]),
             ConnectionConfig::Kafka(config) => kafka::probe(&kafka::Target::new(config, &self.root)),
         }
+    }
+
+    /// Replication slots of the sources that capture through a connection.
+    fn slots(&self, connection: &str) -> Vec<String> {
+        let slot = |source: &SourceConfig| match source {
+            SourceConfig::Postgres(config)
+                if config.from.mode == postgres::Mode::Capture && config.from.connection == connection =>
+            {
+                Some(postgres::slot_name(&config.name, &config.from))
+            }
+            _ => None,
+        };
+        self.sources.iter().filter_map(|source| slot(&source.config)).collect()
     }
 
     pub(crate) fn postgres_connection(&self, name: &str) -> Result<&PostgresConnection, Failure> {
@@ -72,6 +106,11 @@ impl Project {
 }
 
 impl Project {
+    /// A connection of any kind.
+    pub(crate) fn connection(&self, name: &str) -> Result<&ConnectionConfig, Failure> {
+        self.config.connections.get(name).ok_or_else(|| no_such_connection(self, name))
+    }
+
     pub(crate) fn kafka_connection(&self, name: &str) -> Result<&KafkaConnection, Failure> {
         match self.config.connections.get(name) {
             Some(ConnectionConfig::Kafka(config)) => Ok(config),
@@ -96,6 +135,14 @@ fn address(config: &ConnectionConfig) -> String {
         }
         ConnectionConfig::Http(config) => config.url.clone(),
         ConnectionConfig::Kafka(config) => config.brokers.0.join(", "),
+        ConnectionConfig::S3(config) => config.endpoint.clone().unwrap_or_else(|| String::from("Amazon S3")),
+        ConnectionConfig::Gcs(config) => {
+            config.endpoint.clone().unwrap_or_else(|| String::from("Google Cloud Storage"))
+        }
+        ConnectionConfig::Azure(config) => {
+            let account = config.account.as_deref().unwrap_or("Azure Blob Storage");
+            config.endpoint.clone().unwrap_or_else(|| account.to_owned())
+        }
     }
 }
 
@@ -118,7 +165,9 @@ fn check_kafka(project: &Project, config: &kafka::KafkaConfig) -> Result<(), Fai
     let connection = project.kafka_connection(&config.connection)?;
     if config.needs_registry() && connection.registry.is_none() {
         let failure = Failure::user(format!("connection `{}` has no schema registry", config.connection));
-        return Err(failure.with_hint("Values of `avro` and `json_schema` name schemas: add `registry` to it."));
+        return Err(
+            failure.with_hint("Values of `avro`, `protobuf` and `json_schema` name schemas: add `registry` to it.")
+        );
     }
     Ok(())
 }
@@ -132,7 +181,10 @@ pub(crate) fn check(project: &Project, found: &mut Diagnostics) {
     for source in &project.sources {
         let (findings, connected) = match &source.config {
             SourceConfig::Generator(_) | SourceConfig::Push(_) => continue,
-            SourceConfig::Files(config) => (config.from.check(), Ok(())),
+            SourceConfig::Files(config) => {
+                let named = config.from.connection.as_deref().map(|name| project.connection(name));
+                (config.from.check(), named.transpose().map(drop))
+            }
             SourceConfig::Http(config) => {
                 (config.from.check(), project.http_connection(&config.from.connection).map(drop))
             }

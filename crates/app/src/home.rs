@@ -14,7 +14,7 @@ impl UpHandle {
         let instance = self.instance();
         let status = self.status();
         let runs = instance.runs(RUNS).await?;
-        let problems = status.pipelines.iter().filter_map(problem).collect();
+        let problems = status.pipelines.iter().filter_map(problem).chain(self.sink_problems()).collect();
         Ok(Home {
             running: runs.iter().filter(|run| matches!(run.status.as_str(), "running" | "queued")).cloned().collect(),
             recent_runs: runs,
@@ -30,16 +30,20 @@ impl UpHandle {
 }
 
 fn problem(pipeline: &crate::view::PipelineStatus) -> Option<Diagnosis> {
-    let failure = pipeline.error.as_ref()?;
-    Some(Diagnosis {
-        check: pipeline.table.clone(),
-        verdict: if pipeline.state == "failed" { "error" } else { "warning" },
+    Some(diagnosis(pipeline.table.clone(), pipeline.state == "failed", pipeline.error.as_ref()?))
+}
+
+/// A failure of something that goes on.
+pub(crate) fn diagnosis(check: String, is_failed: bool, failure: &Failure) -> Diagnosis {
+    Diagnosis {
+        check,
+        verdict: if is_failed { "error" } else { "warning" },
         detail: failure
             .detail
             .clone()
             .map_or_else(|| failure.message.clone(), |detail| format!("{}: {detail}", failure.message)),
         hint: failure.hint.clone(),
-    })
+    }
 }
 
 impl Instance {

@@ -1,15 +1,21 @@
 //! Sources into tables: which pipelines a project has, and running them.
 
 mod connected;
+pub(crate) mod control;
+mod copies;
+mod history;
 mod kafka;
 mod lake_sink;
+mod lookup;
 mod pipelines;
+mod positions;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use headwater_connectors::postgres::Mode as Follow;
-use headwater_ingest::pipeline::{Ended, MetricsHandle};
-use headwater_project::Failure;
+use headwater_ingest::pipeline::{Metrics, MetricsHandle};
+use headwater_project::{Classify, Failure};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -18,66 +24,67 @@ use crate::instance::Instance;
 use crate::source_file::SourceConfig;
 use crate::view::{Observer, PipelineStatus};
 
-pub(crate) use lake_sink::quarantine_of;
-use pipelines::Work;
+use control::{Control, Phase};
+pub(crate) use history::{History, SAMPLE_EVERY, Sample, rate_at};
+pub(crate) use lake_sink::{quarantine_of, quarantine_schema};
+pub(crate) use pipelines::Work;
 pub(crate) use pipelines::{Mode, Planned, plan};
+pub(crate) use positions::told as told_position;
 
-/// A pipeline under way, as others see it.
+/// A table under way, as others see it.
 #[derive(Clone, Debug)]
 pub(crate) struct PipelineHandle {
     pub(crate) source: String,
     pub(crate) table: String,
     pub(crate) metrics: MetricsHandle,
-    pub(crate) ended: Arc<std::sync::Mutex<Option<&'static str>>>,
+    pub(crate) control: Control,
+    /// It is one of several tables of one stream, and stops and goes on with them.
+    pub(crate) shares_stream: bool,
+    pub(crate) history: History,
 }
 
 impl PipelineHandle {
     pub(crate) fn status(&self) -> PipelineStatus {
-        let metrics = self.metrics.read();
-        let ended = *self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let state = match (ended, &metrics.last_error, metrics.lag) {
-            (Some(ended), _, _) => ended,
-            (None, Some(_), _) => "retrying",
-            (None, None, Some(0)) => "caught up",
-            (None, None, Some(_)) => "running",
-            (None, None, None) => "starting",
-        };
-        PipelineStatus {
+        let phase = self.control.phase();
+        self.metrics.look(|metrics| PipelineStatus {
             source: self.source.clone(),
             table: self.table.clone(),
-            state: state.to_owned(),
+            state: state(phase, metrics).to_owned(),
             records_in: metrics.records_in,
             rows_out: metrics.rows_out,
             quarantined: metrics.rejected,
             bytes_in: metrics.bytes_in,
             commits: metrics.commits,
-            lag: metrics.lag.unwrap_or(0),
+            lag: metrics.lag.records.unwrap_or(0),
             last_commit_at: metrics.last_commit,
-            error: metrics.last_error,
-        }
+            error: metrics.last_error.clone(),
+        })
     }
 }
 
-/// Runs to the end and remembers how it ended.
-pub(crate) async fn run(planned: Planned, stop: CancellationToken) -> Result<(), Failure> {
-    let Planned { work, handles } = planned;
-    let result = match work {
-        Work::Table(mut pipeline) => pipeline.run(&stop).await,
-        Work::Capture(mut pipeline) => pipeline.run(&stop).await,
-    };
-    let ended = match &result {
-        Ok(Ended::SourceEnded) => "finished",
-        Ok(Ended::Stopped) => "stopped",
-        Err(_) => "failed",
-    };
-    for handle in handles {
-        *handle.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ended);
+impl PipelineHandle {
+    /// Whether what it fills, or where it comes from, is held back. Tables of one stream are so together.
+    pub(crate) fn is_in(&self, paused: &BTreeSet<String>) -> bool {
+        paused.contains(&self.source) || (!self.shares_stream && paused.contains(&self.table))
     }
-    result.map(|_| ())
+}
+
+fn state(phase: Phase, metrics: &Metrics) -> &'static str {
+    match phase {
+        Phase::Pausing => "pausing",
+        Phase::Paused => "paused",
+        Phase::Finished => "finished",
+        Phase::Stopped => "stopped",
+        Phase::Failed => "failed",
+        Phase::Running if metrics.last_error.is_some() => "retrying",
+        Phase::Running if metrics.caught_up => "caught up",
+        Phase::Running if metrics.commits > 0 || metrics.caught_up_at.is_some() => "running",
+        Phase::Running => "starting",
+    }
 }
 
 impl Instance {
-    /// Takes what the named sources (all, when none is named) have now, then returns.
+    /// Takes what the named sources have now, then returns. When none is named, all that are not paused.
     pub async fn ingest(
         &self,
         sources: &[String],
@@ -91,12 +98,17 @@ impl Instance {
         let planned = pipelines::plan(self, sources, Mode::UntilEnd).await?;
         let mut tasks = JoinSet::new();
         let mut handles = Vec::new();
+        let paused = if sources.is_empty() { self.paused_names()? } else { BTreeSet::new() };
         for planned in planned {
+            handles.extend(planned.handles.iter().cloned());
+            if planned.is_in(&paused) {
+                planned.control.set(Phase::Paused);
+                continue;
+            }
             for handle in &planned.handles {
                 observer.started(&handle.table, &handle.table, "source");
-                handles.push(handle.clone());
             }
-            tasks.spawn(run(planned, cancel.clone()));
+            tasks.spawn(control::run(planned, cancel.clone()));
         }
         let mut first = None;
         while let Some(ended) = tasks.join_next().await {
@@ -134,7 +146,13 @@ impl Instance {
         Ok(())
     }
 
-    fn require_sources(&self, names: &[String]) -> Result<(), Failure> {
+    /// Sources and tables that are held back.
+    pub(crate) fn paused_names(&self) -> Result<BTreeSet<String>, Failure> {
+        let paused = self.state.paused().map_err(|error| error.failure())?;
+        Ok(paused.into_iter().map(|one| one.name).collect())
+    }
+
+    pub(crate) fn require_sources(&self, names: &[String]) -> Result<(), Failure> {
         let known: Vec<&str> = self.project().sources.iter().map(|source| source.config.name()).collect();
         match names.iter().find(|name| !known.contains(&name.as_str())) {
             None => Ok(()),

@@ -8,13 +8,15 @@ use headwater_connectors::kafka::{KafkaLog, Target};
 use headwater_engine::{Dialect, Engine, EngineOptions, External, PublishedRelation, Session};
 use headwater_ingest::log::{Consumers, EventLog, LocalLog, LocalLogOptions};
 use headwater_lake::{Credentials, Lake, Location, Storage, TableName};
+use headwater_project::config::Secret;
 use headwater_project::{Classify, Clock, Entropy, Failure, Timestamp};
-use headwater_state::{BootId, MemoryStore, PublishedAs, SqliteStore, StateStore};
+use headwater_state::{BootId, MemoryStore, PublishedAs, RunStatus, SqliteStore, StateStore};
 
 use crate::build::Cancels;
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::dashboards::{Answers, KnownCell, Moments, PreparedQueries};
 use crate::lock::ProjectLock;
+use crate::mounts;
 use crate::paths::Paths;
 use crate::project::Project;
 
@@ -43,6 +45,7 @@ pub struct Inner {
     pub(crate) consumers: Arc<Consumers>,
     pub(crate) pushes: crate::push::Pushes,
     pub(crate) boot: BootId,
+    pub(crate) local_token: Secret,
     pub(crate) access: Access,
     pub(crate) threads: usize,
     pub(crate) started_at: Timestamp,
@@ -90,7 +93,10 @@ impl Instance {
         let boot = BootId(format!("{:016x}", entropy.next_u64()));
         let now = clock.now();
         let lock = match access {
-            Access::Writer => Some(ProjectLock::take(&paths.lock(), &boot.0)?),
+            Access::Writer => {
+                mounts::require_local(&paths.data)?;
+                Some(ProjectLock::take(&paths.lock(), &boot.0)?)
+            }
             Access::ReadOnly => None,
         };
         let lake = open_lake(&project, &paths, Arc::clone(&clock), Arc::clone(&entropy)).await?;
@@ -102,6 +108,7 @@ impl Instance {
             Some(log) => Arc::clone(log) as Arc<dyn EventLog>,
             None => Arc::new(open_log(&paths, access)?),
         };
+        let local_token = Secret::new(crate::running::new_token(&*entropy));
         Ok(Self(Arc::new(Inner {
             project,
             paths,
@@ -115,6 +122,7 @@ impl Instance {
             consumers: Arc::new(Consumers::default()),
             pushes: crate::push::Pushes::default(),
             boot,
+            local_token,
             access,
             threads,
             started_at: now,
@@ -315,6 +323,12 @@ fn open_state(paths: &Paths, access: Access, boot: &BootId, now: Timestamp) -> R
             let store = SqliteStore::open(&path, boot, now).map_err(|error| error.failure())?;
             for run in store.take_over(boot, now).map_err(|error| error.failure())? {
                 tracing::warn!(run = run.0, "a run of an earlier process never ended and is marked crashed");
+            }
+            for run in store.runs_in(RunStatus::Queued).map_err(|error| error.failure())? {
+                // Runs of jobs are taken up by the schedule; nobody else remembers what this one was to do.
+                if run.job.is_none() {
+                    store.cancel_queued_run(run.id, now).map_err(|error| error.failure())?;
+                }
             }
             Ok(Arc::new(store))
         }

@@ -7,7 +7,11 @@
 //!   lake/         tables and raw files, unless the project names another place
 //!   log/          topics
 //!   generators/   snapshots of generators
+//!   serving.json  where the process that runs it answers
+//!   answers/      of web services, for sources that keep them
+//!   sinks/        how far sinks got whose destinations cannot say
 //!   spill/        what queries put aside; emptied at start
+//!   spool/        copies of files of stores while they are read; they have no names
 //!   target/       compiled SQL, manifest.json, run_results.json, logs of runs
 //! ```
 
@@ -44,8 +48,28 @@ impl Paths {
         self.data.join("generators")
     }
 
+    pub(crate) fn serving(&self) -> PathBuf {
+        self.data.join("serving.json")
+    }
+
+    /// Answers of a web service that a source keeps.
+    pub(crate) fn answers(&self, source: &str) -> PathBuf {
+        self.data.join("answers").join(source)
+    }
+
+    /// How far a sink got, when its destination cannot say.
+    pub(crate) fn sink_progress(&self, sink: &str) -> PathBuf {
+        // A name may hold what a path must not.
+        let plain = |letter: char| if letter.is_alphanumeric() || matches!(letter, '-' | '_') { letter } else { '.' };
+        self.data.join("sinks").join(format!("{}.progress", sink.chars().map(plain).collect::<String>()))
+    }
+
     pub(crate) fn spill(&self) -> PathBuf {
         self.data.join("spill")
+    }
+
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.data.join("spool")
     }
 
     pub(crate) fn target(&self) -> PathBuf {

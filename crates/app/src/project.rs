@@ -70,6 +70,8 @@ pub struct Selection {
 #[derive(Clone, Debug)]
 pub(crate) struct SourceEntry {
     pub(crate) config: SourceConfig,
+    /// Its file, relative to the project.
+    pub(crate) path: PathBuf,
 }
 
 /// A project folder, read and checked; nothing is opened yet.
@@ -180,10 +182,20 @@ impl Project {
                         .hint("Give each source a name of its own."),
                 );
             }
+            if let Some((schema, rows)) = source.config.landing() {
+                let is_captured = source.config.is_captured();
+                found.found.extend(crate::landing::check(source.config.name(), schema, rows, is_captured));
+            }
         }
         for job in &self.jobs {
             if let Err(error) = self.transform.select(&job.select, &job.exclude) {
                 found.push(Diagnostic::error(format!("job `{}` selects nothing that can be run: {error}", job.name)));
+            }
+        }
+        for table in &self.config.lake.symlink_manifests.0 {
+            if crate::instance::parse_table_name(table).is_none() {
+                let finding = Diagnostic::error(format!("`{table}` of `lake.symlink_manifests` is no table"));
+                found.push(finding.hint("Write `schema.table`."));
             }
         }
         generators::check(self, &mut found);
@@ -505,7 +517,7 @@ fn read_sources(reader: &mut Reader) -> Vec<SourceEntry> {
     let mut sources = Vec::new();
     for path in reader.folder("sources") {
         if let Some((config, _)) = reader.file::<SourceConfig>(&path) {
-            sources.push(SourceEntry { config });
+            sources.push(SourceEntry { config, path });
         }
     }
     sources

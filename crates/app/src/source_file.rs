@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use headwater_connectors::files::FilesConfig;
 use headwater_connectors::http::HttpConfig;
 use headwater_connectors::kafka::KafkaConfig;
-use headwater_connectors::postgres::PostgresConfig;
+use headwater_connectors::kafka::config::{Envelope, Start};
+use headwater_connectors::postgres::{Mode, PostgresConfig};
 use headwater_connectors::push::PushConfig;
 use headwater_project::config::{ByteSize, DurationText};
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::landing::{RowsConfig, SchemaConfig};
 
 /// A source: data that comes into the lake.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -17,7 +20,7 @@ use serde::Deserialize;
 pub(crate) enum SourceConfig {
     /// Simulated events, written to topics and taken from there.
     Generator(GeneratorConfig),
-    /// Files of a folder.
+    /// Files of a folder, or objects of a store.
     Files(FilesSourceConfig),
     /// Tables of a PostgreSQL database.
     Postgres(PostgresSourceConfig),
@@ -41,10 +44,60 @@ impl SourceConfig {
         }
     }
 
+    /// How columns follow the records, and what becomes of rows; nothing for generators, which declare their columns.
+    pub(crate) fn landing(&self) -> Option<(&SchemaConfig, &RowsConfig)> {
+        match self {
+            Self::Generator(_) => None,
+            Self::Files(config) => Some((&config.schema, &config.rows)),
+            Self::Postgres(config) => Some((&config.schema, &config.rows)),
+            Self::Http(config) => Some((&config.schema, &config.rows)),
+            Self::Push(config) => Some((&config.schema, &config.rows)),
+            Self::Kafka(config) => Some((&config.schema, &config.rows)),
+        }
+    }
+
+    /// Whether it follows the changes of a database and keeps a log of them.
+    pub(crate) fn is_captured(&self) -> bool {
+        match self {
+            Self::Postgres(config) => config.from.mode == Mode::Capture,
+            Self::Kafka(config) => matches!(config.from.envelope, Envelope::Debezium { changes: true, .. }),
+            _ => false,
+        }
+    }
+
+    /// Whether it takes only what came after its first start.
+    pub(crate) fn begins_late(&self) -> bool {
+        matches!(self, Self::Kafka(config) if config.from.start == Start::Latest)
+    }
+
+    /// What it is in its file.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Generator(_) => "generator",
+            Self::Files(_) => "files",
+            Self::Postgres(_) => "postgres",
+            Self::Http(_) => "http",
+            Self::Push(_) => "push",
+            Self::Kafka(_) => "kafka",
+        }
+    }
+
+    pub(crate) fn description(&self) -> Option<&str> {
+        match self {
+            Self::Generator(config) => config.description.as_deref(),
+            Self::Files(config) => config.description.as_deref(),
+            Self::Postgres(config) => config.description.as_deref(),
+            Self::Http(config) => config.description.as_deref(),
+            Self::Push(config) => config.description.as_deref(),
+            Self::Kafka(config) => config.description.as_deref(),
+        }
+    }
+
     /// Name of the connection it reads through.
     pub(crate) fn connection(&self) -> Option<&String> {
         match self {
-            Self::Generator(_) | Self::Files(_) | Self::Push(_) => None,
+            Self::Generator(_) | Self::Push(_) => None,
+            Self::Files(config) => config.from.connection.as_ref(),
             Self::Postgres(config) => Some(&config.from.connection),
             Self::Http(config) => Some(&config.from.connection),
             Self::Kafka(config) => Some(&config.from.connection),
@@ -52,14 +105,13 @@ impl SourceConfig {
     }
 }
 
-/// Files of a folder.
+/// Files of a folder, or objects of a store.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FilesSourceConfig {
     /// Name of the source.
     pub(crate) name: String,
     /// What the source holds.
-    #[expect(dead_code, reason = "for readers of the file; a page that shows sources will show it")]
     pub(crate) description: Option<String>,
     /// Its table is `<name>.<table>`; `<name>.<name>` when absent.
     pub(crate) table: Option<String>,
@@ -68,6 +120,12 @@ pub(crate) struct FilesSourceConfig {
     /// When what was taken is committed.
     #[serde(default)]
     pub(crate) rotate: RotateConfig,
+    /// How the table's columns follow the records.
+    #[serde(default)]
+    pub(crate) schema: SchemaConfig,
+    /// What becomes of rows on their way into the table.
+    #[serde(default)]
+    pub(crate) rows: RowsConfig,
 }
 
 impl FilesSourceConfig {
@@ -83,7 +141,6 @@ pub(crate) struct PushSourceConfig {
     /// Name of the source, of its topic, and of its path: `/ingest/<name>`.
     pub(crate) name: String,
     /// What the source holds.
-    #[expect(dead_code, reason = "for readers of the file; a page that shows sources will show it")]
     pub(crate) description: Option<String>,
     /// Its table is `<name>.<table>`; `<name>.<name>` when absent.
     pub(crate) table: Option<String>,
@@ -93,6 +150,12 @@ pub(crate) struct PushSourceConfig {
     /// When what was taken is committed.
     #[serde(default)]
     pub(crate) rotate: RotateConfig,
+    /// How the table's columns follow the records.
+    #[serde(default)]
+    pub(crate) schema: SchemaConfig,
+    /// What becomes of rows on their way into the table.
+    #[serde(default)]
+    pub(crate) rows: RowsConfig,
 }
 
 impl PushSourceConfig {
@@ -108,7 +171,6 @@ pub(crate) struct HttpSourceConfig {
     /// Name of the source.
     pub(crate) name: String,
     /// What the source holds.
-    #[expect(dead_code, reason = "for readers of the file; a page that shows sources will show it")]
     pub(crate) description: Option<String>,
     /// Its table is `<name>.<table>`; `<name>.<name>` when absent.
     pub(crate) table: Option<String>,
@@ -117,6 +179,12 @@ pub(crate) struct HttpSourceConfig {
     /// When what was taken is committed.
     #[serde(default)]
     pub(crate) rotate: RotateConfig,
+    /// How the table's columns follow the records.
+    #[serde(default)]
+    pub(crate) schema: SchemaConfig,
+    /// What becomes of rows on their way into the table.
+    #[serde(default)]
+    pub(crate) rows: RowsConfig,
 }
 
 impl HttpSourceConfig {
@@ -132,7 +200,6 @@ pub(crate) struct KafkaSourceConfig {
     /// Name of the source.
     pub(crate) name: String,
     /// What the source holds.
-    #[expect(dead_code, reason = "for readers of the file; a page that shows sources will show it")]
     pub(crate) description: Option<String>,
     /// Its table is `<name>.<table>`; `<name>.<name>` when absent.
     pub(crate) table: Option<String>,
@@ -141,6 +208,12 @@ pub(crate) struct KafkaSourceConfig {
     /// When what was taken is committed.
     #[serde(default)]
     pub(crate) rotate: RotateConfig,
+    /// How the table's columns follow the records.
+    #[serde(default)]
+    pub(crate) schema: SchemaConfig,
+    /// What becomes of rows on their way into the table.
+    #[serde(default)]
+    pub(crate) rows: RowsConfig,
 }
 
 impl KafkaSourceConfig {
@@ -156,13 +229,18 @@ pub(crate) struct PostgresSourceConfig {
     /// Name of the source: its tables are `<name>.<table>`.
     pub(crate) name: String,
     /// What the source holds.
-    #[expect(dead_code, reason = "for readers of the file; a page that shows sources will show it")]
     pub(crate) description: Option<String>,
     /// Which tables, and how they are followed.
     pub(crate) from: PostgresConfig,
     /// When what was taken is committed.
     #[serde(default)]
     pub(crate) rotate: RotateConfig,
+    /// How the table's columns follow the records.
+    #[serde(default)]
+    pub(crate) schema: SchemaConfig,
+    /// What becomes of rows on their way into the table.
+    #[serde(default)]
+    pub(crate) rows: RowsConfig,
 }
 
 /// Simulated events.
@@ -172,7 +250,6 @@ pub(crate) struct GeneratorConfig {
     /// Name of the source: its tables are `<name>.<topic>`.
     pub(crate) name: String,
     /// What the source holds.
-    #[expect(dead_code, reason = "for readers of the file; a page that shows sources will show it")]
     pub(crate) description: Option<String>,
     /// Which generator.
     pub(crate) generator: GeneratorKind,

@@ -3,6 +3,7 @@
 //! Each part is a task this module owns. A stop is passed to all of them and waited for: generators snapshot, pipelines
 //! commit what they took, a running build ends, and only then does the process exit.
 
+mod drive;
 mod maintenance;
 mod scheduler;
 
@@ -15,10 +16,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::generators::{self, Driver, DriverStatus, Pin, Settings, Until, parse_speed};
-use crate::ingest::{self, Mode, PipelineHandle};
+use crate::ingest::control::{self, Control};
+use crate::ingest::{self, Mode, PipelineHandle, SAMPLE_EVERY};
 use crate::instance::Instance;
-use crate::source_file::{GeneratorConfig, GeneratorKind};
+use crate::sinks::SinkHandle;
+use crate::source_file::{GeneratorConfig, GeneratorKind, SourceConfig};
 use crate::view::{GeneratorStatus, Observer, Status};
+use drive::Drive;
 
 /// How the process runs.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +52,7 @@ struct GeneratorHandle {
     source: String,
     topics: Vec<String>,
     status: Arc<Mutex<DriverStatus>>,
+    control: Control,
 }
 
 impl GeneratorHandle {
@@ -76,7 +81,10 @@ struct Shared {
     instance: Instance,
     generators: Vec<GeneratorHandle>,
     pipelines: Vec<PipelineHandle>,
+    sinks: Vec<SinkHandle>,
     schedules: scheduler::Schedules,
+    /// Nothing goes on here.
+    at_rest: bool,
     failure: Mutex<Option<Failure>>,
     failed: Notify,
 }
@@ -104,32 +112,38 @@ impl Instance {
         let mut drivers = Vec::new();
         for config in generators::configs(self.project()) {
             let speed = options.speed.or_else(|| parse_speed(config.speed.as_deref()?)).unwrap_or(1.0);
-            let (driver, handle) = self.driver(config, &GenerateRequest::default(), Until::Live { speed })?;
+            let until = Until::Live { speed };
+            let (driver, handle) = self.driver(config, &GenerateRequest::default(), until, Arc::default())?;
+            drivers.push(Drive::new(config, until, driver, &handle));
             generators.push(handle);
-            drivers.push(driver);
         }
         let planned = ingest::plan(self, &[], Mode::Forever).await?;
+        self.note_paused_pushes().await?;
         let shared = Arc::new(Shared {
             instance: self.clone(),
             generators,
             pipelines: planned.iter().flat_map(|planned| planned.handles.clone()).collect(),
+            sinks: self.project().sinks.iter().map(SinkHandle::new).collect(),
             schedules: scheduler::Schedules::new(self, options.build_every)?,
+            at_rest: false,
             failure: Mutex::new(None),
             failed: Notify::new(),
         });
-        for driver in drivers {
+        UpHandle(Arc::clone(&shared)).follow_pauses()?;
+        for drive in drivers {
             let (shared, stop) = (Arc::clone(&shared), stop.clone());
-            tasks.spawn_blocking(move || shared.note(driver.run(&stop)));
+            tasks.spawn(async move { shared.note(drive.run(&shared.instance, stop).await) });
         }
         for planned in planned {
             let (shared, stop) = (Arc::clone(&shared), stop.clone());
-            tasks.spawn(async move { shared.note(ingest::run(planned, stop).await) });
+            tasks.spawn(async move { shared.note(control::supervise(planned, stop).await) });
         }
-        for sink in &self.project().sinks {
-            let crate::sink_file::SinkConfig::Kafka(config) = sink.clone();
+        let (sampling, token) = (Arc::clone(&shared), stop.clone());
+        tasks.spawn(async move { sampling.sample(token).await });
+        for SinkHandle { config, progress } in shared.sinks.clone() {
             let (shared, stop) = (Arc::clone(&shared), stop.clone());
             tasks.spawn(async move {
-                let sending = crate::export::forever(shared.instance.clone(), config, stop);
+                let sending = crate::export::forever(shared.instance.clone(), config, progress, stop);
                 shared.note(sending.await);
             });
         }
@@ -146,11 +160,26 @@ impl Instance {
             instance: self.clone(),
             generators: Vec::new(),
             pipelines: Vec::new(),
+            sinks: Vec::new(),
             schedules: scheduler::Schedules::default(),
+            at_rest: true,
             failure: Mutex::new(None),
             failed: Notify::new(),
         });
         Up { shared, stop: CancellationToken::new(), tasks: JoinSet::new() }
+    }
+
+    /// Says how far sources were taken that begin paused and that others send to.
+    async fn note_paused_pushes(&self) -> Result<(), Failure> {
+        let paused = self.paused_names()?;
+        for source in &self.project().sources {
+            let SourceConfig::Push(config) = &source.config else { continue };
+            let table = format!("{}.{}", config.name, config.table());
+            if paused.contains(&config.name) || paused.contains(&table) {
+                self.note_taken_pushes(config).await?;
+            }
+        }
+        Ok(())
     }
 
     /// A generator ready to run, and how to look at it.
@@ -159,6 +188,7 @@ impl Instance {
         config: &GeneratorConfig,
         request: &GenerateRequest,
         until: Until,
+        status: Arc<Mutex<DriverStatus>>,
     ) -> Result<(Driver, GeneratorHandle), Failure> {
         let GeneratorKind::Sessions = config.generator;
         let settings = Settings::read(&self.project().root, config)?;
@@ -169,7 +199,6 @@ impl Instance {
         overrides.n_users = request.users.and_then(|users| u32::try_from(users).ok()).or(overrides.n_users);
         let folder = self.paths.generators();
         let pin = Pin::take(&folder, &config.name, &settings.identity(), self.now(), &overrides)?;
-        let status = Arc::new(Mutex::new(DriverStatus::default()));
         let driver = Driver {
             source: config.name.clone(),
             config: settings.config(&pin)?,
@@ -185,7 +214,7 @@ impl Instance {
             log_recovers: self.kafka_log.is_some(),
         };
         let topics = settings.topics().into_iter().map(|topic| topic.name).collect();
-        Ok((driver, GeneratorHandle { source: config.name.clone(), topics, status }))
+        Ok((driver, GeneratorHandle { source: config.name.clone(), topics, status, control: Control::default() }))
     }
 
     /// Makes the past of generators, up to now or to a number of records.
@@ -203,7 +232,7 @@ impl Instance {
                 continue;
             }
             observer.started(&config.name, &config.name, "generator");
-            let (mut driver, handle) = self.driver(config, &request, Until::BacklogDone)?;
+            let (mut driver, handle) = self.driver(config, &request, Until::BacklogDone, Arc::default())?;
             if request.null_sink {
                 driver.log = Arc::new(generators::NullLog::new(usize::from(config.partitions)));
                 driver.snapshot = self.paths.spill().join("null.snapshot");
@@ -220,6 +249,17 @@ impl Instance {
 }
 
 impl Shared {
+    /// Counts every pipeline again and again until the stop, for the pictures of the last hour.
+    async fn sample(&self, stop: CancellationToken) {
+        loop {
+            let now = self.instance.now();
+            self.pipelines.iter().for_each(|handle| handle.sample(now));
+            if tokio::time::timeout(SAMPLE_EVERY, stop.cancelled()).await.is_ok() {
+                return;
+            }
+        }
+    }
+
     /// Keeps the first failure, for [`Up::failed`].
     fn note(&self, result: Result<(), Failure>) {
         if let Err(failure) = result {
@@ -277,6 +317,31 @@ impl UpHandle {
         &self.0.instance
     }
 
+    pub(crate) fn handles(&self) -> &[PipelineHandle] {
+        &self.0.pipelines
+    }
+
+    pub(crate) fn sink_handles(&self) -> &[SinkHandle] {
+        &self.0.sinks
+    }
+
+    pub(crate) fn generators(&self) -> Vec<GeneratorStatus> {
+        self.0.generators.iter().map(GeneratorHandle::status).collect()
+    }
+
+    /// Whether it only shows what is there.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.0.at_rest
+    }
+
+    /// Holds every part to what is paused now.
+    pub(crate) fn follow_pauses(&self) -> Result<(), Failure> {
+        let paused = self.0.instance.paused_names()?;
+        self.0.pipelines.iter().for_each(|handle| handle.control.pause(handle.is_in(&paused)));
+        self.0.generators.iter().for_each(|generator| generator.control.pause(paused.contains(&generator.source)));
+        Ok(())
+    }
+
     /// How each ingested table is doing: cheap, no store is read.
     pub fn pipelines(&self) -> Vec<crate::view::PipelineStatus> {
         self.0.pipelines.iter().map(PipelineHandle::status).collect()
@@ -291,8 +356,8 @@ impl UpHandle {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: instance.started_at,
             now: instance.now(),
-            generators: self.0.generators.iter().map(GeneratorHandle::status).collect(),
-            pipelines: self.0.pipelines.iter().map(PipelineHandle::status).collect(),
+            generators: self.generators(),
+            pipelines: self.pipelines(),
             running_runs: running.iter().map(|run| run.id.0).collect(),
             last_run: last.first().map(crate::history::run_summary),
             schedules: self.0.schedules.status(instance),

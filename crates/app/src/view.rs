@@ -3,6 +3,8 @@
 //! Public fields, no behaviour, no types of the planes below. `server` and `cli` convert these to their own wire shapes.
 
 mod overview;
+mod sinks;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +13,14 @@ use headwater_project::{Failure, Timestamp};
 
 pub use overview::{
     AssetDetail, AssetLink, AssetTest, ColumnOrigin, CommitSummary, Disk, Freshness, Health, Home, LineageEdge,
-    LineageGraph, LineageNode, LineagePicture, NodeColumn, NodeColumns, QuarantineReason, QuarantineSummary,
+    LineageGraph, LineageNode, LineagePicture, NodeColumn, NodeColumns, QuarantineReason, QuarantineReplay,
+    QuarantineSummary, Verification, VerifiedPart,
+};
+
+pub use sinks::SinkSummary;
+pub use sources::{
+    ColumnChange, PastCopy, PastFailure, PipelineDetail, PositionSummary, SchemaChange, SourceDetail, SourceFact,
+    SourcePoint, SourceSummary, SourceTable, TableCopy,
 };
 
 pub use headwater_dash::{
@@ -277,14 +286,14 @@ pub struct PipelineStatus {
     pub source: String,
     /// `schema.table`.
     pub table: String,
-    /// `starting`, `running`, `caught up`, `retrying`, `failed`, `finished`.
+    /// `starting`, `running`, `caught up`, `retrying`, `pausing`, `paused`, `failed`, `finished`, `stopped`, `not running`.
     pub state: String,
     pub records_in: u64,
     pub rows_out: u64,
     pub quarantined: u64,
     pub bytes_in: u64,
     pub commits: u64,
-    /// Records of the source not committed yet.
+    /// Records of the source not committed yet; 0 also where that cannot be told.
     pub lag: u64,
     pub last_commit_at: Option<Timestamp>,
     pub error: Option<Failure>,
@@ -294,7 +303,7 @@ pub struct PipelineStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GeneratorStatus {
     pub source: String,
-    /// `backlog`, `live`, `finished`, `failed`.
+    /// `backlog`, `live`, `paused`, `waiting`, `finished`, `failed`.
     pub state: String,
     pub delivered: u64,
     pub late: u64,

@@ -94,21 +94,46 @@ pub(crate) enum Command {
     },
     /// Run the generators' backlog into their topics.
     Generate(Generate),
-    /// Take what sources hold now into the lake, then stop.
+    /// Take what sources hold now into the lake, then stop; or see and steer how they are taken in.
+    #[command(args_conflicts_with_subcommands = true)]
     Ingest {
-        /// Sources to read; all when none is named.
+        /// Sources to read; all that are not paused when none is named.
         #[arg(value_name = "SOURCE", required_if_eq("restart", "true"))]
         sources: Vec<String>,
         /// Begin the stream of a captured database anew, with a new slot and new copies of its tables; let a Kafka source
         /// go on whose topics are not what they were.
         #[arg(long)]
         restart: bool,
+        /// Copy this table of the named source again while its changes go on; may be given several times. Captured
+        /// databases only.
+        #[arg(long, value_name = "TABLE", requires = "sources", conflicts_with = "restart")]
+        recopy: Vec<String>,
+        #[command(subcommand)]
+        action: Option<IngestAction>,
     },
-    /// Send what sinks have not sent yet, then stop.
+    /// Read a source once more, from its beginning, and compare it with its tables by counts and checksums.
+    Verify {
+        /// Source to compare.
+        source: String,
+    },
+    /// Look at records that were set aside, or read them again.
+    Quarantine {
+        #[command(subcommand)]
+        action: Option<QuarantineAction>,
+    },
+    /// Send what sinks have not sent yet, then stop; or see how far they are.
+    #[command(args_conflicts_with_subcommands = true)]
     Export {
         /// Sinks to run; all when none is named.
         #[arg(value_name = "SINK")]
         sinks: Vec<String>,
+        #[command(subcommand)]
+        action: Option<ExportAction>,
+    },
+    /// Make sources from configurations of other tools.
+    Import {
+        #[command(subcommand)]
+        action: ImportAction,
     },
     /// Look into the topics of the project's log, or of a Kafka connection.
     Topics {
@@ -217,6 +242,23 @@ pub(crate) enum Command {
     QueryWorker,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportAction {
+    /// From the configuration of a Kafka Connect sink (JSON): Confluent's or Aiven's for S3 or Google Cloud Storage.
+    ///
+    /// Writes sources/<name>.yml, and says what headwater.yml needs and what became of each key that has no place.
+    Connect {
+        /// Configuration of the connector.
+        file: PathBuf,
+        /// Connection of headwater.yml that the source shall use.
+        #[arg(long, value_name = "NAME", default_value = "bus")]
+        connection: String,
+        /// Print the source instead of writing it.
+        #[arg(long)]
+        print: bool,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Init {
     /// Folder to make the project in, empty or absent; the project folder when not given.
@@ -255,6 +297,38 @@ pub(crate) struct Generate {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum IngestAction {
+    /// Show how sources are doing: what the running process does now, or what the commits of their tables know.
+    Status {
+        /// Source to show; all when not given.
+        source: Option<String>,
+    },
+    /// Hold a source back: what was read is committed, then nothing more is read until it is resumed, over restarts too.
+    Pause(Steer),
+    /// Let a paused source go on where its tables are.
+    Resume(Steer),
+    /// Run a source of the running process once more from where its tables are, such as after a failure. Nothing begins anew.
+    Rerun(Steer),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExportAction {
+    /// Show how far sinks are: what the running process does now, or what their destinations say when none runs.
+    Status {
+        /// Sink to show; all when not given.
+        sink: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Steer {
+    pub(crate) source: String,
+    /// Only this of its tables.
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) table: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum TopicsAction {
     /// List topics.
     List,
@@ -269,6 +343,33 @@ pub(crate) enum TopicsAction {
         /// Start this many records before the end of each partition; as many as are printed when not given.
         #[arg(long, value_name = "N")]
         from_end: Option<u64>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuarantineAction {
+    /// List the tables records were set aside of, with the reasons.
+    List,
+    /// Print the newest records that were set aside of a table.
+    Show {
+        /// Table they were meant for, as schema.table.
+        table: String,
+        /// Only those of this reason.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Records to print.
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: usize,
+        #[command(flatten)]
+        output: RowOutput,
+    },
+    /// Read records again that were set aside, and take what fits by now.
+    Replay {
+        /// Table they were meant for, as schema.table.
+        table: String,
+        /// Only those of this reason.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
 }
 

@@ -11,15 +11,20 @@ mod demo;
 mod doctor;
 mod export;
 mod generate;
+mod import;
 mod ingest;
 mod init;
 mod nodes;
+mod quarantine;
 mod query;
 mod runs;
+mod sinks;
+mod sources;
 mod tables;
 mod topics;
 mod up;
 mod users;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -207,11 +212,18 @@ async fn run_command(context: &Arc<Context>, command: Command) -> Result<(), Sto
         Command::Check => check::check(context),
         Command::Schema { kind } => check::schema(context, kind.as_deref()),
         Command::Generate(generate) => Box::pin(generate::generate(context, generate)).await,
-        Command::Ingest { sources, restart } => Box::pin(ingest::ingest(context, &sources, restart)).await,
+        Command::Ingest { action: Some(action), .. } => Box::pin(sources::steer(context, action)).await,
+        Command::Ingest { sources, restart, recopy, action: None } => {
+            Box::pin(ingest::ingest(context, &sources, restart, &recopy)).await
+        }
         Command::Topics { connection, action } => {
             Box::pin(topics::topics(context, connection.as_deref(), action)).await
         }
-        Command::Export { sinks } => Box::pin(export::export(context, &sinks)).await,
+        Command::Verify { source } => Box::pin(verify::verify(context, &source)).await,
+        Command::Quarantine { action } => Box::pin(quarantine::quarantine(context, action)).await,
+        Command::Import { action } => import::import(context, action),
+        Command::Export { action: Some(action), .. } => Box::pin(sinks::look(context, action)).await,
+        Command::Export { sinks, action: None } => Box::pin(export::export(context, &sinks)).await,
         Command::Build(build) => Box::pin(build::build(context, BuildCommand::Build, build)).await,
         Command::Run(build) => Box::pin(build::build(context, BuildCommand::Run, build)).await,
         Command::Test(build) => Box::pin(build::build(context, BuildCommand::Test, build)).await,

@@ -11,6 +11,7 @@ mod args;
 mod commands;
 mod print;
 mod progress;
+mod running;
 mod serving;
 mod settings;
 mod signals;

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use headwater_app::view::Status;
-use headwater_app::{Instance, Up, UpHandle, UpOptions};
+use headwater_app::{Announcement, Instance, Up, UpHandle, UpOptions};
 use headwater_project::Failure;
 use headwater_server::{Server, ServerError, ServerOptions};
 use tokio::task::{JoinError, JoinSet};
@@ -42,6 +42,8 @@ pub(crate) struct Serving {
     stop: CancellationToken,
     server: JoinSet<Result<(), ServerError>>,
     for_duration: Option<Duration>,
+    /// For commands on this machine, while it is there.
+    _announcement: Option<Announcement>,
 }
 
 impl Serving {
@@ -57,15 +59,16 @@ impl Serving {
         })
         .await?;
         let address = bound.address();
-        let up = match options.up {
-            Some(options) => instance.up(options).await?,
-            None => instance.at_rest(),
+        let (up, announcement) = match options.up {
+            Some(options) => (instance.up(options).await?, Some(instance.announce(address)?)),
+            None => (instance.at_rest(), None),
         };
         let (handle, stop) = (up.handle(), CancellationToken::new());
         let mut server = JoinSet::new();
         server.spawn(bound.serve(instance, handle.clone(), stop.clone()));
         printer.words(&format!("Listening on http://{address}{}", options.page));
-        Ok(Self { printer: printer.clone(), up, handle, stop, server, for_duration: options.for_duration })
+        let (printer, for_duration) = (printer.clone(), options.for_duration);
+        Ok(Self { printer, up, handle, stop, server, for_duration, _announcement: announcement })
     }
 
     /// Goes on until a signal, the end of the given time, or a fatal failure; then stops everything in order.

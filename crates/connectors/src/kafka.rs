@@ -4,8 +4,12 @@
 //! Positions are in those commits; a group's offsets are told to the brokers afterwards, for their displays alone.
 
 pub mod config;
+pub mod connect;
 mod debezium;
+pub mod raw;
 
+#[cfg(feature = "kafka")]
+mod batch;
 #[cfg(feature = "kafka")]
 mod client;
 #[cfg(feature = "kafka")]
@@ -31,6 +35,6 @@ pub use self::{
     client::Target,
     log::KafkaLog,
     probe::probe,
-    sink::KafkaSink,
+    sink::{KafkaSink, Messages, SinkOptions},
     source::{AfterCommit, KafkaSource, Options, position_keys},
 };

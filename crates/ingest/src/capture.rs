@@ -5,23 +5,27 @@
 //! an async task stages and commits. For each [`Changes`] that ends where a commit may, every table touched since the last is
 //! committed with its position (log first), then the progress table with the stream's, and only then the source is told.
 
-use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+mod pipeline;
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use headwater_project::{Classify, Clock, Failure, Kind, fault};
+use async_trait::async_trait;
+use headwater_project::Failure;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{Error, Result};
-use crate::pipeline::metrics::Counts;
+use crate::error::Result;
 use crate::pipeline::{Ended, MetricsHandle};
 use crate::position::Positions;
-use crate::schema::drift;
-use crate::sink::{Commit, KeyedChanges, TableSink};
+use crate::sink::KeyedChanges;
+use crate::stream_health::{CopyProgress, StreamHealth};
+
+pub(crate) use pipeline::follow;
+pub use pipeline::{CapturePipeline, CaptureTable};
 
 /// What becomes of a current table, in order.
 #[derive(Debug)]
@@ -31,6 +35,15 @@ pub enum CurrentChange {
     /// Rows of a copy.
     Append(RecordBatch),
     Merge(KeyedChanges),
+    /// A copy of the table begins: with the next commit the position `since` becomes a mark that tells the rows there are
+    /// now from all that come.
+    Mark {
+        since: String,
+    },
+    /// The copy has been through: rows that were there before the mark `since`, and that nothing wrote since, go.
+    Retire {
+        since: String,
+    },
 }
 
 /// What happened to one table.
@@ -77,7 +90,25 @@ pub struct Resume {
     pub logs: Vec<Positions>,
     /// Columns of the current tables, where there are tables.
     pub schemas: Vec<Option<SchemaRef>>,
+    /// What the source noted about copies under way, oldest first: [`Copies::ledger`].
+    pub ledger: Vec<String>,
 }
+
+/// Copies of tables that are made while the stream goes on: who asked for one, and how far they are.
+#[async_trait]
+pub trait Copies: Send + Sync {
+    /// Details of the rows of the progress table with the event [`LEDGER_EVENT`], in the order of their commits.
+    async fn ledger(&self) -> Result<Vec<String>, Failure>;
+
+    /// Whether somebody asked for a copy of this table. By the source's thread, about once a second.
+    fn is_wanted(&self, table: usize) -> Result<bool, Failure>;
+
+    /// The copy has begun, and the table's positions say so: the request may be forgotten.
+    fn has_begun(&self, table: usize) -> Result<(), Failure>;
+}
+
+/// The event of the progress table that says how far a copy is.
+pub const LEDGER_EVENT: &str = "copied";
 
 /// A stream of changes of several tables.
 ///
@@ -96,6 +127,10 @@ pub struct Outlet {
     pieces: mpsc::Sender<Changes>,
     acknowledged: Receiver<i64>,
     stop: CancellationToken,
+    copies: Option<Arc<dyn Copies>>,
+    metrics: Vec<MetricsHandle>,
+    /// Boundaries handed on, and those that are committed.
+    boundaries: (u64, u64),
 }
 
 /// Whether a piece was taken.
@@ -110,8 +145,12 @@ pub enum Offer {
 impl Outlet {
     /// Hands a piece on if there is room.
     pub fn offer(&mut self, changes: Changes) -> Offer {
+        let boundaries = u64::from(changes.boundary.is_some());
         match self.pieces.try_send(changes) {
-            Ok(()) => Offer::Taken,
+            Ok(()) => {
+                self.boundaries.0 += boundaries;
+                Offer::Taken
+            }
             Err(mpsc::error::TrySendError::Full(changes)) => Offer::Full(changes),
             Err(mpsc::error::TrySendError::Closed(_)) => Offer::Gone,
         }
@@ -119,20 +158,54 @@ impl Outlet {
 
     /// Hands a piece on, waiting for room.
     pub fn send(&mut self, changes: Changes) -> Offer {
+        let boundaries = u64::from(changes.boundary.is_some());
         match self.pieces.blocking_send(changes) {
-            Ok(()) => Offer::Taken,
+            Ok(()) => {
+                self.boundaries.0 += boundaries;
+                Offer::Taken
+            }
             Err(_) => Offer::Gone,
         }
     }
 
     /// The greatest acknowledgement since the last call.
     pub fn acknowledged(&mut self) -> Option<i64> {
-        self.acknowledged.try_iter().max()
+        let mut greatest = None;
+        while let Ok(acknowledged) = self.acknowledged.try_recv() {
+            self.boundaries.1 += 1;
+            greatest = greatest.max(Some(acknowledged));
+        }
+        greatest
     }
 
     /// Waits for an acknowledgement; nothing when the other side is gone or took too long.
     pub fn wait_acknowledged(&mut self, time: Duration) -> Option<i64> {
-        self.acknowledged.recv_timeout(time).ok()
+        let acknowledged = self.acknowledged.recv_timeout(time).ok()?;
+        self.boundaries.1 += 1;
+        Some(acknowledged)
+    }
+
+    /// Whether every boundary handed on is committed, as far as the acknowledgements say that were looked at.
+    pub fn is_settled(&self) -> bool {
+        self.boundaries.0 == self.boundaries.1
+    }
+
+    /// Copies that are made beside the stream, if there are to be any.
+    pub fn copies(&self) -> Option<Arc<dyn Copies>> {
+        self.copies.clone()
+    }
+
+    /// Tells whoever looks how the source is.
+    pub fn tell_health(&self, health: &StreamHealth) {
+        let told = health.facts();
+        self.metrics.iter().for_each(|metrics| metrics.looked(told.clone()));
+    }
+
+    /// Tells whoever looks how far the copy of a table is; nothing when none is read.
+    pub fn tell_copy(&self, table: usize, progress: Option<CopyProgress>) {
+        if let Some(metrics) = self.metrics.get(table) {
+            metrics.copying(progress);
+        }
     }
 
     pub fn is_stopped(&self) -> bool {
@@ -142,205 +215,4 @@ impl Outlet {
     pub fn is_gone(&self) -> bool {
         self.pieces.is_closed()
     }
-}
-
-/// The two tables of a captured one.
-pub struct CaptureTable {
-    pub current: Box<dyn TableSink>,
-    pub log: Box<dyn TableSink>,
-    pub metrics: MetricsHandle,
-}
-
-pub struct CapturePipeline {
-    name: String,
-    source: Arc<Mutex<Box<dyn ChangeSource>>>,
-    tables: Vec<CaptureTable>,
-    progress: Box<dyn TableSink>,
-    clock: Arc<dyn Clock>,
-    backoff: (Duration, Duration),
-}
-
-/// What a table got since its last commit.
-#[derive(Default)]
-struct Pending {
-    positions: Positions,
-    counts: Counts,
-    log_rows: u64,
-    has_log: bool,
-    dirty: bool,
-}
-
-impl CapturePipeline {
-    pub fn new(
-        name: &str,
-        source: Box<dyn ChangeSource>,
-        tables: Vec<CaptureTable>,
-        progress: Box<dyn TableSink>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let source = Arc::new(Mutex::new(source));
-        let backoff = (Duration::from_millis(200), Duration::from_secs(30));
-        Self { name: name.to_owned(), source, tables, progress, clock, backoff }
-    }
-
-    /// Runs until the source ends, `stop` is cancelled, or something fails that trying again does not help.
-    pub async fn run(&mut self, stop: &CancellationToken) -> Result<Ended, Failure> {
-        let mut failures = 0_u32;
-        loop {
-            let commits = self.commits();
-            let failure = match self.attempt(stop).await {
-                Ok(ended) => return Ok(ended),
-                Err(failure) => failure,
-            };
-            self.abandon().await;
-            self.tables.iter().for_each(|table| table.metrics.failed(&failure));
-            tracing::warn!(pipeline = %self.name, detail = failure.detail.as_deref(), "pipeline failed: {failure}");
-            let wait = match failure.kind {
-                Kind::External { retry_after } => retry_after.unwrap_or_default(),
-                Kind::Exhausted => Duration::ZERO,
-                Kind::User | Kind::Conflict | Kind::Internal => return Err(failure),
-            };
-            failures = if self.commits() > commits { 1 } else { failures.saturating_add(1) };
-            let (first, longest) = self.backoff;
-            let wait =
-                wait.max(first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(20))).min(longest));
-            // What failed is warned of above, and is tried again after the next start: a stop was asked for and is done.
-            if tokio::time::timeout(wait, stop.cancelled()).await.is_ok() {
-                return Ok(Ended::Stopped);
-            }
-        }
-    }
-
-    fn commits(&self) -> u64 {
-        self.tables.iter().map(|table| table.metrics.read().commits).sum()
-    }
-
-    async fn abandon(&mut self) {
-        self.progress.abandon().await;
-        for table in &mut self.tables {
-            table.current.abandon().await;
-            table.log.abandon().await;
-        }
-    }
-
-    async fn attempt(&mut self, stop: &CancellationToken) -> Result<Ended, Failure> {
-        let mut from = Resume { progress: self.progress.open().await?, ..Resume::default() };
-        for table in &mut self.tables {
-            from.logs.push(table.log.open().await?);
-            from.tables.push(table.current.open().await?);
-            from.schemas.push(table.current.schema());
-        }
-        let (pieces, arriving) = mpsc::channel(2);
-        let (acknowledge, acknowledged) = std::sync::mpsc::channel();
-        let mut outlet = Outlet { pieces, acknowledged, stop: stop.clone() };
-        let source = Arc::clone(&self.source);
-        let mut threads = JoinSet::new();
-        threads.spawn_blocking(move || {
-            let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
-            source.run(&from, &mut outlet)
-        });
-        let written = self.write(arriving, &acknowledge).await;
-        drop(acknowledge);
-        let joined = threads.join_next().await;
-        written?;
-        let Some(Ok(read)) = joined else {
-            return Err(Failure::internal("the reading thread of a capture panicked"));
-        };
-        read.map_err(|error| error.failure())
-    }
-
-    async fn write(&mut self, mut arriving: mpsc::Receiver<Changes>, acknowledge: &Sender<i64>) -> Result<(), Failure> {
-        let mut pending: Vec<Pending> = self.tables.iter().map(|_| Pending::default()).collect();
-        while let Some(Changes { tables, boundary, bytes }) = arriving.recv().await {
-            let share = bytes / (tables.len() as u64).max(1);
-            for changes in tables {
-                let index = changes.table;
-                let (Some(table), Some(pending)) = (self.tables.get_mut(index), pending.get_mut(index)) else {
-                    return Err(Failure::internal("a capture yielded changes of a table it was not opened with"));
-                };
-                pending.counts.bytes += share;
-                table.stage(changes, pending).await?;
-            }
-            if let Some(boundary) = boundary {
-                self.commit(&mut pending, &boundary).await?;
-                fault::point("cdc.all_committed_before_ack").map_err(|error| Error::from(error).failure())?;
-                // A reader that has failed by itself no longer listens.
-                acknowledge.send(boundary.acknowledge).unwrap_or_default();
-            }
-        }
-        Ok(())
-    }
-
-    async fn commit(&mut self, pending: &mut [Pending], boundary: &Boundary) -> Result<(), Failure> {
-        for (table, pending) in self.tables.iter_mut().zip(pending) {
-            if pending.dirty {
-                table.commit(std::mem::take(pending), boundary.lag, &*self.clock).await?;
-                fault::point("cdc.table_a_committed_before_table_b").map_err(|error| Error::from(error).failure())?;
-            } else {
-                table.metrics.waiting(boundary.lag);
-            }
-        }
-        if boundary.positions.is_empty() {
-            return Ok(());
-        }
-        if let Some(events) = &boundary.events {
-            follow(&mut *self.progress, &events.schema()).await?;
-            self.progress.write(events.clone()).await?;
-        }
-        let rows = boundary.events.as_ref().map_or(0, |events| events.num_rows() as u64);
-        self.progress.commit(Commit { positions: boundary.positions.clone(), rows, ..Commit::default() }).await?;
-        Ok(())
-    }
-}
-
-impl CaptureTable {
-    async fn stage(&mut self, changes: TableChanges, pending: &mut Pending) -> Result<(), Failure> {
-        pending.dirty = true;
-        pending.positions.advance(&changes.positions);
-        if let Some(rows) = changes.log {
-            follow(&mut *self.log, &rows.schema()).await?;
-            pending.log_rows += rows.num_rows() as u64;
-            pending.has_log = true;
-            pending.counts.rows += rows.num_rows() as u64;
-            self.log.write(rows).await?;
-        }
-        for change in changes.current {
-            match change {
-                CurrentChange::Truncate => self.current.truncate().await?,
-                CurrentChange::Append(rows) => {
-                    follow(&mut *self.current, &rows.schema()).await?;
-                    pending.counts.rows += rows.num_rows() as u64;
-                    self.current.write(rows).await?;
-                }
-                CurrentChange::Merge(changes) => {
-                    follow(&mut *self.current, &changes.rows.schema()).await?;
-                    self.current.merge(changes).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn commit(&mut self, pending: Pending, lag: Option<u64>, clock: &dyn Clock) -> Result<(), Failure> {
-        let Pending { positions, counts, log_rows, has_log, .. } = pending;
-        if has_log {
-            let commit = Commit { positions: positions.clone(), rows: log_rows, ..Commit::default() };
-            self.log.commit(commit).await?;
-            fault::point("cdc.log_committed_before_current").map_err(|error| Error::from(error).failure())?;
-        }
-        let commit = Commit { positions, rows: counts.rows, ..Commit::default() };
-        let receipt = self.current.commit(commit).await?;
-        self.metrics.committed(counts, receipt, lag, clock.now());
-        Ok(())
-    }
-}
-
-/// Makes a table able to hold rows of this schema.
-async fn follow(sink: &mut dyn TableSink, rows: &SchemaRef) -> Result<(), Failure> {
-    let known = sink.schema();
-    let wanted = drift::adopt(known.as_ref(), rows);
-    if known.is_none_or(|known| !Arc::ptr_eq(&known, &wanted)) {
-        sink.evolve(wanted).await?;
-    }
-    Ok(())
 }

@@ -79,13 +79,15 @@ impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Io { source, .. } if is_full(source) => Kind::Exhausted,
-            Self::Io { .. } | Self::Injected(_) | Self::Unsynced => Kind::External { retry_after: None },
+            // After a failed sync only a restart helps, and then another try does: a sender is not to give its records up.
+            Self::Io { .. } | Self::Injected(_) | Self::Unsynced | Self::Poisoned => {
+                Kind::External { retry_after: None }
+            }
             Self::LowDisk { .. } | Self::RecordTooLarge { .. } => Kind::Exhausted,
             Self::Locked { .. } => Kind::Conflict,
             Self::Failed(failure) => failure.kind,
             Self::Internal(_) | Self::Arrow(_) | Self::ReadOnly => Kind::Internal,
-            Self::Poisoned
-            | Self::Corrupt { .. }
+            Self::Corrupt { .. }
             | Self::UnknownTopic { .. }
             | Self::UnknownPartition { .. }
             | Self::TopicExists { .. }

@@ -3,6 +3,7 @@
 pub mod conformance;
 pub mod consumers;
 mod frame;
+mod group;
 pub mod local;
 pub mod memory;
 mod partition;
@@ -119,6 +120,16 @@ pub struct PartitionDescription {
     /// Offset the next durable record will have.
     pub end_offset: i64,
     pub bytes: u64,
+}
+
+impl PartitionDescription {
+    /// Bytes of the records from an offset on, taking each for as large as the others that are kept.
+    pub fn bytes_after(&self, offset: i64) -> u64 {
+        let kept = u64::try_from(self.end_offset.saturating_sub(self.start_offset)).unwrap_or(0).max(1);
+        let waiting = u64::try_from(self.end_offset.saturating_sub(offset)).unwrap_or(0).min(kept);
+        let bytes = u128::from(self.bytes) * u128::from(waiting) / u128::from(kept);
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

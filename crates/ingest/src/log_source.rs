@@ -138,4 +138,11 @@ impl Source for LogSource {
         let waiting = self.partitions.iter().zip(&described).map(|(cursor, held)| held.end_offset - cursor.next_offset);
         u64::try_from(waiting.sum::<i64>()).ok()
     }
+
+    /// Of about the size of the records that are kept.
+    fn lag_bytes(&self) -> Option<u64> {
+        let described = self.described().ok()?;
+        let bytes = self.partitions.iter().zip(&described).map(|(cursor, held)| held.bytes_after(cursor.next_offset));
+        Some(bytes.sum())
+    }
 }

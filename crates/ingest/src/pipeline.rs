@@ -4,16 +4,21 @@
 //! A blocking thread reads and decodes and decides when to commit; an async task stages rows and commits. A bounded channel
 //! between them lets the two overlap and holds the reader back when the table is slow.
 
+mod change_log;
 pub mod metrics;
 mod reader;
+mod replay;
+mod shaping;
 #[cfg(test)]
 mod tests;
+mod unchanged;
 mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
+use headwater_project::unwind::caught;
 use headwater_project::{Classify, Clock, Failure, Kind};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -21,13 +26,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::codec::Decoder;
 use crate::error::Result;
-use crate::pipeline::reader::{Reader, Shape};
-use crate::raw_files::RawStore;
-use crate::schema::{DriftPolicy, without_provenance};
+use crate::pipeline::change_log::ChangeLog;
+use crate::pipeline::reader::Reader;
+use crate::pipeline::shaping::{Shape, Shaping};
+use crate::raw_files::{Layout, RawFiles, RawStore};
+use crate::rows::RowTransform;
+use crate::schema::{DriftPolicy, drift, without_provenance};
 use crate::sink::TableSink;
 use crate::source::Source;
 
-pub use metrics::{Metrics, MetricsHandle};
+pub use metrics::{Lag, Metrics, MetricsHandle, PastError};
+pub use replay::{Replayed, Reread, SetAside};
 
 /// When to commit: at the first of these that is reached, and at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +67,10 @@ pub struct PipelineOptions {
     /// First and longest wait after a failure.
     pub backoff: (Duration, Duration),
     pub drift: DriftPolicy,
-    /// Columns given in the project, without provenance, for a table that does not exist yet.
+    /// Columns given in the project, without provenance, which the table has from the start.
     pub declared: Option<SchemaRef>,
+    /// Whether the source is told what is safe.
+    pub acknowledges: bool,
 }
 
 impl Default for PipelineOptions {
@@ -73,6 +84,7 @@ impl Default for PipelineOptions {
             backoff: (Duration::from_millis(200), Duration::from_secs(30)),
             drift: DriftPolicy::default(),
             declared: None,
+            acknowledges: true,
         }
     }
 }
@@ -88,9 +100,12 @@ pub struct Pipeline {
     name: String,
     source: Option<Box<dyn Source>>,
     sink: Box<dyn TableSink>,
+    change_log: Option<ChangeLog>,
     raw_store: Option<Arc<dyn RawStore>>,
+    raw_layout: Layout,
     clock: Arc<dyn Clock>,
     options: PipelineOptions,
+    transform: Option<Arc<dyn RowTransform>>,
     metrics: MetricsHandle,
 }
 
@@ -103,13 +118,55 @@ impl Pipeline {
         options: PipelineOptions,
     ) -> Self {
         let (name, metrics) = (name.to_owned(), MetricsHandle::default());
-        Self { name, source: Some(source), sink, raw_store: None, clock, options, metrics }
+        Self {
+            name,
+            source: Some(source),
+            sink,
+            change_log: None,
+            raw_store: None,
+            raw_layout: Layout::default(),
+            clock,
+            options,
+            transform: None,
+            metrics,
+        }
     }
 
     /// Also keeps every record of a topic as it came.
     #[must_use]
     pub fn with_raw_files(mut self, store: Arc<dyn RawStore>) -> Self {
         self.raw_store = Some(store);
+        self
+    }
+
+    /// The same records into another table, to look at them: the source is told nothing, and no raw files are kept.
+    #[must_use]
+    pub fn looking(mut self, sink: Box<dyn TableSink>) -> Self {
+        self.sink = sink;
+        self.raw_store = None;
+        self.change_log = None;
+        self.options.acknowledges = false;
+        self
+    }
+
+    /// Rows go through this on their way.
+    #[must_use]
+    pub fn with_transform(mut self, transform: Arc<dyn RowTransform>) -> Self {
+        self.transform = Some(transform);
+        self
+    }
+
+    /// Raw files lie and look like this.
+    #[must_use]
+    pub fn with_raw_layout(mut self, layout: Layout) -> Self {
+        self.raw_layout = layout;
+        self
+    }
+
+    /// Also keeps what a source says that happened to the rows of its table.
+    #[must_use]
+    pub fn with_change_log(mut self, sink: Box<dyn TableSink>) -> Self {
+        self.change_log = Some(ChangeLog::new(sink));
         self
     }
 
@@ -122,12 +179,20 @@ impl Pipeline {
         let mut failures = 0_u32;
         loop {
             let commits = self.metrics.read().commits;
-            let failure = match self.attempt(stop).await {
-                Ok(ended) => return Ok(ended),
+            let failure = match caught(self.attempt(stop)).await.flatten() {
+                Ok(ended) => {
+                    if ended == Ended::SourceEnded {
+                        self.metrics.recovered();
+                    }
+                    return Ok(ended);
+                }
                 Err(failure) => failure,
             };
             self.sink.abandon().await;
-            self.metrics.failed(&failure);
+            if let Some(log) = &mut self.change_log {
+                log.abandon().await;
+            }
+            self.metrics.failed(&failure, self.clock.now());
             tracing::warn!(pipeline = %self.name, detail = failure.detail.as_deref(), "pipeline failed: {failure}");
             let wait = match failure.kind {
                 Kind::External { retry_after } => retry_after.unwrap_or_default(),
@@ -150,6 +215,10 @@ impl Pipeline {
     /// From opening the table to the first failure, or the end.
     async fn attempt(&mut self, stop: &CancellationToken) -> Result<Ended, Failure> {
         let positions = self.sink.open().await?;
+        self.metrics.opened(&positions);
+        if let Some(log) = &mut self.change_log {
+            log.open().await?;
+        }
         let table = self.sink.schema();
         let Some(source) = self.source.take() else {
             return Err(Failure::internal("the source of a pipeline is gone"));
@@ -164,11 +233,13 @@ impl Pipeline {
         let (steps, arriving) = mpsc::channel(2);
         let (acknowledge, acknowledged) = std::sync::mpsc::channel();
         let (clock, metrics) = (Arc::clone(&self.clock), self.metrics.clone());
-        let reader = Reader::new(source, shape, self.options.clone(), clock, metrics, self.raw_store.is_some());
+        let shaping = self.transform.clone().map(Shaping::new);
+        let raw_files = self.raw_store.as_ref().map(|_| RawFiles::new(self.raw_layout.clone()));
+        let reader = Reader::new(source, shape, shaping, self.options.clone(), clock, metrics, raw_files);
         let mut threads = JoinSet::new();
         let (stop, runtime) = (stop.clone(), tokio::runtime::Handle::current());
         threads.spawn_blocking(move || reader.run(&positions, steps, &acknowledged, &stop, &runtime));
-        let written = self.write(arriving, acknowledge, table).await;
+        let written = caught(self.write(arriving, acknowledge, table)).await.flatten();
         let joined = threads.join_next().await;
         let Some(Ok((source, read))) = joined else {
             return Err(Failure::internal("the reading thread of a pipeline panicked"));
@@ -180,7 +251,12 @@ impl Pipeline {
 
     fn shape(&self, source: &dyn Source, table: Option<&SchemaRef>) -> Result<Shape> {
         let Some(codec) = source.codec() else { return Ok(Shape::Typed(table.cloned())) };
-        let records = table.map(|table| without_provenance(table)).or_else(|| self.options.declared.clone());
-        Ok(Shape::Decoded(Decoder::new(codec, self.options.drift, source.provenance(), records)?))
+        let known = self.sink.records().or_else(|| table.map(|table| without_provenance(table)));
+        let records = match (known, &self.options.declared) {
+            (Some(known), Some(declared)) => Some(drift::evolve(&known, declared, &DriftPolicy::default())),
+            (known, declared) => known.or_else(|| declared.clone()),
+        };
+        let decoder = Decoder::new(codec, self.options.drift, source.provenance(), records)?;
+        Ok(Shape::Decoded(decoder.with_path_columns(source.path_columns())))
     }
 }

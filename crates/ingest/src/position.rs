@@ -43,6 +43,25 @@ pub fn cluster_key(pipeline: &str) -> String {
     format!("kc/{pipeline}")
 }
 
+/// The key that counts replays of what a pipeline set aside, in its table and in the quarantine.
+pub fn replay_key(pipeline: &str) -> String {
+    format!("replay/{pipeline}")
+}
+
+/// The key that counts the commits that bring or take back rejected records of a pipeline, in the quarantine: by it one of
+/// unknown outcome is recognised.
+pub fn rejected_key(pipeline: &str) -> String {
+    format!("rejected/{pipeline}")
+}
+
+/// The key, in a table and in its quarantine, of the moment of the commit that last set records of a pipeline aside: of the last
+/// that is there, in the quarantine, and of the last whose records the table has taken, in the table. The quarantine's is of
+/// its own clock, and the table's a copy of it. Where the quarantine's is later, its last commit is half of two whose other half
+/// never was.
+pub fn set_aside_key(pipeline: &str) -> String {
+    format!("rejected-at/{pipeline}")
+}
+
 /// The position key of a files source.
 pub fn files_key(source: &str) -> String {
     format!("f/{source}")

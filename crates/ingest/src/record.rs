@@ -1,6 +1,8 @@
 //! Raw records in columns: one allocation for all payloads, so that a million records cost a million copies, not a million
 //! allocations.
 
+use std::ops::Range;
+
 /// One record as a view into a [`RecordBuffer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
@@ -128,6 +130,16 @@ impl RecordBuffer {
         slice_of(&self.payloads, &self.payload_ends, index)
     }
 
+    /// Where a record's payload is in [`RecordBuffer::text`].
+    pub(crate) fn payload_range(&self, index: usize) -> Range<usize> {
+        range_of(&self.payload_ends, index)
+    }
+
+    /// All payloads one after the other, if that is text.
+    pub(crate) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.payloads).ok()
+    }
+
     pub fn key(&self, index: usize) -> &[u8] {
         slice_of(&self.keys, &self.key_ends, index)
     }
@@ -144,9 +156,12 @@ impl RecordBuffer {
 
 /// The index-th slice of concatenated bytes; empty past the end.
 fn slice_of<'a>(bytes: &'a [u8], ends: &[usize], index: usize) -> &'a [u8] {
+    bytes.get(range_of(ends, index)).unwrap_or(&[])
+}
+
+fn range_of(ends: &[usize], index: usize) -> Range<usize> {
     let start = index.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
-    let end = ends.get(index).copied().unwrap_or(start);
-    bytes.get(start..end).unwrap_or(&[])
+    start..ends.get(index).copied().unwrap_or(start)
 }
 
 /// Headers of one record.

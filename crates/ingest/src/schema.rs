@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 
-pub use drift::DriftPolicy;
+pub use drift::{DriftPolicy, NewFields};
 
 pub const PARTITION_COLUMN: &str = "_partition";
 pub const OFFSET_COLUMN: &str = "_offset";
@@ -21,9 +21,11 @@ pub const TOPIC_COLUMN: &str = "_topic";
 pub const KEY_COLUMN: &str = "_message_key";
 pub const HEADERS_COLUMN: &str = "_message_headers";
 pub const TOMBSTONE_COLUMN: &str = "_tombstone";
+/// Fields of a record that have no column of their own, as the text of one JSON object; a nested one by its path.
+pub const OVERFLOW_COLUMN: &str = "_overflow";
 
 /// Every column that is not a field of a record.
-const RESERVED: [&str; 10] = [
+const RESERVED: [&str; 11] = [
     PARTITION_COLUMN,
     OFFSET_COLUMN,
     TIMESTAMP_COLUMN,
@@ -34,11 +36,12 @@ const RESERVED: [&str; 10] = [
     KEY_COLUMN,
     HEADERS_COLUMN,
     TOMBSTONE_COLUMN,
+    OVERFLOW_COLUMN,
 ];
 
-/// Names that records cannot use because every table has columns of that name.
+/// Names that records cannot use because every table has columns of that name, whatever their case.
 pub fn is_reserved(name: &str) -> bool {
-    RESERVED.contains(&name)
+    name.starts_with('_') && RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
 }
 
 /// Which columns say where a row came from.
@@ -121,6 +124,13 @@ impl Provenance {
 pub fn with_provenance(record: &Schema, provenance: Provenance) -> SchemaRef {
     let fields = record.fields().iter().map(|field| field.as_ref().clone()).chain(provenance.fields());
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// The columns of records some of whose fields have none of their own.
+pub fn with_overflow(records: &Schema) -> SchemaRef {
+    let fields = records.fields().iter().map(|field| field.as_ref().clone());
+    let overflow = Field::new(OVERFLOW_COLUMN, DataType::Utf8, true);
+    Arc::new(Schema::new(fields.chain([overflow]).collect::<Vec<_>>()))
 }
 
 /// The shape of records, given the table's columns.

@@ -25,6 +25,10 @@ pub struct Rejected {
     pub reason: String,
     /// The record as it came, at most `MAX_REJECTED_BYTES` of it.
     pub bytes: Vec<u8>,
+    /// Empty when it has none.
+    pub key: Vec<u8>,
+    /// Names of the fields, when its bytes do not say them.
+    pub header: Arc<[String]>,
     /// Its full length.
     pub length: u64,
     pub origin: Origin,
@@ -40,6 +44,8 @@ impl Rejected {
         Self {
             reason,
             bytes: kept.to_vec(),
+            key: record.key.to_vec(),
+            header: Arc::default(),
             length: record.payload.len() as u64,
             origin: origin.clone(),
             offset: record.offset,
@@ -70,6 +76,8 @@ pub struct Unchanged {
     pub columns: Vec<usize>,
     /// Row of [`KeyedChanges::removed`] with the key the row had before, when it changed.
     pub before: Option<usize>,
+    /// Whether it is an error when the table lacks that row; if not, the cells are as they were given.
+    pub required: bool,
 }
 
 /// What a commit covers.
@@ -83,6 +91,8 @@ pub struct Commit {
     pub rows: u64,
     /// Records rejected since the last commit.
     pub rejected: u64,
+    /// Records since the last commit that the project does not want.
+    pub left_out: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,13 +110,15 @@ pub struct CommitReceipt {
 /// - *Atomicity*: after `commit(positions)` either all rows written since the last commit are in the table and its positions
 ///   are these, or neither. Nothing written is visible before. Memory or files staged by `write` go with `abandon`.
 /// - *Idempotence*: a commit is known by its positions. If the table already has them, `commit` succeeds without adding rows.
-/// - *Quarantine*: rejected records are committed to the quarantine table first, with the same positions and the same rule,
-///   and then the rows. A crash between the two is repaired by the replay, which the quarantine recognises by position; so
-///   records in = rows out + records quarantined, always.
+/// - *Quarantine*: rejected records are committed to the quarantine table first, and then the rows, in a commit that names the
+///   first. What a crash between the two left in the quarantine is taken back by the next `open`: the positions are those of
+///   before, so the source yields all of it again. So records in = rows out + records quarantined, always. A reader of the
+///   quarantine may see records between the two commits that go again, and come again later.
 /// - *Errors*: an error of `commit` means that the outcome is unknown. The sink does not have to find out: the pipeline calls
 ///   `open` again and goes on from the positions that are really there. After an error of any method the pipeline calls
 ///   `abandon`, then `open`.
 /// - *Durability*: what `commit` reported survives a power cut; the source forgets it after.
+/// - *Wrapping*: no method has a body here, so that a sink around another passes on every one of them.
 #[async_trait]
 pub trait TableSink: Send {
     /// Takes the table over and says how far it got; creates nothing if there is no table yet.
@@ -114,6 +126,12 @@ pub trait TableSink: Send {
 
     /// The columns of the table, without those the sink adds by itself. Nothing while there is no table.
     fn schema(&self) -> Option<SchemaRef>;
+
+    /// The columns of the records the rows were made of, without provenance: what `remember` was told last.
+    fn records(&self) -> Option<SchemaRef>;
+
+    /// Keeps the columns of records with the table, for rows that are not simply the records. The table must be there.
+    async fn remember(&mut self, records: SchemaRef) -> Result<(), Failure>;
 
     /// Creates the table, or adds columns to it. Rows written from here on have this schema; takes effect with the next
     /// commit at the latest. Refuses, with `Kind::User`, what the table cannot become.
@@ -123,14 +141,16 @@ pub trait TableSink: Send {
     async fn write(&mut self, rows: RecordBatch) -> Result<(), Failure>;
 
     /// Every row there is, of the table and of what is staged, goes with the next commit.
-    async fn truncate(&mut self) -> Result<(), Failure> {
-        Err(Failure::internal("this table only takes new rows"))
-    }
+    async fn truncate(&mut self) -> Result<(), Failure>;
 
     /// Changes rows by key with the next commit. Later changes of the same commit see what earlier ones did.
-    async fn merge(&mut self, _changes: KeyedChanges) -> Result<(), Failure> {
-        Err(Failure::internal("this table only takes new rows"))
-    }
+    async fn merge(&mut self, changes: KeyedChanges) -> Result<(), Failure>;
+
+    /// A number that every row committed so far lies at or below, and every row that is yet to come above. Never negative.
+    fn mark(&self) -> i64;
+
+    /// Rows at or below a mark go with the next commit; what was staged for it stays.
+    async fn retire(&mut self, mark: i64) -> Result<(), Failure>;
 
     /// Stages records for the quarantine table.
     async fn reject(&mut self, records: Vec<Rejected>) -> Result<(), Failure>;

@@ -8,10 +8,11 @@ use arrow::array::RecordBatch;
 
 use crate::codec::Codec;
 use crate::error::Result;
+use crate::health::SourceHealth;
 use crate::position::Positions;
 use crate::record::RecordBuffer;
 use crate::schema::Provenance;
-use crate::sink::{Origin, Rejected};
+use crate::sink::{Origin, Rejected, Unchanged};
 
 /// How much one batch may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,15 +61,34 @@ pub struct RowBatch {
 pub enum Effect {
     /// They are added.
     Append,
-    /// What the table held goes, then they are added.
-    Replace,
-    /// Each replaces the row of its key, no two have the same; and the rows of the keys named here go.
-    Merge { key: Arc<[String]>, removed: RecordBatch },
+    /// What the table held goes, then they are added. What happened is added to a log of changes, if there is one.
+    Replace { log: Option<LogRows> },
+    /// Each replaces the row of its key, no two have the same; and the rows of the keys named here go. What happened is added
+    /// to a log of changes, if there is one.
+    Merge { key: Arc<[String]>, removed: RecordBatch, unchanged: Vec<Unchanged>, log: Option<LogRows> },
+}
+
+impl Effect {
+    /// Whole rows by key, without a log of changes.
+    pub fn merge(key: Arc<[String]>, removed: RecordBatch) -> Self {
+        Self::Merge { key, removed, unchanged: Vec::new(), log: None }
+    }
+}
+
+/// Rows of a log of changes, all from one partition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogRows {
+    pub rows: RecordBatch,
+    /// The key that the partition's position has.
+    pub position: String,
+    /// The position of each row, ascending.
+    pub offsets: Vec<i64>,
 }
 
 #[derive(Debug)]
 pub enum Next {
     Batch(Box<RawBatch>),
+    /// A source of raw records may send removals between them, as a `Merge` without rows.
     Rows(Box<RowBatch>),
     /// Nothing now; ask again later.
     Idle,
@@ -97,6 +117,11 @@ pub trait Source: Send {
 
     fn provenance(&self) -> Provenance;
 
+    /// Whether folders such as `date=2024-01-01` in the path of a file are columns of its records.
+    fn path_columns(&self) -> bool {
+        false
+    }
+
     fn resume(&mut self, committed: &Positions) -> Result<()>;
 
     /// `buffer` is empty and has memory to reuse; the batch may carry it.
@@ -104,8 +129,23 @@ pub trait Source: Send {
 
     fn committed(&mut self, positions: &Positions) -> Result<()>;
 
+    /// How many partitions are read side by side, each in an order of its own, if that can be told.
+    fn partitions(&self) -> Option<usize> {
+        None
+    }
+
     /// Records that wait to be read, if that can be told.
     fn lag(&self) -> Option<u64> {
         None
+    }
+
+    /// The same in bytes, about. Asked once a second.
+    fn lag_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// What people should know of the source. Asked once a second: tells what is known, and asks nobody.
+    fn health(&self) -> SourceHealth {
+        SourceHealth::default()
     }
 }

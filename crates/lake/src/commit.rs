@@ -49,6 +49,8 @@ pub struct Change {
     pub schema: Option<SchemaRef>,
     /// The new partition columns, when they change; goes with a schema and replaces all files.
     pub partition_columns: Option<Vec<String>>,
+    /// What the table shall know about itself from now on, by name; what it knows else stays.
+    pub properties: Vec<(String, String)>,
     /// Application transactions: (id, version).
     pub transactions: Vec<(String, i64)>,
     /// Kept in the log entry, for people.
@@ -63,6 +65,7 @@ impl Change {
             remove: Vec::new(),
             schema: None,
             partition_columns: None,
+            properties: Vec::new(),
             transactions: Vec::new(),
             info: serde_json::Map::new(),
         }
@@ -76,6 +79,18 @@ impl Change {
             .with_create_checkpoint(false)
             .with_cleanup_expired_logs(Some(false))
             .with_max_retries(COMMIT_ATTEMPTS)
+    }
+
+    /// The table's metadata as they are after this change.
+    fn metadata(&self, mut metadata: Metadata) -> Result<Metadata> {
+        if let Some(schema) = &self.schema {
+            metadata = metadata.with_schema(&to_delta(schema)?).map_err(DeltaTableError::from)?;
+            metadata = partitioned(metadata, self.partition_columns.as_deref())?;
+        }
+        for (name, value) in &self.properties {
+            metadata = metadata.add_config_key(name.clone(), value.clone()).map_err(DeltaTableError::from)?;
+        }
+        Ok(metadata)
     }
 
     fn delta_operation(&self, base: &TableVersion) -> DeltaOperation {
@@ -109,10 +124,8 @@ impl Lake {
         let data_change = change.operation != Operation::Compact;
         let snapshot = base.delta().snapshot().map_err(LakeError::from)?.snapshot().clone();
         let mut actions = Vec::with_capacity(change.add.len() + change.remove.len() + 1);
-        if let Some(schema) = &change.schema {
-            let metadata =
-                snapshot.metadata().clone().with_schema(&to_delta(schema)?).map_err(DeltaTableError::from)?;
-            actions.push(Action::Metadata(partitioned(metadata, change.partition_columns.as_deref())?));
+        if change.schema.is_some() || !change.properties.is_empty() {
+            actions.push(Action::Metadata(change.metadata(snapshot.metadata().clone())?));
         }
         actions.extend(change.remove.iter().map(|file| Action::Remove(file.remove(data_change, now))));
         actions.extend(change.add.iter().map(|file| Action::Add(file.add(data_change))));

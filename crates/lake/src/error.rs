@@ -2,6 +2,7 @@
 
 use datafusion::error::DataFusionError;
 use deltalake_core::DeltaTableError;
+use deltalake_core::kernel::transaction::TransactionError;
 use headwater_project::fault::Injected;
 use headwater_project::{Classify, Kind};
 
@@ -25,6 +26,10 @@ pub enum LakeError {
     NothingToKeep { table: String, columns: String },
     #[error("column `{column}` has type {data_type}, which a table cannot hold")]
     UnsupportedType { column: String, data_type: String },
+    #[error("column `{column}` is {data_type} where table {table} has {known}")]
+    TypeChanged { table: String, column: String, data_type: String, known: String },
+    #[error("column `{column}` differs only by case from `{known}` of table {table}")]
+    CaseDiffers { table: String, column: String, known: String },
     #[error("values of column `{column}` do not fit into {data_type}")]
     Cast {
         column: String,
@@ -83,11 +88,14 @@ impl Classify for LakeError {
             Self::NoSuchTable(_)
             | Self::NoSuchVersion { .. }
             | Self::UnsupportedType { .. }
+            | Self::TypeChanged { .. }
+            | Self::CaseDiffers { .. }
             | Self::Cast { .. }
             | Self::UnsupportedFeature { .. }
             | Self::NoConditionalPut
             | Self::NothingToKeep { .. }
             | Self::BadLocation(_) => Kind::User,
+            Self::Delta(error) if asks_for_more(error) => Kind::User,
             Self::Conflict(_) | Self::Fenced { .. } | Self::PositionMoved { .. } => Kind::Conflict,
             Self::Query(error) if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => {
                 Kind::Exhausted
@@ -105,7 +113,16 @@ impl Classify for LakeError {
             Self::UnsupportedType { .. } => {
                 "Cast the column to a type such as BIGINT, DOUBLE, DECIMAL, VARCHAR, DATE or TIMESTAMP."
             }
+            Self::TypeChanged { .. } => {
+                "A table's column keeps its type. In a model cast the column, or give it another name; of a source read the column as it was (`as_text`), leave it out (`exclude`), or rename it there."
+            }
+            Self::CaseDiffers { .. } => {
+                "Names of a table's columns are told apart without case: write the column as the table does, rename it, or leave it out."
+            }
             Self::Cast { .. } => "Cast the column in SQL to a type that holds all its values.",
+            Self::Delta(error) if asks_for_more(error) => {
+                "Write it with the engine that made it, or rewrite the table without that feature."
+            }
             Self::UnsupportedFeature { .. } => "Rewrite the table without that feature with the engine that made it.",
             Self::Fenced { .. } => "Another Headwater process runs this project; stop one of them.",
             Self::NothingToKeep { .. } => {
@@ -118,8 +135,33 @@ impl Classify for LakeError {
             Self::Damaged { .. } => {
                 "Restore the table's `_delta_log` folder from a backup, or remove the table and load it again."
             }
-            _ => return None,
+            _ => return store_hint(self),
         };
         Some(text.to_owned())
     }
+}
+
+/// Whether a table asks its writers for what is not known here: trying again finds it as it is.
+fn asks_for_more(error: &DeltaTableError) -> bool {
+    use TransactionError::{DeltaTableAppendOnly, TableFeaturesRequired, UnsupportedTableFeatures};
+    let DeltaTableError::Transaction { source } = error else { return false };
+    matches!(source, DeltaTableAppendOnly | TableFeaturesRequired(_) | UnsupportedTableFeatures(_))
+}
+
+/// What to do about keys and clocks: stores tell them apart by a code in the answer, however deep that is.
+fn store_hint(error: &LakeError) -> Option<String> {
+    let first: &(dyn std::error::Error + 'static) = error;
+    let told: Vec<String> =
+        std::iter::successors(Some(first), |error| error.source()).map(ToString::to_string).collect();
+    let says = |code: &&str| told.iter().any(|text| text.contains(code));
+    let hint = if ["ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"].iter().any(says) {
+        "The store no longer takes the keys: renew them and start again. What was not committed is taken then."
+    } else if says(&"RequestTimeTooSkewed") {
+        "The store does not believe this machine's clock: set it, and work goes on by itself."
+    } else if says(&"AccessDenied") {
+        "The keys may not do this: give them the right to read, write, list and delete below the lake's location."
+    } else {
+        return None;
+    };
+    Some(hint.to_owned())
 }

@@ -35,7 +35,7 @@ pub use column_cache::ColumnCache;
 pub use commit::{Change, Operation};
 pub use error::{LakeError, Result};
 pub use file::DataFile;
-pub use history::CommitNote;
+pub use history::{CommitNote, SchemaNote};
 pub use merge::{KeyedRows, Unchanged};
 pub use name::TableName;
 pub use pipeline::{CommitReceipt, INGESTED_AT, Owner, PipelineWriter, Progress};

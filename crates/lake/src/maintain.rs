@@ -4,6 +4,7 @@
 
 mod checkpoint;
 mod compact;
+mod manifest;
 mod vacuum;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::table::Lake;
 pub use checkpoint::Checkpointed;
 pub(crate) use checkpoint::checkpoint_version;
 pub use compact::Compacted;
+pub use manifest::Listed;
 pub use vacuum::Vacuumed;
 
 /// When and how far to clean up.
@@ -30,6 +32,8 @@ pub struct Policy {
     /// Files that left the table longer ago than this are deleted. What never was in it stays a week at least: it may be
     /// about to be committed.
     pub retention: Duration,
+    /// Keep lists of the data files of this version, for engines that do not read the log.
+    pub manifests: Option<Listed>,
 }
 
 impl Default for Policy {
@@ -39,6 +43,7 @@ impl Default for Policy {
             small_files: 16,
             checkpoint_every: 50,
             retention: Duration::from_secs(7 * 24 * 3600),
+            manifests: None,
         }
     }
 }
@@ -48,6 +53,8 @@ impl Default for Policy {
 pub struct Maintained {
     pub compacted: Option<Compacted>,
     pub checkpointed: Option<Checkpointed>,
+    /// Lists of data files that were written or removed.
+    pub manifests: usize,
     pub vacuumed: Vacuumed,
 }
 
@@ -56,8 +63,13 @@ impl Lake {
     pub async fn maintain(&self, name: &TableName, policy: Policy, keep: &[u64]) -> Result<Maintained> {
         let compacted = compact::compact(self, name, policy).await?;
         let checkpointed = checkpoint::checkpoint(self, name, policy, keep).await?;
+        // Before files go that an older list names.
+        let manifests = match policy.manifests {
+            Some(listed) => manifest::write(self, name, listed).await?,
+            None => 0,
+        };
         let vacuumed = vacuum::vacuum(self, name, policy, keep).await?;
-        Ok(Maintained { compacted, checkpointed, vacuumed })
+        Ok(Maintained { compacted, checkpointed, manifests, vacuumed })
     }
 
     /// Log objects that were set aside because they did not read.

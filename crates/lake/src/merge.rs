@@ -2,17 +2,18 @@
 //!
 //! Only files that hold one of the keys are rewritten, without those rows; the new rows come beside them. What the table
 //! shall be is kept as a list of files until the commit, so any number of merges of bounded size, and rows appended between
-//! them, become visible at once. Memory is what the keys of one merge take, and its new rows.
+//! them, become visible at once. Memory is what the keys of one merge take, its new rows, and a bounded batch of stored ones.
 
 mod kept;
 mod keys;
+mod stamps;
 mod stored_file;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
+use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::{Schema, SchemaRef};
 use futures::TryStreamExt;
 use object_store::ObjectStore;
@@ -23,13 +24,14 @@ use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use crate::commit::{Change, Operation};
 use crate::error::{LakeError, Result};
 use crate::file::DataFile;
-use crate::pipeline::PipelineWriter;
+use crate::pipeline::{INGESTED_AT, PipelineWriter};
 use crate::schema::to_storable;
 use crate::table::TableVersion;
 
 use kept::KeptCells;
 use keys::KeySet;
-use stored_file::StoredFile;
+use stamps::{Share, Stamped};
+use stored_file::{StoredFile, batch_rows};
 
 /// What becomes of rows, by key.
 #[derive(Clone, Debug)]
@@ -53,6 +55,8 @@ pub struct Unchanged {
     pub columns: Vec<usize>,
     /// Row of [`KeyedRows::removed`] with the key the row had before, when it changed.
     pub before: Option<usize>,
+    /// Whether it is an error when the table lacks that row; if not, the cells are as they were given.
+    pub required: bool,
 }
 
 /// What a table shall be once the next commit is done.
@@ -94,12 +98,7 @@ impl PipelineWriter {
 
     /// Changes rows by key with the next commit. Later calls see what earlier ones did.
     pub async fn merge(&mut self, changes: &KeyedRows) -> Result<()> {
-        if let Some(stage) = self.stage.take() {
-            self.finished.extend(stage.finish().await?);
-        }
-        let mut working =
-            self.working.take().unwrap_or_else(|| Working::over(&self.table, self.table.files().to_vec()));
-        working.files.append(&mut self.finished);
+        let mut working = self.take_working().await?;
         let keys = KeySet::new(self.table.schema(), changes)?;
         let mut kept_cells = KeptCells::new(changes);
         let mut rest = Vec::with_capacity(working.files.len());
@@ -118,6 +117,67 @@ impl PipelineWriter {
         let rows = kept_cells.filled(changes, self.table.name())?;
         if rows.num_rows() > 0 {
             self.write(&rows).await?;
+        }
+        Ok(())
+    }
+
+    /// What the table shall be, with all that was staged so far in it.
+    async fn take_working(&mut self) -> Result<Working> {
+        if let Some(stage) = self.stage.take() {
+            self.finished.extend(stage.finish().await?);
+        }
+        let mut working =
+            self.working.take().unwrap_or_else(|| Working::over(&self.table, self.table.files().to_vec()));
+        working.files.append(&mut self.finished);
+        Ok(working)
+    }
+
+    /// A number that the [`INGESTED_AT`] of every row so far lies at or below, and of every row of later commits above.
+    pub fn mark(&self) -> i64 {
+        self.latest_ingested_at().max(0)
+    }
+
+    /// Rows whose [`INGESTED_AT`] lies at or below a mark go with the next commit. Only files that hold some are rewritten.
+    pub async fn retire(&mut self, mark: i64) -> Result<()> {
+        self.leave_out(Stamped::UpTo(mark)).await
+    }
+
+    /// Rows whose [`INGESTED_AT`] is this, which are those of one commit, go with the next. Only files that hold some are
+    /// rewritten.
+    pub async fn take_back(&mut self, ingested_at: i64) -> Result<()> {
+        self.leave_out(Stamped::At(ingested_at)).await
+    }
+
+    async fn leave_out(&mut self, rows: Stamped) -> Result<()> {
+        let mut working = self.take_working().await?;
+        let mut rest = Vec::with_capacity(working.files.len());
+        for file in std::mem::take(&mut working.files) {
+            let share = match rows.share_by_bounds(&file) {
+                Some(share) => share,
+                None => self.reader().share(&file, rows).await?,
+            };
+            match share {
+                Share::None => rest.push(file),
+                Share::All => {}
+                Share::Some => self.keep_others(&file, rows).await?,
+            }
+        }
+        working.files = rest;
+        if let Some(stage) = self.stage.take() {
+            working.files.extend(stage.finish().await?);
+        }
+        self.working = Some(working);
+        Ok(())
+    }
+
+    /// Stages the rows of a file that are none of these.
+    async fn keep_others(&mut self, file: &DataFile, rows: Stamped) -> Result<()> {
+        let schema = Arc::clone(self.table.schema());
+        let mut stored = self.reader().open(file, None).await?;
+        while let Some(batch) = stored.try_next().await? {
+            let batch = to_storable(&batch, &schema)?;
+            let stays = not(&rows.rows(&batch)?)?;
+            self.stage()?.write(&filter_record_batch(&batch, &stays)?).await?;
         }
         Ok(())
     }
@@ -162,18 +222,24 @@ impl FileReader {
         Ok(false)
     }
 
+    async fn share(&self, file: &DataFile, rows: Stamped) -> Result<Share> {
+        let mut stored = self.open(file, Some(&[INGESTED_AT.to_owned()])).await?;
+        let (mut meant, mut all) = (0, 0);
+        while let Some(batch) = stored.try_next().await? {
+            meant += rows.rows(&batch)?.true_count();
+            all += batch.num_rows();
+        }
+        Ok(Share::of(meant, all))
+    }
+
     async fn open(&self, file: &DataFile, columns: Option<&[String]>) -> Result<ParquetRecordBatchStream<StoredFile>> {
         let location = Path::from_iter(self.folder.parts().chain(Path::from(file.path.as_str()).parts()));
         let reader = StoredFile { store: Arc::clone(&self.store), path: location, size: file.size };
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
-        let builder = match columns {
-            Some(columns) => {
-                let names = columns.iter().map(String::as_str);
-                let mask = ProjectionMask::columns(builder.parquet_schema(), names);
-                builder.with_projection(mask)
-            }
-            None => builder,
-        };
+        let mask = columns
+            .map(|columns| ProjectionMask::columns(builder.parquet_schema(), columns.iter().map(String::as_str)));
+        let rows = batch_rows(builder.metadata(), mask.as_ref());
+        let builder = builder.with_batch_size(rows).with_projection(mask.unwrap_or_else(ProjectionMask::all));
         Ok(builder.build()?)
     }
 }

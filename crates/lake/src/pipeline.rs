@@ -25,7 +25,7 @@ use crate::error::{LakeError, Result};
 use crate::file::DataFile;
 use crate::merge::Working;
 use crate::name::TableName;
-use crate::schema::{merged_schema, storable_schema, utc_micros};
+use crate::schema::{merged_schema, storable_schema, to_text, utc_micros};
 use crate::stage::{Stage, StageOptions};
 use crate::table::{Lake, TableVersion};
 
@@ -110,7 +110,7 @@ impl PipelineWriter {
         options: StageOptions,
         owner: &Owner,
     ) -> Result<Self> {
-        let schema = with_ingested_at(&*storable_schema(schema)?);
+        let schema = with_ingested_at(&*merged_schema(name, &Schema::empty(), &*storable_schema(schema)?)?);
         let table = match lake.load(name).await? {
             Some(table) => table,
             None => lake.create(name, &schema, &[]).await?,
@@ -166,30 +166,48 @@ impl PipelineWriter {
         self.staged_rows
     }
 
+    /// The columns of the records that rows were made of, as [`PipelineWriter::remember_records`] was told last.
+    pub fn records(&self) -> Result<Option<SchemaRef>> {
+        self.table.records(&self.pipeline)
+    }
+
+    /// Keeps the columns of records with the table, in a commit of its own.
+    pub async fn remember_records(&mut self, records: &Schema) -> Result<()> {
+        let text = to_text(&*storable_schema(records)?)?;
+        self.amend(Amendment::Property(records_id(&self.pipeline), text)).await
+    }
+
     /// Adds columns the table does not have yet; what is staged keeps its files, in which the new columns are NULL.
     pub async fn evolve(&mut self, schema: &Schema) -> Result<()> {
-        let wanted = storable_schema(schema)?;
+        let columns = Amendment::Columns(storable_schema(schema)?);
+        if columns.lacking(&self.table)?.is_some()
+            && let Some(stage) = self.stage.take()
+        {
+            self.finished.extend(stage.finish().await?);
+        }
+        self.amend(columns).await
+    }
+
+    /// Commits what the table lacks, by itself.
+    async fn amend(&mut self, amendment: Amendment) -> Result<()> {
         for attempt in 1.. {
-            let merged = merged_schema(self.table.schema(), &wanted)?;
-            if merged.fields().len() == self.table.schema().fields().len() {
-                break;
-            }
-            if let Some(stage) = self.stage.take() {
-                self.finished.extend(stage.finish().await?);
-            }
-            let mut change = Change::new(Operation::Positions);
-            change.schema = Some(merged);
+            let Some(mut change) = amendment.lacking(&self.table)? else { break };
             change.transactions = self.fence_transactions();
             match self.lake.commit(&self.table, change).await {
                 Ok(table) => self.table = table,
                 Err(error) if attempt == COMMIT_TRIES => return Err(error),
-                // The table is read again: it has the columns, or lacks them still, or is no longer ours.
+                // The table is read again: it has that by now, or lacks it still, or is no longer ours.
                 Err(_) => {
                     self.resolve(&Progress::new(), &Progress::new()).await?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// The greatest [`INGESTED_AT`] of any row committed or staged.
+    pub(crate) fn latest_ingested_at(&self) -> i64 {
+        self.ingested_at.unwrap_or(self.clock)
     }
 
     /// Stages rows for the next commit.
@@ -322,6 +340,32 @@ impl PipelineWriter {
     }
 }
 
+/// What a table shall have besides rows.
+enum Amendment {
+    /// These columns, among others.
+    Columns(SchemaRef),
+    /// A property of this name and value.
+    Property(String, String),
+}
+
+impl Amendment {
+    /// The change to a table that does not have it yet.
+    fn lacking(&self, table: &TableVersion) -> Result<Option<Change>> {
+        let change = Change::new(Operation::Positions);
+        Ok(match self {
+            Self::Columns(wanted) => {
+                let merged = merged_schema(table.name(), table.schema(), wanted)?;
+                let is_there = merged.fields().len() == table.schema().fields().len();
+                (!is_there).then(|| Change { schema: Some(merged), ..change })
+            }
+            Self::Property(name, value) => {
+                let is_there = table.property(name).as_ref() == Some(value);
+                (!is_there).then(|| Change { properties: vec![(name.clone(), value.clone())], ..change })
+            }
+        })
+    }
+}
+
 async fn read_positions(lake: &Lake, table: &TableVersion, keys: &[String]) -> Result<Progress> {
     let mut positions = Progress::new();
     for key in keys.iter().filter(|key| !key.ends_with('*')) {
@@ -343,6 +387,11 @@ fn fence_id(pipeline: &str) -> String {
 
 fn owner_id(pipeline: &str) -> String {
     format!("owner/{pipeline}")
+}
+
+/// Name of the table's property that has the columns of records, as Delta writes a schema.
+pub(crate) fn records_id(pipeline: &str) -> String {
+    format!("headwater.records.{pipeline}")
 }
 
 fn clock_id(pipeline: &str) -> String {

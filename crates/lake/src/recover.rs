@@ -3,7 +3,9 @@
 //! Two kinds of damage are mended, both by moving the bad object to `_delta_log/quarantine/`, never by deleting it:
 //! - A newest commit of zero length or half a line: it was never acknowledged, because a commit is acknowledged only when
 //!   it is durable. delta-rs would open such a table silently one batch short.
-//! - A checkpoint that does not read while the JSON log is complete: delta-rs would refuse the table.
+//! - A checkpoint that does not read while the log before or after it tells the table without: delta-rs would refuse it.
+
+use std::collections::BTreeSet;
 
 use deltalake_core::DeltaTableError;
 use futures::TryStreamExt;
@@ -70,15 +72,39 @@ async fn is_complete(lake: &Lake, object: &ObjectMeta) -> Result<bool> {
     Ok(serde_json::from_str::<serde_json::Value>(last).is_ok())
 }
 
-pub(crate) async fn set_aside_checkpoints(lake: &Lake, name: &TableName, error: &DeltaTableError) -> Result<()> {
-    for object in log_objects(lake, name).await? {
-        let file = object.location.filename().unwrap_or_default();
-        if file == "_last_checkpoint" || file.contains(".checkpoint.") {
-            tracing::error!(table = %name, checkpoint = file, %error, "a checkpoint does not read and was set aside");
-            quarantine(lake, name, &object.location).await?;
-        }
+/// Sets the newest checkpoint aside, and the pointer to it, if the table opens from what is left: an older checkpoint or
+/// the first commit, and every commit since. Otherwise nothing is touched, and the answer is `false`.
+pub(crate) async fn set_aside_checkpoint(lake: &Lake, name: &TableName, error: &DeltaTableError) -> Result<bool> {
+    let objects = log_objects(lake, name).await?;
+    let newest = objects.iter().filter_map(|object| version_of_checkpoint(&object.location)).max();
+    let is_bad = |object: &&ObjectMeta| {
+        let version = version_of_checkpoint(&object.location);
+        version.map_or(object.location.filename() == Some("_last_checkpoint"), |version| Some(version) == newest)
+    };
+    let (bad, left): (Vec<&ObjectMeta>, Vec<&ObjectMeta>) = objects.iter().partition(is_bad);
+    if bad.is_empty() || !is_whole(&left) {
+        return Ok(false);
     }
-    Ok(())
+    for object in bad {
+        tracing::error!(table = %name, checkpoint = %object.location, %error, "a checkpoint does not read and was set aside");
+        quarantine(lake, name, &object.location).await?;
+    }
+    Ok(true)
+}
+
+/// The version of any kind of checkpoint, of one file or of several.
+fn version_of_checkpoint(path: &Path) -> Option<u64> {
+    let file = path.filename()?;
+    file.contains(".checkpoint.").then(|| file.get(..20)?.parse().ok())?
+}
+
+/// Whether these objects tell a table: every commit since the newest checkpoint, or since the first.
+fn is_whole(objects: &[&ObjectMeta]) -> bool {
+    let commits: BTreeSet<u64> = objects.iter().filter_map(|object| commit_version(&object.location)).collect();
+    let checkpoint = objects.iter().filter_map(|object| version_of_checkpoint(&object.location)).max();
+    let first = checkpoint.map_or(0, |version| version + 1);
+    let last = commits.last().copied();
+    last.map_or(checkpoint.is_some(), |last| (first..=last).all(|version| commits.contains(&version)))
 }
 
 async fn quarantine(lake: &Lake, name: &TableName, path: &Path) -> Result<()> {

@@ -10,9 +10,10 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 use deltalake_core::kernel::StructType;
-use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake_core::kernel::engine::arrow_conversion::{TryIntoArrow, TryIntoKernel};
 
 use crate::error::{LakeError, Result};
+use crate::name::TableName;
 
 pub(crate) fn utc_micros() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
@@ -98,20 +99,35 @@ pub(crate) fn to_delta(schema: &Schema) -> Result<StructType> {
     Ok(schema.try_into_kernel()?)
 }
 
+/// A schema as Delta writes it.
+pub(crate) fn to_text(schema: &Schema) -> Result<String> {
+    serde_json::to_string(&to_delta(schema)?).map_err(|error| LakeError::Internal(error.to_string()))
+}
+
+/// A schema from what [`to_text`] made of it.
+pub(crate) fn from_text(text: &str) -> Result<SchemaRef> {
+    let schema: StructType = serde_json::from_str(text).map_err(|error| LakeError::Internal(error.to_string()))?;
+    let schema: Schema = (&schema).try_into_arrow()?;
+    storable_schema(&schema)
+}
+
 /// The union of what a table has and what new data brings. New columns are added at the end; a column that changes its
-/// type incompatibly is an error of the caller, told by name.
-pub(crate) fn merged_schema(table: &Schema, data: &Schema) -> Result<SchemaRef> {
+/// type, or that differs from one of the table's only by case, is an error of the caller, told by name.
+pub(crate) fn merged_schema(name: &TableName, table: &Schema, data: &Schema) -> Result<SchemaRef> {
     let mut fields: Vec<FieldRef> = table.fields().iter().cloned().collect();
     for field in data.fields() {
-        match table.field_with_name(field.name()) {
-            Ok(known) if known.data_type() != field.data_type() => {
-                return Err(LakeError::UnsupportedType {
-                    column: field.name().clone(),
-                    data_type: format!("{} where the table has {}", field.data_type(), known.data_type()),
-                });
-            }
-            Ok(_) => {}
-            Err(_) => fields.push(Arc::clone(field)),
+        let lower = field.name().to_lowercase();
+        let Some(known) = fields.iter().find(|known| known.name().to_lowercase() == lower) else {
+            fields.push(Arc::clone(field));
+            continue;
+        };
+        let (table, column) = (name.to_string(), field.name().clone());
+        if known.name() != field.name() {
+            return Err(LakeError::CaseDiffers { table, column, known: known.name().clone() });
+        }
+        if known.data_type() != field.data_type() {
+            let (data_type, known) = (field.data_type().to_string(), known.data_type().to_string());
+            return Err(LakeError::TypeChanged { table, column, data_type, known });
         }
     }
     Ok(Arc::new(Schema::new(fields)))

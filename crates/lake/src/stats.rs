@@ -154,6 +154,19 @@ pub(crate) fn of_file(file: &DataFile, schema: &SchemaRef) -> FileStatistics {
     }
 }
 
+/// Bounds of a column of moments, in microseconds; nothing where they are not known, or where a value may be NULL.
+pub(crate) fn moments(file: &DataFile, column: &str) -> Option<(i64, i64)> {
+    let parsed: Value = serde_json::from_str(file.stats.as_deref()?).ok()?;
+    let statistics = column_statistics(file, &parsed, column, &crate::schema::utc_micros());
+    let moment = |bound: &Precision<ScalarValue>| match bound.get_value()? {
+        ScalarValue::TimestampMicrosecond(moment, _) => *moment,
+        _ => None,
+    };
+    let has_nulls = statistics.null_count != Precision::Exact(0);
+    let bounds = (moment(&statistics.min_value)?, moment(&statistics.max_value)?);
+    (!has_nulls).then_some(bounds)
+}
+
 /// Bytes that a row takes in memory, about: the planner compares sides of a join by it, and what a file takes on disk,
 /// compressed, would make wide rows look narrower than an aggregate's few numbers.
 fn row_bytes(schema: &Schema) -> usize {
@@ -264,6 +277,22 @@ mod tests {
     fn a_maximum_on_a_whole_millisecond_is_widened_for_pruning_only() {
         let value = ScalarValue::TimestampMicrosecond(Some(5_000), None);
         assert_eq!(widened(value), ScalarValue::TimestampMicrosecond(Some(5_999), None));
+    }
+
+    #[test]
+    fn moments_are_bounded_only_where_none_may_be_null() {
+        let check = |stats: &str, expected: Option<(i64, i64)>| {
+            let stats = Some(stats.to_owned());
+            let (path, partition) = (String::from("a"), std::collections::BTreeMap::new());
+            let file = DataFile { path, size: 1, rows: Some(2), partition, stats, modified: 0 };
+            assert_eq!(moments(&file, "at"), expected, "{file:?}");
+        };
+        let bounds =
+            r#""minValues":{"at":"1970-01-01T00:00:01.000002Z"},"maxValues":{"at":"1970-01-01T00:00:02.000003Z"}"#;
+        check(&format!(r#"{{{bounds},"nullCount":{{"at":0}}}}"#), Some((1_000_002, 2_000_003)));
+        check(&format!(r#"{{{bounds},"nullCount":{{"at":1}}}}"#), None);
+        check(&format!("{{{bounds}}}"), None);
+        check(r#"{"nullCount":{"at":0}}"#, None);
     }
 
     #[test]

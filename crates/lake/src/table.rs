@@ -22,8 +22,9 @@ use crate::commit::{Change, Operation};
 use crate::error::{LakeError, Result};
 use crate::file::DataFile;
 use crate::name::TableName;
+use crate::pipeline::records_id;
 use crate::recover;
-use crate::schema::{storable_schema, to_delta};
+use crate::schema::{from_text, storable_schema, to_delta};
 use crate::stage::{Stage, StageOptions};
 use crate::store::Storage;
 
@@ -111,13 +112,35 @@ impl Lake {
                 Ok(None)
             }
             Err(error) => {
-                recover::set_aside_checkpoints(self, name, &error).await?;
-                let table = load_delta(&log_store, None)
-                    .await
-                    .map_err(|source| LakeError::Damaged { table: name.to_string(), source: Box::new(source) })?;
+                let table = self.load_without_checkpoints(name, &log_store, error).await?;
                 TableVersion::from_delta(name.clone(), table).map(Some)
             }
         }
+    }
+
+    /// The newest version of a table that did not load, once checkpoints that it can do without are set aside. Whatever
+    /// else was the reason (a store that refuses, a feature nobody knows) leaves the table as it is.
+    async fn load_without_checkpoints(
+        &self,
+        name: &TableName,
+        log_store: &LogStoreRef,
+        mut error: DeltaTableError,
+    ) -> Result<DeltaTable> {
+        if let Some(feature) = unsupported(&error) {
+            return Err(LakeError::UnsupportedFeature { table: name.to_string(), feature });
+        }
+        let mut has_set_aside = false;
+        while recover::set_aside_checkpoint(self, name, &error).await? {
+            has_set_aside = true;
+            match load_delta(log_store, None).await {
+                Ok(table) => return Ok(table),
+                Err(next) => error = next,
+            }
+        }
+        if has_set_aside {
+            return Err(LakeError::Damaged { table: name.to_string(), source: Box::new(error) });
+        }
+        Err(error.into())
     }
 
     /// A table that must be there.
@@ -257,6 +280,16 @@ impl TableVersion {
         &self.schema
     }
 
+    /// The columns of the records that rows of a pipeline were made of, where they are not simply the rows'.
+    pub fn records(&self, pipeline: &str) -> Result<Option<SchemaRef>> {
+        self.property(&records_id(pipeline)).map(|text| from_text(&text)).transpose()
+    }
+
+    /// What the table knows about itself under this name.
+    pub fn property(&self, name: &str) -> Option<String> {
+        self.delta.snapshot().ok()?.metadata().configuration().get(name).cloned()
+    }
+
     pub fn partition_columns(&self) -> &[String] {
         &self.partition_columns
     }
@@ -289,6 +322,16 @@ impl TableVersion {
         let state = self.delta.snapshot()?;
         Ok(state.transaction_version(self.delta.log_store().as_ref(), id).await?)
     }
+}
+
+/// What a table needs that is not known here, when that is why it did not load. The kernel's errors are no types of ours
+/// to match on; its words are.
+fn unsupported(error: &DeltaTableError) -> Option<String> {
+    let DeltaTableError::KernelError(error) = error else { return None };
+    let text = error.to_string();
+    let reason = text.lines().next()?.strip_prefix("Unsupported: ")?;
+    let named = reason.split_once('\'').and_then(|(_, rest)| rest.split_once('\'')).map(|(name, _)| name);
+    Some(named.or_else(|| reason.strip_prefix("Unsupported minimum ")).unwrap_or(reason).to_owned())
 }
 
 /// Reading a table while ignoring a feature that changes what its rows are would show wrong rows.

@@ -4,6 +4,7 @@
 //! is at once what `headwater schema` prints, what editors complete from, and what [`decode`] checks a file against, so
 //! the three can never disagree. Doc comments on the fields are the reference manual.
 
+mod bucket;
 mod connection;
 mod duration;
 mod interpolate;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::tree::Tree;
 
+pub use bucket::{AzureConnection, GcsConnection, S3Connection};
 pub use connection::{
     ConnectionConfig, HttpAuth, HttpConnection, KafkaConnection, KafkaSasl, PostgresConnection, RegistryConnection,
     SaslMechanism, Secret, TlsMode,

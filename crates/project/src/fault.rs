@@ -2,7 +2,7 @@
 //! restart finds there.
 //!
 //! Armed by one environment variable read once at the first point reached:
-//! `HEADWATER_FAULT=<point>[=abort|error|hang][@<n>]` takes the action at the n-th time (from 1) the point is reached.
+//! `HEADWATER_FAULT=<point>[=abort|error|hang|panic][@<n>]` takes the action at the n-th time (from 1) the point is reached.
 //! Unarmed, a point costs one atomic load. An armed one says on the error output that it was reached, because a process that
 //! lives on after an error or a wait does not show it otherwise. The list of points is [`POINTS`]; a name outside it does
 //! not compile into a test because the tests iterate over the list, and an armed name outside it aborts at start.
@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Every point in the product, by plane. `dl`: lake commits, `log`: the local log, `cdc`: change capture, `k`: Kafka, `gen`: generators, `mt`: maintenance,
+/// Every point in the product, by plane. `dl`: lake commits, `log`: the local log, `cdc`: change capture, `k`: Kafka, `snk`: sinks, `gen`: generators, `mt`: maintenance,
 /// `m`/`p`: models and publishing.
 pub const POINTS: &[&str] = &[
     "dl.before_stage",
@@ -22,6 +22,7 @@ pub const POINTS: &[&str] = &[
     "dl.commit_put_done_reply_lost",
     "dl.commit_done_before_hooks",
     "dl.commit_done_before_upstream_ack",
+    "dl.rejected_committed_before_rows",
     "dl.mid_checkpoint",
     "dl.after_checkpoint_before_pointer",
     "dl.mid_log_cleanup",
@@ -39,11 +40,26 @@ pub const POINTS: &[&str] = &[
     "cdc.log_committed_before_current",
     "cdc.table_a_committed_before_table_b",
     "cdc.all_committed_before_ack",
+    "cdc.copy_begun_before_request_taken",
+    "cdc.chunk_between_watermarks",
+    "cdc.chunk_handed_on",
+    "cdc.retired_before_commit",
     "k.before_assign",
     "k.after_poll",
     "k.after_lake_commit_before_group_commit",
     "k.before_transaction_commit",
     "k.after_transaction_commit",
+    "qr.rows_committed_before_quarantine",
+    "snk.mid_write",
+    "snk.before_commit",
+    "snk.after_commit",
+    "snk.files_staged",
+    "snk.plan_written",
+    "snk.mid_publish",
+    "snk.published_before_mark",
+    "snk.marked_before_cleanup",
+    "snk.sent_before_note",
+    "snk.noted_before_commit",
     "gen.before_snapshot_rename",
     "gen.after_snapshot",
     "m.pinned",
@@ -59,6 +75,7 @@ enum Action {
     Abort,
     Error,
     Hang,
+    Panic,
 }
 
 #[derive(Debug)]
@@ -77,6 +94,7 @@ static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
 pub struct Injected(pub &'static str);
 
 /// Marks a place. Returns an error only when the point is armed with `=error`.
+#[expect(clippy::panic, reason = "what a panic does to the process is what is asked")]
 pub fn point(name: &'static str) -> Result<(), Injected> {
     let Some(armed) = ARMED.get_or_init(|| std::env::var("HEADWATER_FAULT").ok().map(|text| parse(&text))) else {
         return Ok(());
@@ -93,6 +111,7 @@ pub fn point(name: &'static str) -> Result<(), Injected> {
             std::thread::sleep(Duration::from_secs(60));
             Ok(())
         }
+        Action::Panic => panic!("fault injected at {name}"),
     }
 }
 
@@ -104,6 +123,7 @@ fn parse(text: &str) -> Armed {
     let (point, action) = match rest.split_once('=') {
         Some((point, "error")) => (point, Action::Error),
         Some((point, "hang")) => (point, Action::Hang),
+        Some((point, "panic")) => (point, Action::Panic),
         Some((point, _)) => (point, Action::Abort),
         None => (rest, Action::Abort),
     };

@@ -12,6 +12,7 @@ pub mod fault;
 pub mod graph;
 pub mod span;
 pub mod tree;
+pub mod unwind;
 
 pub use clock::{Clock, Entropy, Timestamp};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

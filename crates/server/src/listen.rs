@@ -21,7 +21,8 @@ use crate::error::ServerError;
 use crate::routes;
 
 /// Connections served at once; more wait in the operating system's queue. A browser holds up to six: one of events, which
-/// stays, and those of its last requests, which rest for a while. This many serve 600 viewers without a wait.
+/// stays, and those of its last requests, which rest for a while. This many serve 600 viewers without a wait. Never more than
+/// half of the files this process may open: the other half is for tables, the log and queries.
 const MAX_CONNECTIONS: usize = 4_096;
 /// A client that has not sent its headers by then is cut off, so that idle connections cannot use up the limit. It is also how
 /// long a connection rests between requests: longer than pages usually wait, as a request that meets the end of a rest fails.
@@ -53,6 +54,7 @@ pub struct Server {
     address: SocketAddr,
     allowed_hosts: BTreeSet<String>,
     read_only: bool,
+    connections: usize,
 }
 
 impl Server {
@@ -60,14 +62,15 @@ impl Server {
     pub async fn bind(options: ServerOptions) -> Result<Self, ServerError> {
         let wanted = SocketAddr::from((options.address.unwrap_or(Ipv4Addr::LOCALHOST.into()), options.port));
         let bind_failed = |source| ServerError::Bind { address: wanted, source };
-        headwater_app::raise_open_files();
+        let files = headwater_app::raise_open_files().and_then(|most| usize::try_from(most).ok());
+        let connections = files.map_or(MAX_CONNECTIONS, |most| (most / 2).clamp(1, MAX_CONNECTIONS));
         let listener = TcpListener::bind(wanted).await.map_err(bind_failed)?;
         let address = listener.local_addr().map_err(bind_failed)?;
         let mut allowed_hosts = options.allowed_hosts;
         if !address.ip().is_unspecified() {
             allowed_hosts.insert(address.ip().to_string());
         }
-        Ok(Self { listener, address, allowed_hosts, read_only: options.read_only })
+        Ok(Self { listener, address, allowed_hosts, read_only: options.read_only, connections })
     }
 
     /// The address with the real port.
@@ -87,7 +90,8 @@ impl Server {
         api.tasks.spawn(async move { events.run(up, stopped).await });
         let router = routes::router(Arc::clone(&api));
         let mut connections = JoinSet::new();
-        let outcome = accept_loop(&self.listener, &router, &mut connections, &stop).await;
+        let slots = Arc::new(Semaphore::new(self.connections));
+        let outcome = accept_loop(&self.listener, &router, &slots, &mut connections, &stop).await;
         drop(self.listener);
         stop.cancel();
         let drained = tokio::time::timeout(DRAIN_TIMEOUT, drain(&mut connections)).await;
@@ -108,16 +112,16 @@ async fn drain(connections: &mut JoinSet<()>) {
 async fn accept_loop(
     listener: &TcpListener,
     router: &Router,
+    slots: &Arc<Semaphore>,
     connections: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) -> Result<(), ServerError> {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut failures = 0;
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return Ok(()),
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = accept(listener, &slots) => accepted,
+            accepted = accept(listener, slots) => accepted,
         };
         match accepted {
             Ok((stream, peer, slot)) => {
@@ -127,8 +131,11 @@ async fn accept_loop(
             }
             Err(error) if failures >= MAX_ACCEPT_FAILURES => return Err(ServerError::Accept(error)),
             Err(error) => {
+                // Told once: it goes on failing until somebody leaves.
+                if failures == 0 {
+                    tracing::warn!(%error, "cannot accept a connection");
+                }
                 failures += 1;
-                tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

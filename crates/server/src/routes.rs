@@ -11,8 +11,8 @@ use headwater_project::Failure;
 
 use crate::api::{Api, ApiError};
 use crate::{
-    assets_api, dash_api, events_api, guard, overview_api, push_api, query_api, runs_api, session_api, status_api,
-    topics_api, ui,
+    assets_api, dash_api, events_api, guard, metrics_api, overview_api, push_api, query_api, runs_api, session_api,
+    sinks_api, sources_api, status_api, topics_api, ui,
 };
 
 /// Bytes of a request body.
@@ -53,6 +53,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("POST", "/api/logout", Policy::Open, post(session_api::log_out)),
         route("GET", "/api/home", Policy::Read, get(overview_api::home)),
         route("GET", "/api/status", Policy::Read, get(status_api::status)),
+        route("GET", "/metrics", Policy::Read, get(metrics_api::metrics)),
         route("GET", "/api/events", Policy::Read, get(events_api::events)),
         route("GET", "/api/lineage", Policy::Read, get(overview_api::lineage)),
         route("GET", "/api/assets", Policy::Read, get(assets_api::list)),
@@ -69,6 +70,14 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", "/api/topics/{name}", Policy::Read, get(topics_api::one)),
         route("GET", "/api/topics/{name}/tail", Policy::Read, get(topics_api::tail)),
         route("POST", "/ingest/{name}", Policy::Push, post(push_api::push)),
+        route("GET", "/api/sources", Policy::Read, get(sources_api::list)),
+        route("GET", "/api/sources/{name}", Policy::Read, get(sources_api::one)),
+        route("GET", "/api/sources/{name}/tables", Policy::Read, get(sources_api::tables)),
+        route("POST", "/api/sources/{name}/pause", Policy::Act, post(sources_api::pause)),
+        route("POST", "/api/sources/{name}/resume", Policy::Act, post(sources_api::resume)),
+        route("POST", "/api/sources/{name}/restart", Policy::Act, post(sources_api::restart)),
+        route("POST", "/api/sources/{name}/recopy", Policy::Act, post(sources_api::recopy)),
+        route("GET", "/api/sinks", Policy::Read, get(sinks_api::list)),
         route("GET", "/api/quarantine", Policy::Read, get(overview_api::quarantine)),
         route("POST", "/api/sql", Policy::UntrustedSql, post(query_api::query)),
         route("DELETE", "/api/sql/{id}", Policy::UntrustedSql, delete(query_api::cancel)),
@@ -126,12 +135,16 @@ mod tests {
         check("POST", "/api/sql", Policy::UntrustedSql);
         check("DELETE", "/api/sql/{id}", Policy::UntrustedSql);
         check("POST", "/api/sql/explain", Policy::UntrustedSql);
+        check("POST", "/api/sources/{name}/pause", Policy::Act);
+        check("POST", "/api/sources/{name}/resume", Policy::Act);
+        check("POST", "/api/sources/{name}/restart", Policy::Act);
+        check("POST", "/api/sources/{name}/recopy", Policy::Act);
         check("POST", "/ingest/{name}", Policy::Push);
         // They ask with a body; nothing changes.
         check("POST", "/api/dashboards/{name}/tiles/{tile}", Policy::Read);
         check("POST", "/api/dashboards/{name}/tiles/{tile}/detail", Policy::Read);
         let unsafe_routes = routes().iter().filter(|route| route.method != "GET").count();
-        assert_eq!(unsafe_routes, 11, "a new unsafe route needs a line above");
+        assert_eq!(unsafe_routes, 15, "a new unsafe route needs a line above");
     }
 
     #[test]

@@ -77,11 +77,11 @@ pub(crate) async fn start(
 
 /// Answers with the queued run and lets it go on.
 fn begin(api: &Api, request: &BuildRequest) -> Result<Response, ApiError> {
-    let queued = api.instance.queue(request)?;
+    let queued = api.instance.queue(request, &api.stop)?;
     let run = queued.run();
-    let (instance, cancel) = (api.instance.clone(), api.stop.child_token());
+    let instance = api.instance.clone();
     api.tasks.spawn(async move {
-        if let Err(failure) = instance.run_queued(queued, Arc::new(Silent), cancel).await {
+        if let Err(failure) = instance.run_queued(queued, Arc::new(Silent)).await {
             tracing::warn!(run, message = %failure.message, detail = ?failure.detail, "a run failed to begin");
         }
     });

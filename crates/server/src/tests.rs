@@ -4,4 +4,6 @@ mod dashboards;
 mod events;
 mod identities;
 mod reading;
+mod sinks;
+mod sources;
 mod world;

@@ -14,6 +14,8 @@ mod lineage;
 mod quarantine;
 mod runs;
 mod session;
+mod sinks;
+mod sources;
 mod sql;
 mod status;
 mod topics;
@@ -36,6 +38,11 @@ pub use lineage::{Lineage, LineageEdge, LineageKind, LineageNode, LineagePoint, 
 pub use quarantine::{Quarantine, QuarantineReason, QuarantineTable};
 pub use runs::{Rerun, Run, RunCancelled, RunReport, RunStarted, RunWithSteps, StartRun, Step, StepReport};
 pub use session::{Login, Role, Session, User};
+pub use sinks::{Sink, SinkSends};
+pub use sources::{
+    ColumnChange, ConfiguredValue, FactLevel, PastCopy, PastError, RecopyTable, SchemaChange, Source, SourceDetail,
+    SourceFact, SourcePipeline, SourcePoint, SourcePosition, SourceTable, SteerSource, TableCopy,
+};
 pub use sql::{Catalog, CatalogTable, SqlAnswer, SqlCancelled, SqlPlan, SqlRequest};
 pub use status::{Generator, Health, Pipeline, Schedule, Status};
 pub use topics::{Topic, TopicDetail, TopicPartition, TopicRecord};

@@ -19,6 +19,9 @@ pub enum Error {
     #[error("state database {path} was written by a newer version: schema {found}, this program knows {known}")]
     NewerSchema { path: PathBuf, found: i64, known: i64 },
 
+    #[error("state database {path} was written by an older version: schema {found}, this program reads {known}")]
+    OlderSchema { path: PathBuf, found: i64, known: i64 },
+
     #[error("{path} is not a state database of this program")]
     ForeignFile { path: PathBuf },
 
@@ -63,7 +66,9 @@ impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Conflict { .. } => Kind::Conflict,
-            Self::NotFound { .. } | Self::NewerSchema { .. } | Self::ForeignFile { .. } => Kind::User,
+            Self::NotFound { .. } | Self::NewerSchema { .. } | Self::OlderSchema { .. } | Self::ForeignFile { .. } => {
+                Kind::User
+            }
             Self::IllegalTransition { .. } | Self::SqliteTooOld { .. } | Self::Corrupt { .. } => Kind::Internal,
             Self::NoWriteAheadLog { .. } | Self::Write { .. } => Kind::External { retry_after: None },
             Self::Open { source, .. } | Self::Sqlite(source) => sqlite_kind(source),
@@ -73,8 +78,14 @@ impl Classify for Error {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NewerSchema { .. } => "Use the newer program, or restore the backup it left beside the database.",
+            Self::OlderSchema { .. } => {
+                "Any command that writes brings it up to date, such as `headwater build` or `headwater up`."
+            }
             Self::ForeignFile { .. } => "Move that file away, or choose another data directory.",
             Self::NoWriteAheadLog { .. } => "Keep the data directory on a local disk, not on a network file system.",
+            Self::Open { .. } | Self::Write { .. } => {
+                "Check that the disk of this folder has room, and that the folder can be written: readers need it as well."
+            }
             Self::Corrupt { .. } => {
                 "Move the database away: history is lost and models are built again, data is not touched."
             }

@@ -19,8 +19,8 @@ mod tests;
 pub use error::{Error, Result};
 pub use memory::MemoryStore;
 pub use record::{
-    BootId, Fingerprint, Lease, NewRun, Publication, Published, PublishedAs, Run, RunEnd, RunId, ScheduleRecord, Step,
-    StepChange, StepResult, TestOutcome, TestResult, TestSeverity, Tick, TickOutcome, Trigger,
+    BootId, Fingerprint, Lease, NewRun, Paused, Publication, Published, PublishedAs, Run, RunEnd, RunId,
+    ScheduleRecord, Step, StepChange, StepResult, TestOutcome, TestResult, TestSeverity, Tick, TickOutcome, Trigger,
 };
 pub use sqlite::{SCHEMA_VERSION, SqliteStore};
 pub use status::{RunStatus, StepStatus};

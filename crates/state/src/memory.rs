@@ -12,8 +12,8 @@ use headwater_project::Timestamp;
 
 use crate::error::{Error, Result};
 use crate::record::{
-    BootId, Fingerprint, Lease, NewRun, Publication, Published, Run, RunEnd, RunId, ScheduleRecord, Step, StepChange,
-    TestResult, Tick, TickOutcome,
+    BootId, Fingerprint, Lease, NewRun, Paused, Publication, Published, Run, RunEnd, RunId, ScheduleRecord, Step,
+    StepChange, TestResult, Tick, TickOutcome,
 };
 use crate::status::{RunStatus, StepStatus, check_run_change};
 use crate::store::StateStore;
@@ -264,5 +264,18 @@ impl StateStore for MemoryStore {
         let before = tables.pins.len();
         tables.pins.retain(|key, _| !key.starts_with(prefix));
         Ok(before - tables.pins.len())
+    }
+
+    fn pause(&self, name: &str, at: Timestamp) -> Result<()> {
+        self.lock().paused.entry(name.to_owned()).or_insert(at);
+        Ok(())
+    }
+
+    fn resume(&self, name: &str) -> Result<bool> {
+        Ok(self.lock().paused.remove(name).is_some())
+    }
+
+    fn paused(&self) -> Result<Vec<Paused>> {
+        Ok(self.lock().paused.iter().map(|(name, at)| Paused { name: name.clone(), at: *at }).collect())
     }
 }

@@ -218,3 +218,10 @@ pub struct Lease {
     pub epoch: i64,
     pub expires_at: Timestamp,
 }
+
+/// Something that is held back: a source, or one of its tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paused {
+    pub name: String,
+    pub at: Timestamp,
+}

@@ -1,10 +1,11 @@
 //! The SQLite form: one file, one connection behind a lock, every change one `BEGIN IMMEDIATE` transaction.
 //!
-//! The layout is documented in `sqlite/schema.sql`. `synchronous = FULL` because `NORMAL` may lose the last transactions
+//! The layout is documented in `sqlite/schema.sql` and `sqlite/schema-2.sql`. `synchronous = FULL` because `NORMAL` may lose the last transactions
 //! at a power cut; SQLite 3.51.3 or newer because earlier ones can damage a write-ahead log that is being reset.
 
 mod leases;
 pub(crate) mod migrate;
+mod paused;
 mod runs;
 mod steps;
 mod ticks;
@@ -18,8 +19,8 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Result};
 use crate::record::{
-    BootId, Fingerprint, Lease, NewRun, Published, Run, RunEnd, RunId, ScheduleRecord, Step, StepChange, TestResult,
-    Tick,
+    BootId, Fingerprint, Lease, NewRun, Paused, Published, Run, RunEnd, RunId, ScheduleRecord, Step, StepChange,
+    TestResult, Tick,
 };
 use crate::status::RunStatus;
 use crate::store::StateStore;
@@ -223,5 +224,17 @@ impl StateStore for SqliteStore {
 
     fn unpin(&self, prefix: &str) -> Result<usize> {
         self.write(|transaction| leases::unpin(transaction, prefix))
+    }
+
+    fn pause(&self, name: &str, at: Timestamp) -> Result<()> {
+        self.write(|transaction| paused::pause(transaction, name, at))
+    }
+
+    fn resume(&self, name: &str) -> Result<bool> {
+        self.write(|transaction| paused::resume(transaction, name))
+    }
+
+    fn paused(&self) -> Result<Vec<Paused>> {
+        self.read(paused::list)
     }
 }

@@ -5,8 +5,8 @@ use headwater_project::Timestamp;
 
 use crate::error::Result;
 use crate::record::{
-    BootId, Fingerprint, Lease, NewRun, Published, Run, RunEnd, RunId, ScheduleRecord, Step, StepChange, TestResult,
-    Tick,
+    BootId, Fingerprint, Lease, NewRun, Paused, Published, Run, RunEnd, RunId, ScheduleRecord, Step, StepChange,
+    TestResult, Tick,
 };
 use crate::status::RunStatus;
 
@@ -119,4 +119,13 @@ pub trait StateStore: Send + Sync + Debug {
 
     /// Removes pinned values whose keys start with `prefix`; returns how many.
     fn unpin(&self, prefix: &str) -> Result<usize>;
+
+    /// Holds something back until it is resumed, over restarts too. What is held back already keeps its time.
+    fn pause(&self, name: &str, at: Timestamp) -> Result<()>;
+
+    /// Lets something go on; whether it was held back.
+    fn resume(&self, name: &str) -> Result<bool>;
+
+    /// Everything held back, by name.
+    fn paused(&self) -> Result<Vec<Paused>>;
 }

@@ -22,6 +22,10 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "harness"))
+
+from project import Outcome  # noqa: E402
+
 HERE = pathlib.Path(__file__).resolve().parent / "artifacts"
 PROJECT = HERE / "project"
 RECORDED = HERE / "manifest.json"
@@ -79,21 +83,11 @@ def differences(path, ours, theirs):
         yield f"{'.'.join(path)}: ours {json.dumps(ours)[:300]}, dbt's {json.dumps(theirs)[:300]}"
 
 
-class Checks:
-    def __init__(self):
-        self.passed = self.failed = 0
-
+class Checks(Outcome):
     def check(self, name, problems):
         problems = list(problems)
-        if problems:
-            self.failed += 1
-            print(f"FAILED {name}")
-            for problem in problems[:60]:
-                print("   ", problem)
-            if len(problems) > 60:
-                print(f"    and {len(problems) - 60} more")
-        else:
-            self.passed += 1
+        told = problems[:60] + [f"and {len(problems) - 60} more"] * (len(problems) > 60)
+        self.hold(name, ["\n".join(["", *told])] if problems else [])
 
 
 class Ours:
@@ -231,9 +225,8 @@ def main():
             with_dbt(checks, ours, python, temporary)
         else:
             print("skipped: what dbt makes of our artifacts, as there is no dbt")
-    print(f"{checks.passed} passed, {checks.failed} failed")
-    sys.exit(1 if checks.failed else 0)
+    return checks.finish()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

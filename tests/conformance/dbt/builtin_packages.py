@@ -32,6 +32,10 @@ import tempfile
 import conformance
 import yaml
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "harness"))
+
+from project import Outcome  # noqa: E402
+
 CASES = conformance.HERE / "packages"
 BUILTIN = conformance.ROOT / "crates" / "transform" / "src" / "builtin"
 PROJECT = {
@@ -142,16 +146,9 @@ def files_of(package, cases):
     return files
 
 
-class Count:
-    def __init__(self):
-        self.passed = self.failed = 0
-
+class Count(Outcome):
     def check(self, fine, what, why=""):
-        if fine:
-            self.passed += 1
-            return
-        self.failed += 1
-        print(f"FAILED {what}" + ("\n    " + str(why).strip().replace("\n", "\n    ") if why else ""))
+        self.hold(what, [] if fine else ["\n" + str(why).strip()])
 
 
 def build(tool, cases):
@@ -258,9 +255,8 @@ def main():
         unnamed = sorted(name for name in public_macros(package) if not re.search(rf"\b{name}\b", text))
         if package != "dbt":
             count.check(not unnamed, f"{package}: no case names {', '.join(unnamed)}")
-    print(f"{count.passed} passed, {count.failed} failed")
-    sys.exit(1 if count.failed else 0)
+    return count.finish()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

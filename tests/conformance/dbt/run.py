@@ -6,7 +6,6 @@
 Prints what differs, and `N passed, M failed`.
 """
 
-import argparse
 import concurrent.futures
 import json
 import os
@@ -17,6 +16,11 @@ import tempfile
 from decimal import Decimal
 
 import conformance
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "harness"))
+
+from project import Outcome  # noqa: E402
+from script import parser  # noqa: E402
 
 
 class Project:
@@ -33,27 +37,42 @@ class Project:
         )
 
     def tables(self, case):
+        wanted = case.get("tables")
+        if wanted == []:
+            return {}
         listed = self.headwater("tables", "--json")
         if listed.returncode != 0:
             raise RuntimeError(f"tables: {listed.stderr.strip()}")
-        wanted = case.get("tables")
+        entries = [entry for entry in json.loads(listed.stdout or "[]") if wanted is None or entry["name"] in wanted]
+        if not entries:
+            return {}
+        # All tables by one command, side by side in columns of their own: most of the time of a command is its start.
+        places = [(number, column["name"]) for number, entry in enumerate(entries) for column in entry["columns"]]
+        selects = []
+        for number, entry in enumerate(entries):
+            schema, table = entry["name"].split(".", 1)
+            columns = [f'{quoted(name) if of == number else "null"} as "{of}.{name}"' for of, name in places]
+            selects.append(f'select {number} as "table", {", ".join(columns)} from "{schema}"."{table}"')
+        answer = self.headwater("query", " union all ".join(selects), "--format", "json")
+        if answer.returncode != 0:
+            raise RuntimeError(f"query of {', '.join(entry['name'] for entry in entries)}: {answer.stderr.strip()}")
+        rows = json.loads(answer.stdout or "[]")
         found = {}
-        for entry in json.loads(listed.stdout or "[]"):
-            name = entry["name"]
-            if wanted is not None and name not in wanted:
-                continue
-            schema, table = name.split(".", 1)
-            answer = self.headwater("query", f'select * from "{schema}"."{table}"', "--format", "json")
-            if answer.returncode != 0:
-                raise RuntimeError(f"query of {name}: {answer.stderr.strip()}")
-            rows = json.loads(answer.stdout or "[]")
+        for number, entry in enumerate(entries):
             columns = [column["name"] for column in entry["columns"]]
-            # Decimals are written as text, so that no digit is lost; the recordings have numbers.
-            decimals = [column["name"] for column in entry["columns"] if column["data_type"].lower().startswith("decimal")]
-            for row in rows:
-                row.update({name: Decimal(row[name]) for name in decimals if row.get(name) is not None})
-            found[name] = conformance.table(columns, [[row.get(column) for column in columns] for row in rows], case.get("ignore_columns", []))
+            held = [[cell(row, number, column) for column in entry["columns"]] for row in rows if row["table"] == number]
+            found[entry["name"]] = conformance.table(columns, held, case.get("ignore_columns", []))
         return found
+
+
+def cell(row, number, column):
+    """Decimals are written as text, so that no digit is lost; the recordings have numbers."""
+    value = row.get(f"{number}.{column['name']}")
+    return Decimal(value) if value is not None and column["data_type"].lower().startswith("decimal") else value
+
+
+def quoted(name):
+    return '"' + name.replace('"', '""') + '"'
 
 
 def run_case(binary, case, expected):
@@ -104,36 +123,25 @@ def differences(what, ours, theirs, said):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", required=True, type=pathlib.Path)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--brief", action="store_true", help="one line for each case that fails")
-    parser.add_argument("only", nargs="*")
-    arguments = parser.parse_args()
-    binary = arguments.binary.resolve()
+    words = parser(__doc__, jobs=2)
+    words.add_argument("--brief", action="store_true", help="one line for each case that fails")
+    words.add_argument("only", nargs="*")
+    options = words.parse_args()
     recorded = {path.stem: json.loads(path.read_text(), parse_float=Decimal) for path in conformance.EXPECTED.glob("*.json")}
-    passed = failed = 0
-    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+    outcome = Outcome()
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         waiting = []
-        for file, case in conformance.load_cases(arguments.only):
+        for file, case in conformance.load_cases(options.only):
             expected = recorded.get(file, {}).get(case["name"])
             if expected is None:
-                print(f"FAILED {file}/{case['name']}: nothing is recorded; run record.py")
-                failed += 1
+                outcome.hold(f"{file}/{case['name']}", ["nothing is recorded; run record.py"])
                 continue
-            waiting.append((f"{file}/{case['name']}", pool.submit(run_case, binary, case, expected)))
+            waiting.append((f"{file}/{case['name']}", pool.submit(run_case, options.binary, case, expected)))
         for name, future in waiting:
-            found = future.result()
-            if not found:
-                passed += 1
-                continue
-            failed += 1
-            print(f"FAILED {name}")
-            for line in found[:1] if arguments.brief else found:
-                print("   ", line.splitlines()[0] if arguments.brief else line.replace("\n", "\n    "))
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+            text = "\n".join(["", *future.result()])
+            outcome.hold(name, [text.splitlines()[1] if options.brief else text] if text else [])
+    return outcome.finish()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,17 +12,23 @@ import type {
   Lineage,
   Login,
   Quarantine,
+  RecopyTable,
   Rows,
   Run,
   RunCancelled,
   RunStarted,
   RunWithSteps,
   Session,
+  Sink,
+  Source,
+  SourceDetail,
+  SourceTable,
   SqlAnswer,
   SqlCancelled,
   SqlPlan,
   SqlRequest,
   StartRun,
+  SteerSource,
   TileAnswer,
   TileRequest,
   Topic,
@@ -79,6 +85,17 @@ export const topics = (signal?: AbortSignal) => get<Topic[]>('/api/topics', sign
 export const topic = (name: string, signal?: AbortSignal) => get<TopicDetail>(`/api/topics/${part(name)}`, signal)
 export const tail = (name: string, limit: number, signal?: AbortSignal) =>
   get<TopicRecord[]>(`/api/topics/${part(name)}/tail?limit=${limit}`, signal)
+export const sources = (signal?: AbortSignal) => get<Source[]>('/api/sources', signal)
+export const source = (name: string, signal?: AbortSignal) => get<SourceDetail>(`/api/sources/${part(name)}`, signal)
+export const sourceTables = (name: string, signal?: AbortSignal) =>
+  get<SourceTable[]>(`/api/sources/${part(name)}/tables`, signal)
+/** What can be asked of a source. */
+export type Steering = 'pause' | 'resume' | 'restart'
+export const steer = (name: string, what: Steering, body: SteerSource) =>
+  send<Source>('POST', `/api/sources/${part(name)}/${what}`, body)
+export const recopy = (name: string, body: RecopyTable) =>
+  send<Source>('POST', `/api/sources/${part(name)}/recopy`, body)
+export const sinks = (signal?: AbortSignal) => get<Sink[]>('/api/sinks', signal)
 export const quarantine = (signal?: AbortSignal) => get<Quarantine>('/api/quarantine', signal)
 
 export const catalog = (signal?: AbortSignal) => get<Catalog>('/api/catalog', signal)

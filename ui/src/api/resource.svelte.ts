@@ -31,6 +31,16 @@ export class Resource<T> {
     this.loading = false
   }
 
+  /** Loads now, and again and again while the page is looked at and `wanted` says so. Returns what ends it. */
+  keepLoading(every: number, wanted: () => boolean = () => true): () => void {
+    void this.load()
+    const again = setInterval(() => void (document.hidden || !wanted() || this.load()), every)
+    return () => {
+      clearInterval(again)
+      this.stop()
+    }
+  }
+
   stop(): void {
     this.#abort?.abort()
   }

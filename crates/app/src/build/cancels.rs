@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Cancels(Arc<Mutex<BTreeMap<i64, CancellationToken>>>);
 
 /// A run's token, known by the run's number until it is dropped.
+#[derive(Debug)]
 pub(crate) struct Cancel {
     token: CancellationToken,
     run: RunId,

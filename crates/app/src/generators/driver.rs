@@ -126,8 +126,13 @@ impl Driver {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
-            let is_passing = matches!(failure.kind, Kind::External { .. });
-            if !(self.log_recovers && is_passing) || self.until == Until::BacklogDone {
+            let is_passing = match failure.kind {
+                Kind::External { .. } => self.log_recovers,
+                // A log without room goes on by itself once there is some.
+                Kind::Exhausted => true,
+                Kind::User | Kind::Conflict | Kind::Internal => false,
+            };
+            if !is_passing || self.until == Until::BacklogDone {
                 return Err(failure);
             }
             tracing::warn!(generator = self.source, detail = failure.detail.as_deref(), "generator waits: {failure}");

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use headwater_connectors::kafka::config::Envelope;
+use headwater_connectors::kafka::config::{Envelope, Start};
 use headwater_connectors::kafka::{
     AfterCommit, KafkaConfig, KafkaLog, KafkaSource, Options, Target, Unwrapped, position_keys,
 };
 use headwater_ingest::log::EventLog;
-use headwater_ingest::pipeline::Pipeline;
 use headwater_ingest::schema::Provenance;
 use headwater_ingest::sink::{Commit, TableSink};
 use headwater_ingest::source::Source;
@@ -15,32 +14,67 @@ use headwater_lake::TableName;
 use headwater_project::config::TextList;
 use headwater_project::{Classify, Failure};
 
-use super::lake_sink::LakeSink;
-use super::pipelines::{Mode, Planned, options, planned};
+use super::lake_sink::{LakeRawStore, LakeSink};
+use super::pipelines::{Mode, Planned, planned, table_pipeline};
 use crate::instance::Instance;
+use crate::landing::Landing;
 use crate::source_file::KafkaSourceConfig;
 
 /// The pipeline of a source of topics.
-pub(super) fn pipeline(instance: &Instance, config: &KafkaSourceConfig, mode: Mode) -> Result<Planned, Failure> {
+pub(super) async fn pipeline(
+    instance: &Instance,
+    config: &KafkaSourceConfig,
+    landing: Landing,
+    mode: Mode,
+) -> Result<Planned, Failure> {
     let table = TableName::new(config.name.clone(), config.table().to_owned());
-    let source = source(instance, config)?;
-    let source = if mode == Mode::UntilEnd { source.stop_at_end() } else { source };
-    let source: Box<dyn Source> = match &config.from.envelope {
-        Envelope::None => Box::new(source),
-        Envelope::Debezium { key } => Box::new(Unwrapped::new(source, &key.0)),
+    let source = source(instance, config, mode)?;
+    let source = if mode.ends() { source.stop_at_end() } else { source };
+    let (source, log): (Box<dyn Source>, _) = match &config.from.envelope {
+        Envelope::None => (Box::new(source), None),
+        Envelope::Debezium { key, changes, placeholder } => {
+            let known = instance.lake.load(&table).await.map_err(|error| error.failure())?;
+            let unwrapped =
+                Unwrapped::new(source, &key.0, placeholder).with_columns(known.map(|known| Arc::clone(known.schema())));
+            match changes {
+                true => (Box::new(unwrapped.logged(&config.name)), Some(changes_of(&table))),
+                false => (Box::new(unwrapped), None),
+            }
+        }
     };
-    let sink = sink(instance, config, &table);
     let name = format!("{}.{}", config.name, table.table);
-    let clock = Arc::clone(&instance.clock);
-    let pipeline = Pipeline::new(&name, source, Box::new(sink), clock, options(config.rotate));
+    let masks = Arc::clone(&landing.masks);
+    let table_sink = sink(instance, config, &table);
+    let pipeline = table_pipeline(&name, source, table_sink, instance, config.rotate, landing);
+    let pipeline = match log {
+        Some(log) => pipeline.with_change_log(masks.over(Box::new(sink(instance, config, &log)))),
+        None => pipeline,
+    };
+    let pipeline = match &config.from.raw {
+        Some(raw) => {
+            let layout = raw.layout().map_err(|wrong| Failure::user(wrong.message))?;
+            let store = Arc::new(LakeRawStore { lake: instance.lake.clone() });
+            pipeline.with_raw_files(store).with_raw_layout(layout)
+        }
+        None => pipeline,
+    };
     Ok(planned(pipeline, &config.name, &table))
 }
 
-fn source(instance: &Instance, config: &KafkaSourceConfig) -> Result<KafkaSource, Failure> {
+/// The log of changes of a table.
+fn changes_of(table: &TableName) -> TableName {
+    TableName::new(table.schema.clone(), format!("{}__changes", table.table))
+}
+
+fn source(instance: &Instance, config: &KafkaSourceConfig, mode: Mode) -> Result<KafkaSource, Failure> {
     let project = instance.project();
+    let mut from = config.from.clone();
+    if mode == Mode::Look && from.start == Start::Latest {
+        from.start = Start::Earliest;
+    }
     let options = Options {
         pipeline: config.name.clone(),
-        config: config.from.clone(),
+        config: from,
         provenance: config.from.provenance(),
         target: Target::new(project.kafka_connection(&config.from.connection)?, &project.root),
         clock: Arc::clone(&instance.clock),
@@ -55,7 +89,7 @@ fn sink(instance: &Instance, config: &KafkaSourceConfig, table: &TableName) -> L
 /// Lets a source go on whose topics are not what they were: partitions that fit their positions are left alone.
 pub(super) async fn restart(instance: &Instance, config: &KafkaSourceConfig) -> Result<(), Failure> {
     let table = TableName::new(config.name.clone(), config.table().to_owned());
-    let (mut source, mut sink) = (source(instance, config)?, sink(instance, config, &table));
+    let (mut source, mut sink) = (source(instance, config, Mode::UntilEnd)?, sink(instance, config, &table));
     let committed = sink.open().await?;
     if sink.schema().is_none() {
         return Ok(());
@@ -67,6 +101,12 @@ pub(super) async fn restart(instance: &Instance, config: &KafkaSourceConfig) -> 
         return Ok(());
     }
     let info = vec![serde_json::json!({ "restarted": positions.0 }).to_string()];
+    // The log of changes first: it must not take the new records for those it has.
+    let mut log = self::sink(instance, config, &changes_of(&table));
+    log.open().await?;
+    if log.schema().is_some() {
+        log.commit(Commit { positions: positions.clone(), info: info.clone(), ..Commit::default() }).await?;
+    }
     sink.commit(Commit { positions, info, ..Commit::default() }).await.map(drop)
 }
 
@@ -91,7 +131,7 @@ pub(super) fn topic_source(
     let options = Options { pipeline: pipeline.to_owned(), config, provenance: Provenance::Log, target, clock };
     let source = KafkaSource::new(options).map_err(|error| error.failure())?;
     let source = source.after_commit(trimming(instance, log, pipeline, topic));
-    let source = if mode == Mode::UntilEnd { source.stop_at_end() } else { source };
+    let source = if mode.ends() { source.stop_at_end() } else { source };
     Ok((Box::new(source), position_keys(pipeline)))
 }
 

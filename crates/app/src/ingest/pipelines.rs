@@ -1,12 +1,13 @@
 //! Building the pipelines of a project's sources.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
+use futures::future::BoxFuture;
 
-use headwater_connectors::files::{FilesSource, TakenFile};
+use headwater_connectors::files::{FilesSource, Place, Store, TakenFile};
 use headwater_ingest::capture::CapturePipeline;
 use headwater_ingest::codec::Codec;
 use headwater_ingest::log_source::LogSource;
@@ -18,23 +19,45 @@ use headwater_lake::{Owner, PipelineWriter, Progress, StageOptions, TableName};
 use headwater_project::{Classify, Failure};
 use headwater_sim::Generator;
 
+use super::control::Control;
+use super::history::History;
 use super::lake_sink::{LakeRawStore, LakeSink};
 use super::{PipelineHandle, connected, kafka};
 use crate::generators::{Pin, Settings};
 use crate::instance::Instance;
+use crate::landing::Landing;
 use crate::source_file::{FilesSourceConfig, GeneratorConfig, RotateConfig, SourceConfig};
 
-/// Whether pipelines end when there is nothing more.
+/// What pipelines are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
+    /// Taking what there is.
     UntilEnd,
+    /// Taking what comes.
     Forever,
+    /// Looking at what there is, all of it, whatever was taken.
+    Look,
+}
+
+impl Mode {
+    /// Whether pipelines end when there is nothing more.
+    pub(crate) fn ends(self) -> bool {
+        matches!(self, Self::UntilEnd | Self::Look)
+    }
 }
 
 /// Something to run, and the tables it fills as others see them.
 pub(crate) struct Planned {
     pub(crate) work: Work,
     pub(crate) handles: Vec<PipelineHandle>,
+    pub(crate) control: Control,
+}
+
+impl Planned {
+    /// Whether it is among what is held back: its source, or its only table.
+    pub(crate) fn is_in(&self, paused: &BTreeSet<String>) -> bool {
+        self.handles.first().is_some_and(|handle| handle.is_in(paused))
+    }
 }
 
 /// Large, and kept in one place.
@@ -43,20 +66,33 @@ pub(crate) enum Work {
     Capture(Box<CapturePipeline>),
 }
 
-/// The pipelines of the named sources; of all when none is named.
-pub(crate) async fn plan(instance: &Instance, sources: &[String], mode: Mode) -> Result<Vec<Planned>, Failure> {
+/// The pipelines of the named sources; of all when none is named. Boxed: what plans so many kinds of sources is too much of a
+/// future for those that wait for it.
+pub(crate) fn plan<'a>(
+    instance: &'a Instance,
+    sources: &'a [String],
+    mode: Mode,
+) -> BoxFuture<'a, Result<Vec<Planned>, Failure>> {
+    Box::pin(plan_each(instance, sources, mode))
+}
+
+async fn plan_each(instance: &Instance, sources: &[String], mode: Mode) -> Result<Vec<Planned>, Failure> {
     let mut planned = Vec::new();
     for source in &instance.project().sources {
         if !sources.is_empty() && !sources.iter().any(|name| name == source.config.name()) {
             continue;
         }
+        let landing = match source.config.landing() {
+            Some((schema, rows)) => Landing::of(instance, schema, rows).await?,
+            None => Landing::default(),
+        };
         match &source.config {
             SourceConfig::Generator(config) => planned.extend(topics(instance, config, mode)?),
-            SourceConfig::Files(config) => planned.push(files(instance, config, mode).await?),
-            SourceConfig::Push(config) => planned.push(connected::push(instance, config, mode)?),
-            SourceConfig::Http(config) => planned.push(connected::http(instance, config, mode)?),
-            SourceConfig::Kafka(config) => planned.push(kafka::pipeline(instance, config, mode)?),
-            SourceConfig::Postgres(config) => planned.extend(connected::postgres(instance, config, mode)?),
+            SourceConfig::Files(config) => planned.push(files(instance, config, landing, mode).await?),
+            SourceConfig::Push(config) => planned.push(connected::push(instance, config, landing, mode)?),
+            SourceConfig::Http(config) => planned.push(connected::http(instance, config, landing, mode).await?),
+            SourceConfig::Kafka(config) => planned.push(kafka::pipeline(instance, config, landing, mode).await?),
+            SourceConfig::Postgres(config) => planned.extend(connected::postgres(instance, config, &landing, mode)?),
         }
     }
     Ok(planned)
@@ -69,13 +105,39 @@ pub(super) fn options(rotate: RotateConfig) -> PipelineOptions {
     }
 }
 
-pub(super) fn planned(pipeline: Pipeline, source: &str, table: &TableName) -> Planned {
-    let handle = handle(source, table, pipeline.metrics());
-    Planned { work: Work::Table(Box::new(pipeline)), handles: vec![handle] }
+/// A pipeline of one table.
+pub(super) fn table_pipeline(
+    name: &str,
+    source: Box<dyn Source>,
+    sink: LakeSink,
+    instance: &Instance,
+    rotate: RotateConfig,
+    landing: Landing,
+) -> Pipeline {
+    let Landing { drift, declared, transform, masks: _ } = landing;
+    let options = PipelineOptions { drift, declared, ..options(rotate) };
+    let pipeline = Pipeline::new(name, source, Box::new(sink), Arc::clone(&instance.clock), options);
+    match transform {
+        Some(transform) => pipeline.with_transform(transform),
+        None => pipeline,
+    }
 }
 
-pub(super) fn handle(source: &str, table: &TableName, metrics: MetricsHandle) -> PipelineHandle {
-    PipelineHandle { source: source.to_owned(), table: table.to_string(), metrics, ended: Arc::new(Mutex::new(None)) }
+pub(super) fn planned(pipeline: Pipeline, source: &str, table: &TableName) -> Planned {
+    let control = Control::default();
+    let handle = handle(source, table, pipeline.metrics(), &control);
+    Planned { work: Work::Table(Box::new(pipeline)), handles: vec![handle], control }
+}
+
+pub(super) fn handle(source: &str, table: &TableName, metrics: MetricsHandle, control: &Control) -> PipelineHandle {
+    PipelineHandle {
+        source: source.to_owned(),
+        table: table.to_string(),
+        metrics,
+        control: control.clone(),
+        shares_stream: false,
+        history: History::default(),
+    }
 }
 
 /// One pipeline per topic of a generator.
@@ -85,7 +147,7 @@ fn topics(instance: &Instance, config: &GeneratorConfig, mode: Mode) -> Result<V
     let mut pipelines = Vec::new();
     for topic in settings.topics() {
         if !known.iter().any(|exists| exists.name == topic.name) {
-            if mode == Mode::UntilEnd {
+            if mode.ends() {
                 continue;
             }
             let partitions = headwater_ingest::log::TopicConfig {
@@ -124,7 +186,7 @@ pub(super) fn topic_source(
     }
     let (log, consumers) = (Arc::clone(&instance.log), Arc::clone(&instance.consumers));
     let source = LogSource::new(pipeline, topic, Codec::Json, log, consumers, Arc::clone(&instance.clock));
-    let source = if mode == Mode::UntilEnd { source.stop_at_end() } else { source };
+    let source = if mode.ends() { source.stop_at_end() } else { source };
     let keys = (0..partitions).map(|partition| log_key(pipeline, topic, i32::from(partition))).collect();
     Ok((Box::new(source), keys))
 }
@@ -139,25 +201,48 @@ fn read_as_numbers(schema: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-async fn files(instance: &Instance, config: &FilesSourceConfig, mode: Mode) -> Result<Planned, Failure> {
+async fn files(
+    instance: &Instance,
+    config: &FilesSourceConfig,
+    landing: Landing,
+    mode: Mode,
+) -> Result<Planned, Failure> {
     let table = TableName::new(config.name.clone(), config.table().to_owned());
-    let taken = taken_files(instance, &table).await?;
-    let folder = instance.project().root.join(&config.from.path);
-    let root = folder.canonicalize().map_err(|error| {
-        Failure::user(format!("the folder of source `{}` is not there", config.name))
-            .with_detail(format!("{}: {error}.", folder.display()))
-            .with_hint("`from.path` is relative to the project folder.")
-    })?;
-    let mut source = FilesSource::new(&config.name, root, config.from.clone(), taken, Arc::clone(&instance.clock))?;
-    if mode == Mode::UntilEnd {
+    let taken = if mode == Mode::Look { Vec::new() } else { taken_files(instance, &table).await? };
+    let clock = Arc::clone(&instance.clock);
+    let known = instance.lake.load(&table).await.map_err(|error| error.failure())?;
+    let mut source = FilesSource::new(&config.name, place(instance, config)?, config.from.clone(), taken, clock)?
+        .with_table(known.as_ref().map(|table| table.schema().as_ref()))
+        .with_spool(instance.paths.spool());
+    if mode.ends() {
         source = source.stop_at_end();
     }
     let keys = vec![files_key(&config.name)];
     let sink = LakeSink::new(instance.lake.clone(), table.clone(), &config.name, keys, None);
     let name = format!("{}.{}", config.name, table.table);
-    let clock = Arc::clone(&instance.clock);
-    let pipeline = Pipeline::new(&name, Box::new(source), Box::new(sink), clock, options(config.rotate));
+    let pipeline = table_pipeline(&name, Box::new(source), sink, instance, config.rotate, landing);
     Ok(planned(pipeline, &config.name, &table))
+}
+
+/// Where the files of a source are.
+fn place(instance: &Instance, config: &FilesSourceConfig) -> Result<Place, Failure> {
+    let project = instance.project();
+    let paths = &config.from.path.0;
+    let Some(path) = paths.first().filter(|path| !Store::is_meant(path)) else {
+        let connection = config.from.connection.as_deref().map(|name| project.connection(name)).transpose()?;
+        return Ok(Place::Store(Store::open(paths, connection, &project.root)?));
+    };
+    let folder = project.root.join(path);
+    let root = folder.canonicalize().map_err(|error| {
+        Failure::user(format!("the folder of source `{}` is not there", config.name))
+            .with_detail(format!("{}: {error}.", folder.display()))
+            .with_hint(if path.contains(['*', '?', '[']) {
+                "`from.path` is a folder: which of its files are taken is said by patterns under `from.include`."
+            } else {
+                "`from.path` is relative to the project folder."
+            })
+    })?;
+    Ok(Place::Folder(root))
 }
 
 /// Files earlier commits took: their fingerprints from the commits that are still in the table's log, the paths of all

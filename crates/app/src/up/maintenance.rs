@@ -1,7 +1,8 @@
 //! Compaction, checkpoints and clean-up in the background.
 
-use headwater_lake::maintain::Policy;
+use headwater_lake::maintain::{Listed, Policy};
 use headwater_lake::{LakeError, TableName};
+use headwater_project::unwind::caught;
 use headwater_project::{Classify, Failure};
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +22,7 @@ fn policy(instance: &Instance) -> Policy {
 pub(super) async fn run(instance: &Instance, stop: CancellationToken) {
     let every = instance.project().config.lake.maintenance.every.0;
     while tokio::time::timeout(every, stop.cancelled()).await.is_err() {
-        if let Err(failure) = instance.maintain().await {
+        if let Err(failure) = caught(instance.maintain()).await.flatten() {
             tracing::warn!(detail = failure.detail.as_deref(), "maintenance failed: {failure}");
         }
     }
@@ -57,6 +58,7 @@ impl Instance {
         } else {
             policy
         };
+        let policy = Policy { manifests: self.listed(name, published_version), ..policy };
         let maintained = self.lake.maintain(name, policy, &keep).await?;
         let mut lines = Vec::new();
         if let Some(compacted) = maintained.compacted {
@@ -65,9 +67,25 @@ impl Instance {
         if let Some(checkpointed) = maintained.checkpointed {
             lines.push(format!("{name}: checkpoint of version {}", checkpointed.version));
         }
+        if maintained.manifests > 0 {
+            lines.push(format!("{name}: {} manifests brought up to date", maintained.manifests));
+        }
         if maintained.vacuumed.files > 0 {
             lines.push(format!("{name}: {} files deleted", maintained.vacuumed.files));
         }
         Ok(lines)
+    }
+
+    /// Which version of a table the project wants listed: what readers see of a built table, the newest of any other.
+    fn listed(&self, name: &TableName, published: Option<u64>) -> Option<Listed> {
+        let wanted = &self.project().config.lake.symlink_manifests.0;
+        if !wanted.contains(&name.to_string()) {
+            return None;
+        }
+        match published {
+            Some(version) => Some(Listed::Version(version)),
+            None if self.built_names().contains(name) => None,
+            None => Some(Listed::Latest),
+        }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_orchestrate::{Action, Command, Event, FinishedRun, Job, JobView, MissedTicks, Schedule, View, decide};
-use headwater_project::{Classify, Failure, Timestamp};
+use headwater_project::unwind::{caught, caught_here};
+use headwater_project::{Classify, Failure, Kind, Timestamp};
 use headwater_state::{RunId, RunStatus};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,9 @@ use crate::view::{ScheduleStatus, Silent};
 
 /// Longest wait between two looks, so that a clock that jumps is noticed.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// Wait after the state could not be read or written.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// The job that `--build-every` stands for.
 const EVERY_JOB: &str = "build-every";
@@ -72,37 +76,59 @@ impl Schedules {
 
 /// Decides, applies, waits; until the stop. Runs under way are cancelled and waited for.
 pub(super) async fn run(shared: &Arc<Shared>, stop: CancellationToken) -> Result<(), Failure> {
-    let instance = &shared.instance;
-    let mut runs: JoinSet<()> = JoinSet::new();
+    let mut runs: JoinSet<RunId> = JoinSet::new();
     // Runs this process started; until a task writes so, the record still says "queued".
     let mut started: BTreeSet<RunId> = BTreeSet::new();
     while !stop.is_cancelled() {
-        let view = view(instance, &shared.schedules.jobs, &started)?;
-        let now = instance.now();
-        let mut wait = LONGEST_WAIT;
-        let mut changed = false;
-        for action in decide(&shared.schedules.jobs, &view, now, &Event::Wake) {
-            if let Action::WaitUntil(at) = action {
-                wait = wait.min(at.since(now));
-                continue;
+        let next = match caught_here(|| advance(shared, &mut runs, &mut started, &stop)).flatten() {
+            Ok(next) => next,
+            // That the state's disk has no room is no reason for everything else to end.
+            Err(failure) if matches!(failure.kind, Kind::Exhausted | Kind::External { .. }) => {
+                tracing::warn!(detail = failure.detail.as_deref(), "scheduled runs wait: {failure}");
+                Some(RETRY)
             }
-            changed = true;
-            for (id, request) in apply(shared, action)? {
-                started.insert(id);
-                launch(shared, &mut runs, id, request, stop.clone());
-            }
-        }
-        if changed {
-            continue;
-        }
+            Err(failure) => return Err(failure),
+        };
+        let Some(wait) = next else { continue };
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(wait.max(Duration::from_millis(5))) => {}
-            Some(_) = runs.join_next() => {}
+            Some(ended) = runs.join_next() => {
+                // One that could not even begin is still queued, and is launched again.
+                if let Ok(id) = ended {
+                    started.remove(&id);
+                }
+            }
         }
     }
     while runs.join_next().await.is_some() {}
     Ok(())
+}
+
+/// Decides and applies once. How long nothing is to do then; nothing when there is more to decide at once.
+fn advance(
+    shared: &Arc<Shared>,
+    runs: &mut JoinSet<RunId>,
+    started: &mut BTreeSet<RunId>,
+    stop: &CancellationToken,
+) -> Result<Option<Duration>, Failure> {
+    let instance = &shared.instance;
+    let view = view(instance, &shared.schedules.jobs, started)?;
+    let now = instance.now();
+    let mut wait = LONGEST_WAIT;
+    let mut changed = false;
+    for action in decide(&shared.schedules.jobs, &view, now, &Event::Wake) {
+        if let Action::WaitUntil(at) = action {
+            wait = wait.min(at.since(now));
+            continue;
+        }
+        changed = true;
+        for (id, request) in apply(shared, action)? {
+            started.insert(id);
+            launch(shared, runs, id, request, stop.clone());
+        }
+    }
+    Ok((!changed).then_some(wait))
 }
 
 fn view(instance: &Instance, jobs: &[Job], started: &BTreeSet<RunId>) -> Result<View, Failure> {
@@ -193,17 +219,23 @@ fn request(job: &Job, trigger: &'static str) -> BuildRequest {
     }
 }
 
-/// Starts a run as a task. It is "running" for the orchestrator from its record on, which `execute` writes at once.
-fn launch(shared: &Arc<Shared>, runs: &mut JoinSet<()>, id: RunId, request: BuildRequest, stop: CancellationToken) {
+/// Starts a run as a task. It is "running" for the orchestrator from its record on, which `run_queued` writes at once.
+fn launch(shared: &Arc<Shared>, runs: &mut JoinSet<RunId>, id: RunId, request: BuildRequest, stop: CancellationToken) {
     let instance = shared.instance.clone();
+    let queued = instance.queued(id, request, &stop);
     runs.spawn(async move {
-        match instance.execute(id, request, Arc::new(Silent), stop.clone()).await {
+        match caught(instance.run_queued(queued, Arc::new(Silent))).await.flatten() {
             Ok(report) if report.succeeded => {
                 tracing::info!(run = id.0, seconds = report.seconds, "run succeeded");
             }
             Ok(_) if stop.is_cancelled() => tracing::info!(run = id.0, "run cancelled by the stop"),
             Ok(_) => tracing::warn!(run = id.0, "run failed; published tables are as before"),
-            Err(failure) => tracing::error!(run = id.0, detail = failure.detail.as_deref(), "run failed: {failure}"),
+            Err(failure) => {
+                tracing::error!(run = id.0, detail = failure.detail.as_deref(), "run failed: {failure}");
+                // One that could not even begin is tried again, but not without a pause.
+                drop(tokio::time::timeout(RETRY, stop.cancelled()).await);
+            }
         }
+        id
     });
 }

@@ -147,6 +147,44 @@ pub struct QuarantineReason {
     pub last_at: Option<Timestamp>,
 }
 
+/// What came of reading quarantined records again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QuarantineReplay {
+    pub table: String,
+    /// Records that are rows of the table now.
+    pub taken: u64,
+    /// Records that read by now, and that the project does not want.
+    pub left_out: u64,
+    /// Records that still do not fit.
+    pub remaining: u64,
+    /// Records of which only the beginning was kept: they cannot be read again from here.
+    pub cut_short: u64,
+}
+
+/// A table compared with its source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verification {
+    pub table: String,
+    pub parts: Vec<VerifiedPart>,
+}
+
+/// One partition or file, or all of a source that has neither.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerifiedPart {
+    pub part: String,
+    pub source_rows: u64,
+    pub lake_rows: u64,
+    pub source_quarantined: u64,
+    pub lake_quarantined: u64,
+    /// Offsets that were compared: what the source still has of what the lake has taken.
+    pub first: Option<i64>,
+    pub last: Option<i64>,
+    /// Commits in the table's log that moved it on.
+    pub commits: Option<u64>,
+    /// What is not the same; nothing when all is.
+    pub difference: Option<String>,
+}
+
 /// The state of everything at a glance.
 #[derive(Clone, Debug)]
 pub struct Home {

@@ -3,16 +3,31 @@
 use std::sync::Arc;
 
 use headwater_app::view::PipelineStatus;
-use headwater_app::{Instance, Stopwatch};
+use headwater_app::{Instance, Project, Stopwatch};
+use headwater_project::Failure;
 use headwater_server::wire;
+use serde_json::json;
 
+use super::sources::{path, steered};
 use super::{Context, Stop};
 use crate::print::{Align, Table, bytes, grouped, seconds};
 use crate::progress::Spinner;
+use crate::running::ask_running;
 use crate::signals::Interrupt;
 
-pub(super) async fn ingest(context: &Context, sources: &[String], restart: bool) -> Result<(), Stop> {
+pub(super) async fn ingest(
+    context: &Context,
+    sources: &[String],
+    restart: bool,
+    recopy: &[String],
+) -> Result<(), Stop> {
+    if !recopy.is_empty() && asked_running(context, only_one(sources)?, recopy).await? {
+        return Ok(());
+    }
     let instance = context.writer().await?;
+    for table in recopy {
+        instance.resnapshot(only_one(sources)?, table).await?;
+    }
     if restart {
         instance.restart_sources(sources).await?;
     }
@@ -30,6 +45,28 @@ pub(super) async fn ingest(context: &Context, sources: &[String], restart: bool)
         context.printer.table(&table(&statuses))?;
     }
     if failed { Err(Stop::Findings) } else { Ok(()) }
+}
+
+fn only_one(sources: &[String]) -> Result<&str, Failure> {
+    match sources {
+        [source] => Ok(source),
+        _ => Err(Failure::user("`--recopy` is about tables of one source")
+            .with_hint("Name one: `headwater ingest SOURCE --recopy TABLE`.")),
+    }
+}
+
+/// Has the process that runs the project, if one does, copy tables again: it has their stream.
+async fn asked_running(context: &Context, source: &str, tables: &[String]) -> Result<bool, Stop> {
+    let process = Project::load(&context.open)?.announced();
+    for table in tables {
+        let body = json!({ "table": table });
+        if ask_running(process.as_ref(), "POST", &path(source, "/recopy"), &body).await?.is_none() {
+            return Ok(false);
+        }
+        let how = "is copied again by the process that runs; `headwater ingest status` and its page tell how far it is";
+        steered(context, source, Some(table), how)?;
+    }
+    Ok(true)
 }
 
 /// Ingests what is there and says how fast.

@@ -119,7 +119,12 @@ async fn document(name: &str, mut stream: QueryStream) -> Result<Vec<u8>, Stop> 
     Ok(out)
 }
 
-async fn print(context: &Context, out: RowsOut<'_>, stream: QueryStream, watch: &Stopwatch) -> Result<(), Stop> {
+pub(super) async fn print(
+    context: &Context,
+    out: RowsOut<'_>,
+    stream: QueryStream,
+    watch: &Stopwatch,
+) -> Result<(), Stop> {
     let rows = write_rows(out, stream).await?;
     let plural = if rows == 1 { "" } else { "s" };
     context.printer.words(&format!("({} row{plural} in {})", grouped(rows), seconds(watch.elapsed().as_secs_f64())));

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::invocation::Sandbox;
 
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 27] = [
     "init",
     "check",
     "schema",
@@ -27,6 +27,7 @@ const COMMANDS: [&str; 26] = [
     "up",
     "demo",
     "export",
+    "import",
     "users",
     "doctor",
     "maintain",

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use headwater_ingest::error::{Error, Result};
@@ -17,6 +17,8 @@ pub(crate) struct Found {
     pub(crate) size: u64,
     /// Milliseconds since 1970.
     pub(crate) modified: i64,
+    /// What a store says tells the versions of an object apart.
+    pub(crate) etag: Option<String>,
 }
 
 /// A path and why it is not taken.
@@ -50,7 +52,7 @@ pub(crate) fn list(root: &Path, patterns: &[Pattern]) -> Result<(Vec<Found>, Vec
                 match entry.metadata() {
                     Ok(metadata) if kind.is_file() => {
                         let (size, modified) = size_and_time(&metadata);
-                        found.push(Found { path, size, modified });
+                        found.push(Found { path, size, modified, etag: None });
                     }
                     Ok(_) if kind.is_symlink() => left_out.push((path, "links are not followed")),
                     Ok(_) => left_out.push((path, "it is no regular file")),
@@ -80,8 +82,4 @@ pub(crate) fn open(root: &Path, path: &str) -> io::Result<File> {
 pub(crate) fn unchanged(file: &File, found: &Found) -> io::Result<bool> {
     let metadata = file.metadata()?;
     Ok(metadata.is_file() && size_and_time(&metadata) == (found.size, found.modified))
-}
-
-pub(crate) fn full_path(root: &Path, path: &str) -> PathBuf {
-    root.join(path)
 }

@@ -6,6 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::files::discover::Found;
+
 /// Bytes at each end of a file that are part of its fingerprint.
 const SAMPLE_BYTES: u64 = 64 << 10;
 
@@ -25,8 +27,12 @@ pub struct Fingerprint {
     pub size: u64,
     /// Milliseconds since 1970.
     pub modified: i64,
-    /// SHA-256 of the first and the last 64 KiB, in hexadecimal.
+    /// SHA-256 of the first and the last 64 KiB, in hexadecimal; the checksum of a file in an archive; empty for objects.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub sample: String,
+    /// What an object's store says tells its versions apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
 }
 
 impl Fingerprint {
@@ -41,11 +47,29 @@ impl Fingerprint {
         }
         file.seek(SeekFrom::Start(0))?;
         let sample = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { size, modified, sample })
+        Ok(Self { size, modified, sample, etag: None })
+    }
+
+    /// Of an object, which is never read for it.
+    pub(crate) fn of_object(found: &Found) -> Self {
+        let Found { size, modified, etag, .. } = found;
+        Self { size: *size, modified: *modified, sample: String::new(), etag: etag.clone() }
+    }
+
+    /// Whether a listing says that nothing changed.
+    pub(crate) fn is_listed_as(&self, found: &Found) -> bool {
+        match (&self.etag, &found.etag) {
+            (Some(ours), Some(theirs)) => ours == theirs && self.size == found.size,
+            _ => (self.size, self.modified) == (found.size, found.modified),
+        }
     }
 
     /// Whether the content is the same, as far as can be told; being touched does not count.
     pub(crate) fn same_content(&self, other: &Self) -> bool {
-        self.size == other.size && self.sample == other.sample
+        match (&self.etag, &other.etag) {
+            (Some(ours), Some(theirs)) => self.size == other.size && ours == theirs,
+            _ if self.sample.is_empty() => (self.size, self.modified) == (other.size, other.modified),
+            _ => self.size == other.size && self.sample == other.sample,
+        }
     }
 }

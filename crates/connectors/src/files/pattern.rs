@@ -1,5 +1,6 @@
 //! File patterns, as regular expressions: matching takes time linear in the path, whatever the pattern.
 
+use headwater_project::Failure;
 use regex::Regex;
 
 #[derive(Clone, Debug)]
@@ -38,6 +39,16 @@ impl Pattern {
         expression.push('$');
         let regex = regex::RegexBuilder::new(&expression).dot_matches_new_line(true).build();
         regex.map(Self).map_err(|error| error.to_string())
+    }
+
+    /// Patterns of a configuration that was not checked.
+    pub(crate) fn all(patterns: &[String]) -> Result<Vec<Self>, Failure> {
+        let mut all = Vec::new();
+        for pattern in patterns {
+            let invalid = |problem| Failure::user(format!("invalid file pattern `{pattern}`")).with_detail(problem);
+            all.push(Self::new(pattern).map_err(invalid)?);
+        }
+        Ok(all)
     }
 
     pub(crate) fn matches(&self, path: &str) -> bool {

@@ -12,13 +12,17 @@ use async_trait::async_trait;
 use headwater_ingest::pipeline::{Ended, Pipeline, PipelineOptions, Rotation};
 use headwater_ingest::position::Positions;
 use headwater_ingest::record::RecordBuffer;
-use headwater_ingest::sink::{Commit, CommitReceipt, Rejected, TableSink};
+use headwater_ingest::sink::{Commit, CommitReceipt, KeyedChanges, Rejected, TableSink};
 use headwater_ingest::source::{Next, ReadLimits, Source, conformance};
 use headwater_project::{Clock, Failure, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::files::pattern::Pattern;
+
+mod formats;
+mod packed;
+mod stores;
 
 /// Stands at a time long after any file of these tests was written.
 #[derive(Debug)]
@@ -45,7 +49,8 @@ fn config(text: &str) -> FilesConfig {
 }
 
 fn source_over(root: &Path, config: FilesConfig, taken: Vec<TakenFile>) -> FilesSource {
-    FilesSource::new("s", root.to_owned(), config, taken, clock()).unwrap().stop_at_end()
+    let place = Place::Folder(root.to_owned());
+    FilesSource::new("s", place, config, taken, clock()).unwrap().stop_at_end()
 }
 
 fn json() -> FilesConfig {
@@ -170,7 +175,8 @@ fn a_file_still_being_written_is_left_until_it_settles() {
     let millis = modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
     let clock = Arc::new(FarClock(AtomicI64::new(millis + 9_000)));
     let mut source =
-        FilesSource::new("s", folder.path().to_owned(), json(), Vec::new(), clock.clone()).unwrap().stop_at_end();
+        FilesSource::new("s", Place::Folder(folder.path().to_owned()), json(), Vec::new(), clock.clone()).unwrap();
+    source = source.stop_at_end();
     assert!(read(&mut source, None).0.is_empty());
     clock.0.store(millis + 11_000, Ordering::SeqCst);
     assert_eq!(read(&mut source, None).0, ["a:1 1"]);
@@ -187,11 +193,26 @@ fn links_and_broken_files_are_reported_and_the_rest_is_read() {
     write(root, "bad.gz", b"this is no gzip");
     write(root, "good", b"1\n");
     let mut source = source_over(root, json(), Vec::new());
-    source.resume(&Positions::default()).unwrap();
-    let first = source.next_batch(&ReadLimits { max_bytes: 10 }, RecordBuffer::default());
-    assert!(first.is_err(), "a broken file makes the pipeline start again without it");
     assert_eq!(read(&mut source, None).0, ["good:1 1"]);
     assert_eq!(source.reports().read().into_keys().collect::<Vec<_>>(), ["bad.gz", "folder", "link"]);
+}
+
+#[test]
+fn a_file_that_turns_out_broken_half_way_is_read_around_from_the_last_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: String = (0..200_000).map(|number| format!("{}\n", number * 7919 % 1_000_003)).collect();
+    let mut broken = gzip(lines.as_bytes());
+    broken.truncate(broken.len() / 2);
+    write(folder.path(), "a", b"1\n");
+    write(folder.path(), "b.gz", &broken);
+    write(folder.path(), "c", b"2\n");
+    let mut source = source_over(folder.path(), json(), Vec::new());
+    source.resume(&Positions::default()).unwrap();
+    let mut next = || source.next_batch(&ReadLimits { max_bytes: 1 << 10 }, RecordBuffer::default());
+    let failed = std::iter::repeat_with(&mut next).take(10_000).find_map(Result::err);
+    assert!(failed.is_some(), "something of it was handed on, so the pipeline must start again");
+    assert_eq!(read(&mut source, None).0, ["a:1 1", "c:1 2"]);
+    assert_eq!(source.reports().read().into_keys().collect::<Vec<_>>(), ["b.gz"]);
 }
 
 #[test]
@@ -225,9 +246,18 @@ fn patterns_choose_files() {
 
 #[test]
 fn configuration_errors_are_found_together() {
-    let bad = config(r#"{"path": ".", "include": ["{a"], "delimiter": "\"", "columns": ["a"]}"#);
-    let messages: Vec<String> = bad.check().into_iter().map(|finding| finding.message).collect();
-    assert_eq!(messages.len(), 3, "{messages:?}");
+    let messages = |text: &str| config(text).check().into_iter().map(|finding| finding.message).collect::<Vec<_>>();
+    let bad = messages(r#"{"path": ".", "include": ["{a"], "delimiter": "\"", "columns": ["a"]}"#);
+    assert_eq!(bad.len(), 3, "{bad:?}");
+    assert_eq!(messages(r#"{"path": ["a", "b"]}"#), ["`path` is not one place"]);
+    assert_eq!(messages(r#"{"path": "ftp://a"}"#), ["unknown kind of place `ftp://`"]);
+    assert_eq!(messages(r#"{"path": ["https://a/b", "https://a/c"]}"#), Vec::<String>::new());
+    assert_eq!(messages(r#"{"path": ".", "sheet": "a", "header_row": 0}"#).len(), 3);
+    assert_eq!(messages(r#"{"path": ".", "format": "pattern"}"#), ["invalid `pattern`"]);
+    assert_eq!(
+        messages(r#"{"path": ".", "format": "pattern", "pattern": "(?P<a>x)", "types": {"b": "text"}}"#).len(),
+        1
+    );
     assert!(config(r#"{"path": ".", "format": "csv", "columns": ["a"]}"#).check().is_empty());
     assert!(serde_json::from_str::<FilesConfig>(r#"{"path": ".", "typo": 1}"#).is_err());
 }
@@ -243,6 +273,8 @@ struct Collected {
 struct CollectingTable {
     shared: Arc<Mutex<Collected>>,
     schema: Option<SchemaRef>,
+    staged: Vec<RecordBatch>,
+    staged_rejected: Vec<Rejected>,
 }
 
 #[async_trait]
@@ -261,27 +293,66 @@ impl TableSink for CollectingTable {
     }
 
     async fn write(&mut self, rows: RecordBatch) -> Result<(), Failure> {
-        self.shared.lock().unwrap().batches.push(rows);
+        self.staged.push(rows);
+        Ok(())
+    }
+
+    fn records(&self) -> Option<SchemaRef> {
+        None
+    }
+
+    async fn remember(&mut self, _records: SchemaRef) -> Result<(), Failure> {
+        Err(Failure::internal("not asked for"))
+    }
+
+    async fn truncate(&mut self) -> Result<(), Failure> {
+        Err(Failure::internal("not asked for"))
+    }
+
+    fn mark(&self) -> i64 {
+        0
+    }
+
+    async fn retire(&mut self, _mark: i64) -> Result<(), Failure> {
+        Err(Failure::internal("not asked for"))
+    }
+
+    async fn merge(&mut self, changes: KeyedChanges) -> Result<(), Failure> {
+        assert_eq!((&*changes.key, changes.rows.num_rows()), (&["_source_file".to_owned()][..], 0));
+        let gone = strings(&changes.removed, "_source_file");
+        let mut shared = self.shared.lock().unwrap();
+        for batch in shared.batches.iter_mut().chain(&mut self.staged) {
+            let stays: arrow::array::BooleanArray =
+                strings(batch, "_source_file").iter().map(|path| Some(!gone.contains(path))).collect();
+            *batch = arrow::compute::filter_record_batch(batch, &stays).unwrap();
+        }
         Ok(())
     }
 
     async fn reject(&mut self, records: Vec<Rejected>) -> Result<(), Failure> {
-        self.shared.lock().unwrap().rejected.extend(records);
+        self.staged_rejected.extend(records);
         Ok(())
     }
 
     async fn commit(&mut self, commit: Commit) -> Result<CommitReceipt, Failure> {
-        self.shared.lock().unwrap().positions.advance(&commit.positions);
+        let mut shared = self.shared.lock().unwrap();
+        shared.batches.append(&mut self.staged);
+        shared.rejected.append(&mut self.staged_rejected);
+        shared.positions.advance(&commit.positions);
         Ok(CommitReceipt { version: 1 })
     }
 
     async fn abandon(&mut self) {
-        panic!("nothing fails here");
+        self.staged.clear();
+        self.staged_rejected.clear();
     }
 }
 
 fn ingest(source: FilesSource) -> Collected {
-    let table = CollectingTable::default();
+    ingest_into(source, &CollectingTable::default())
+}
+
+fn ingest_into(source: FilesSource, table: &CollectingTable) -> Collected {
     let rotation = Rotation { rows: 2_000, ..Rotation::default() };
     let options = PipelineOptions { rotation, batch_bytes: 100_000, ..PipelineOptions::default() };
     let mut pipeline = Pipeline::new("s", Box::new(source), Box::new(table.clone()), clock(), options);

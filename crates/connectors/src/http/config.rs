@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use headwater_project::Diagnostic;
-use headwater_project::config::DurationText;
+use headwater_project::config::{DurationText, HttpConnection};
+use headwater_project::{Diagnostic, Failure};
+use reqwest::Url;
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use super::lookup::LookupConfig;
 
 /// Records of a web service that answers in JSON.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -33,6 +36,10 @@ pub struct HttpConfig {
     #[serde(default = "six")]
     #[schemars(range(min = 1, max = 100))]
     pub tries: u32,
+    /// How long an answer is good without asking again. Answers are kept on disk for it, but not those for one person.
+    pub cache: Option<DurationText>,
+    /// Ask once for each key that a query over the lake gives.
+    pub lookup: Option<LookupConfig>,
 }
 
 /// How the next page is found.
@@ -129,6 +136,29 @@ impl HttpConfig {
             let hint = format!("Write `/{}`; the start of the address is the connection's.", self.path);
             found.push(Diagnostic::error(format!("path `{}` does not begin with a slash", self.path)).hint(hint));
         }
+        if let Some(lookup) = &self.lookup {
+            found.extend(lookup.check(self));
+        }
         found
+    }
+
+    /// Where it asks, without parameters of the query.
+    pub(super) fn address(&self, connection: &HttpConnection) -> Result<Url, Failure> {
+        let address = format!("{}{}", connection.url.trim_end_matches('/'), self.path);
+        parse(&address)
+    }
+}
+
+pub(super) fn parse(address: &str) -> Result<Url, Failure> {
+    let invalid = |problem: String| {
+        Failure::user(format!("`{address}` is no address"))
+            .with_detail(problem)
+            .with_hint("Write it as https://host/path.")
+    };
+    let url = Url::parse(address).map_err(|error| invalid(error.to_string()))?;
+    if matches!(url.scheme(), "http" | "https") {
+        Ok(url)
+    } else {
+        Err(invalid(format!("Its scheme is {}.", url.scheme())))
     }
 }

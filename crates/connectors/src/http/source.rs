@@ -2,7 +2,14 @@
 //!
 //! The position `h/<source>` is the greatest value of the incremental field that was seen, or without one the number of the
 //! look. Records that are not newer than the committed position are left out: a service may send its last ones again.
+//!
+//! A look of one answer that is known to be in the lake is asked for on condition that it changed. What it is known by is kept
+//! with the position that the lake must have, and only after it was committed: a look that was lost is never passed over.
 
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +25,12 @@ use headwater_project::{Clock, Entropy, Failure, Kind};
 use reqwest::Url;
 use serde_json::Value;
 
-use super::client::{Answer, Asking};
+use super::cache::{LastLook, ResponseCache, address};
+use super::client::{Answer, Validators};
 use super::config::HttpConfig;
 use super::pages::{After, Pages};
-use super::{retry, since};
+use super::requests::{Reply, Requests};
+use super::since;
 
 /// The position key of a source of a web service.
 pub fn http_key(source: &str) -> String {
@@ -30,18 +39,17 @@ pub fn http_key(source: &str) -> String {
 
 pub struct HttpSource {
     name: String,
-    connection: HttpConnection,
     config: HttpConfig,
     clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
     stop_at_end: bool,
-    asking: Option<Asking>,
+    requests: Requests,
+    cache: ResponseCache,
     committed: Option<i64>,
     looked: Option<Duration>,
     look: Option<Look>,
-    /// No request before.
-    not_before: Duration,
-    failures: u32,
+    /// The last look, once it is in the lake; and before that.
+    in_lake: Option<LastLook>,
+    on_its_way: Option<LastLook>,
 }
 
 /// One look through all pages.
@@ -51,29 +59,42 @@ struct Look {
     greatest: Option<i64>,
     is_first: bool,
     line: i64,
+    /// What its one answer was known by when the lake got it.
+    known: Option<Validators>,
+}
+
+/// What came of asking for a page.
+enum Page {
+    Got(Value, Box<Answer>),
+    /// Nothing changed since the last look.
+    Unchanged,
+    /// It has to be asked for again, later.
+    Later,
 }
 
 impl HttpSource {
+    /// `folder` is where answers may be kept.
     pub fn new(
         name: &str,
         connection: HttpConnection,
         config: HttpConfig,
+        folder: PathBuf,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
+        let cache = ResponseCache::new(folder, config.cache.map(|keep| keep.0));
         Self {
             name: name.to_owned(),
-            connection,
+            requests: Requests::new(name, connection, config.tries, Arc::clone(&clock), entropy),
+            in_lake: cache.last_look(),
+            on_its_way: None,
+            cache,
             config,
             clock,
-            entropy,
             stop_at_end: false,
-            asking: None,
             committed: None,
             looked: None,
             look: None,
-            not_before: Duration::ZERO,
-            failures: 0,
         }
     }
 
@@ -85,16 +106,7 @@ impl HttpSource {
     }
 
     fn begin(&self) -> Result<Look> {
-        let address = format!("{}{}", self.connection.url.trim_end_matches('/'), self.config.path);
-        let invalid = |problem: String| {
-            Failure::user(format!("`{address}` is no address"))
-                .with_detail(problem)
-                .with_hint("Write it as https://host/path.")
-        };
-        let mut first = Url::parse(&address).map_err(|error| invalid(error.to_string()))?;
-        if !matches!(first.scheme(), "http" | "https") {
-            return Err(invalid(format!("Its scheme is {}.", first.scheme())).into());
-        }
+        let mut first = self.config.address(self.requests.connection())?;
         if !self.config.query.is_empty() {
             first.query_pairs_mut().extend_pairs(&self.config.query);
         }
@@ -105,63 +117,59 @@ impl HttpSource {
             }
         }
         let pages = Pages::new(self.config.pagination.clone(), first);
-        Ok(Look { next: pages.first(), pages, greatest: None, is_first: true, line: 0 })
+        let next = pages.first();
+        let is_known = |last: &&LastLook| Some(last.position) == self.committed && last.address == address(&next);
+        let known = self.in_lake.as_ref().filter(is_known).map(|last| last.validators.clone());
+        Ok(Look { next, pages, greatest: None, is_first: true, line: 0, known })
     }
 
-    /// Asks for a page. `None` when it has to be asked for again, later.
-    fn page(&mut self, url: &Url) -> Result<Option<(Value, Answer)>> {
-        let now = self.clock.monotonic();
-        let asking = match &mut self.asking {
-            Some(asking) => asking,
-            None => self.asking.insert(Asking::new(&self.connection).map_err(Failure::internal)?),
-        };
-        if let Some(rate) = self.connection.requests_per_second.filter(|rate| *rate > 0.0) {
-            self.not_before = now + Duration::from_secs_f64(1.0 / rate);
-        }
-        let answer = match asking.ask(url, now) {
-            Ok(answer) => answer,
-            Err(problem) => return self.again(None, &problem).map(|()| None),
-        };
-        if (200..300).contains(&answer.status) {
-            return match serde_json::from_slice(&answer.body) {
-                Ok(json) => {
-                    self.failures = 0;
-                    Ok(Some((json, answer)))
+    fn page(&mut self, look: &Look) -> Result<Page> {
+        let (url, now) = (&look.next, self.clock.now());
+        let kept = self.cache.find(url, now);
+        let answer = match (&look.known, kept) {
+            (Some(known), Some(kept)) if kept.is_fresh && kept.answer.validators == *known => {
+                return Ok(Page::Unchanged);
+            }
+            (_, Some(kept)) if kept.is_fresh => kept.answer,
+            (None, Some(kept)) if !kept.answer.validators.is_empty() => {
+                match self.asked(url, Some(&kept.answer.validators))? {
+                    // It is good again for as long as a new one.
+                    Page::Unchanged => {
+                        self.cache.keep(url, &kept.answer, now);
+                        kept.answer
+                    }
+                    other => return Ok(other),
                 }
-                Err(error) => {
-                    let problem = format!("the answer is not JSON but {}: {error}", answer.content_type);
-                    self.again(None, &problem).map(|()| None)
-                }
-            };
-        }
-        let problem = format!("the service answered {}", answer.status);
-        if answer.status == 401 && asking.authorizer().is_renewable() && self.failures == 0 {
-            asking.authorizer().forget();
-            return self.again(Some(Duration::ZERO), &problem).map(|()| None);
-        }
-        if retry::is_passing(answer.status) {
-            let asked = answer.retry_after.as_deref().and_then(|header| retry::asked(header, self.clock.now()));
-            return self.again(asked, &problem).map(|()| None);
-        }
-        let hint = if matches!(answer.status, 401 | 403) {
-            "Check `auth` of the connection."
-        } else {
-            "Check `path` and `query` of the source."
+            }
+            (known, _) => return self.asked(url, known.as_ref()),
         };
-        Err(self.failure(Kind::User, &problem).with_hint(hint).into())
+        match serde_json::from_slice(&answer.body) {
+            Ok(json) => Ok(Page::Got(json, Box::new(answer))),
+            // Somebody else wrote into the file.
+            Err(_) => self.asked(url, None),
+        }
     }
 
-    /// Notes a failed request; too many in a row fail the look.
-    fn again(&mut self, asked: Option<Duration>, problem: &str) -> Result<()> {
-        self.failures += 1;
-        if self.failures >= self.config.tries {
-            self.failures = 0;
-            return Err(self.failure(Kind::External { retry_after: asked }, problem).into());
+    fn asked(&mut self, url: &Url, known: Option<&Validators>) -> Result<Page> {
+        match self.requests.ask(url, known)? {
+            Reply::Json(json, answer) => {
+                self.cache.keep(url, &answer, self.clock.now());
+                Ok(Page::Got(json, answer))
+            }
+            Reply::Unchanged => Ok(Page::Unchanged),
+            Reply::Later => Ok(Page::Later),
+            Reply::Refused(status) => {
+                let hint = if matches!(status, 401 | 403) {
+                    "Check `auth` of the connection."
+                } else {
+                    "Check `path` and `query` of the source."
+                };
+                Err(self.failure(Kind::User, &format!("the service answered {status}")).with_hint(hint).into())
+            }
+            Reply::GivenUp { asked, problem } => {
+                Err(self.failure(Kind::External { retry_after: asked }, &problem).into())
+            }
         }
-        let wait = retry::wait(self.failures, asked, &*self.entropy);
-        tracing::warn!(source = self.name, problem, wait_ms = wait.as_millis() as u64, "a request is sent again");
-        self.not_before = self.clock.monotonic() + wait;
-        Ok(())
     }
 
     fn failure(&self, kind: Kind, problem: &str) -> Failure {
@@ -188,6 +196,8 @@ impl HttpSource {
                 let value = record.pointer(&incremental.field).and_then(|value| since::read(incremental.format, value));
                 let Some(value) = value else {
                     rejected.push(Rejected {
+                        key: Vec::new(),
+                        header: Arc::default(),
                         reason: format!("`{}` is not what the source says it is", incremental.field),
                         length: payload.len() as u64,
                         bytes: payload.into_bytes(),
@@ -209,7 +219,8 @@ impl HttpSource {
 
     /// Where records come from: without the query, which may hold a key.
     fn origin(&self) -> Origin {
-        Origin::File { path: format!("{}{}", self.connection.url.trim_end_matches('/'), self.config.path).into() }
+        let address = self.requests.connection().url.trim_end_matches('/');
+        Origin::File { path: format!("{address}{}", self.config.path).into() }
     }
 
     fn batch(&mut self, mut look: Look, answer: &Answer, json: &Value, mut buffer: RecordBuffer) -> Result<RawBatch> {
@@ -231,6 +242,8 @@ impl HttpSource {
             After::Page(next) => {
                 look.next = next;
                 look.is_first = false;
+                // What was known is of the first page alone.
+                look.known = None;
                 self.look = Some(look);
             }
             After::End => {
@@ -241,6 +254,10 @@ impl HttpSource {
                 if let Some(position) = position {
                     batch.positions.set(http_key(&self.name), position);
                     self.committed = Some(position);
+                    // Two on their way could be at one position: neither is remembered then.
+                    let is_alone = self.on_its_way.is_none() && look.is_first && !answer.validators.is_empty();
+                    let (address, validators) = (address(&look.next), answer.validators.clone());
+                    self.on_its_way = is_alone.then_some(LastLook { position, address, validators });
                 }
                 batch.boundary = true;
                 self.looked = Some(self.clock.monotonic());
@@ -263,7 +280,8 @@ impl Source for HttpSource {
         self.committed = committed.get(&http_key(&self.name));
         self.look = None;
         self.looked = None;
-        self.failures = 0;
+        self.on_its_way = None;
+        self.requests.reset();
         Ok(())
     }
 
@@ -273,22 +291,32 @@ impl Source for HttpSource {
         if self.look.is_none() && !is_due {
             return Ok(if self.stop_at_end { Next::End } else { Next::Idle });
         }
-        if now < self.not_before {
+        if self.requests.is_waiting() {
             return Ok(Next::Idle);
         }
         let look = match self.look.take() {
             Some(look) => look,
             None => self.begin()?,
         };
-        let Some((json, answer)) = self.page(&look.next)? else {
-            self.look = Some(look);
-            return Ok(Next::Idle);
-        };
-        let batch = self.batch(look, &answer, &json, buffer)?;
-        Ok(Next::Batch(Box::new(batch)))
+        match self.page(&look)? {
+            Page::Got(json, answer) => Ok(Next::Batch(Box::new(self.batch(look, &answer, &json, buffer)?))),
+            Page::Unchanged => {
+                self.looked = Some(now);
+                Ok(Next::Idle)
+            }
+            Page::Later => {
+                self.look = Some(look);
+                Ok(Next::Idle)
+            }
+        }
     }
 
-    fn committed(&mut self, _: &Positions) -> Result<()> {
+    fn committed(&mut self, positions: &Positions) -> Result<()> {
+        let committed = positions.get(&http_key(&self.name));
+        if let Some(look) = self.on_its_way.take_if(|look| Some(look.position) == committed) {
+            self.cache.keep_last_look(&look);
+            self.in_lake = Some(look);
+        }
         Ok(())
     }
 

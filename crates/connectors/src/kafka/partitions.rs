@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::client::{ANSWER, Reading, metadata};
 use super::config::{KafkaConfig, Start, millis, whole};
-use super::failure::failed;
+use super::failure::{failed, passing};
 
 /// One partition under way.
 #[derive(Debug)]
@@ -124,10 +124,14 @@ fn beginning(consumer: &Reading, start: &Start, topic: &str, number: i32, range:
                 .add_partition_offset(topic, number, Offset::Offset(time))
                 .map_err(|error| failed(&doing(), &error))?;
             let found = consumer.offsets_for_times(asked, ANSWER).map_err(|error| failed(&doing(), &error))?;
-            match found.find_partition(topic, number).map(|one| one.offset()) {
-                Some(Offset::Offset(offset)) => Ok(offset),
+            let found = found.find_partition(topic, number);
+            match found.as_ref().map(|one| (one.error(), one.offset())) {
+                Some((Ok(()), Offset::Offset(offset))) => Ok(offset),
                 // Nothing is as late as that yet.
-                _ => Ok(high),
+                Some((Ok(()), Offset::End)) => Ok(high),
+                Some((Err(error), _)) => Err(failed(&doing(), &error)),
+                // No answer is not the end: what is there would be passed over.
+                _ => Err(passing(format!("cannot {}: there was no answer", doing())).into()),
             }
         }
     }

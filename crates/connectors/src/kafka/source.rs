@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_ingest::codec::{Codec, avro};
+use headwater_ingest::codec::schemas::framed;
+use headwater_ingest::codec::{Codec, avro, protobuf};
 use headwater_ingest::error::{Error, Result};
 use headwater_ingest::position::{Positions, cluster_key};
 use headwater_ingest::record::{Record, RecordBuffer};
@@ -25,19 +26,20 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::batch::Batch;
 use super::client::{ANSWER, Reading, Target, is_final, ranges, watermarks};
 use super::config::{KafkaConfig, Tombstones, ValueFormat};
 use super::failure::{failed, of_code, passing};
 use super::partitions::{Committed, Cursor, assignment, cursor, find, fingerprint, text_fingerprint};
-use super::registry::Registry;
+use super::registry::{Known, Registry};
 
-/// Records in one batch, however small they are.
-const BATCH_RECORDS: usize = 64 << 10;
-/// A batch that is smaller waits this long for more.
-const SMALL_BATCH: usize = 512 << 10;
+/// A batch that is small waits this long for more.
 const MORE: Duration = Duration::from_millis(2);
 /// Time between two questions for the ends of partitions, which only a display wants.
 const ENDS_EVERY: Duration = Duration::from_secs(2);
+/// Time after which a group that nothing new was committed for is told once more where the lake is: the answer that was lost, or
+/// the coordinator that was moving, may have been the last of it.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 /// Told with topic, partition and next offset once everything before it is in the lake.
 pub type AfterCommit = Box<dyn FnMut(&str, i32, i64) -> Result<()> + Send>;
@@ -65,6 +67,9 @@ pub struct KafkaSource {
     cursors: Vec<Cursor>,
     /// Where in `cursors` a topic's partitions are, by number.
     places: BTreeMap<Arc<str>, Vec<usize>>,
+    /// Where partitions began of which nothing was committed then: after a failure they begin there again, not where `start`
+    /// would put them by now.
+    begun: BTreeMap<(Arc<str>, i32), i64>,
     committed: Positions,
     cluster: Option<i64>,
     /// The batch after the one that was given last: its partition's turn has come.
@@ -72,53 +77,32 @@ pub struct KafkaSource {
     /// Memory for a batch to come.
     spare: Option<RecordBuffer>,
     looked: Duration,
+    /// When the group was told what was committed last; nothing once it was told that a second time.
+    told: Option<Duration>,
     /// When the ends of partitions are asked for again.
     ends_due: Duration,
     stop_at_end: bool,
     after_commit: Option<AfterCommit>,
 }
 
-/// A batch in the making.
-struct Batch {
-    cursor: usize,
-    records: RecordBuffer,
-    rejected: Vec<Rejected>,
-    last: Last,
-    /// Messages, those that were passed over too.
-    taken: usize,
-}
-
-/// The last message of a batch as it came, for its fingerprint.
-#[derive(Default)]
-struct Last {
-    offset: i64,
-    timestamp: i64,
-    key: Vec<u8>,
-    payload: Vec<u8>,
-}
-
-impl Last {
-    fn note(&mut self, record: Record<'_>) {
-        (self.offset, self.timestamp) = (record.offset, record.timestamp);
-        self.key.clear();
-        self.key.extend_from_slice(record.key);
-        self.payload.clear();
-        self.payload.extend_from_slice(record.payload);
-    }
-}
-
 impl KafkaSource {
     pub fn new(options: Options) -> Result<Self> {
-        let schemas = Arc::new(avro::Schemas::default());
-        let registry = match &options.target.connection().registry {
-            Some(registry) if options.config.needs_registry() => Some(Registry::new(registry, Arc::clone(&schemas))?),
-            _ => None,
+        let (codec, known) = match options.config.value {
+            ValueFormat::Json | ValueFormat::JsonSchema => (Codec::Json, None),
+            ValueFormat::Avro => {
+                let schemas = Arc::new(avro::Schemas::default());
+                (Codec::Avro(Arc::clone(&schemas)), Some(Known::Avro(schemas)))
+            }
+            ValueFormat::Protobuf => {
+                let schemas = Arc::new(protobuf::Schemas::default());
+                (Codec::Protobuf(Arc::clone(&schemas)), Some(Known::Protobuf(schemas)))
+            }
+            ValueFormat::Text => (Codec::Text, None),
+            ValueFormat::Bytes => (Codec::Bytes, None),
         };
-        let codec = match options.config.value {
-            ValueFormat::Json | ValueFormat::JsonSchema => Codec::Json,
-            ValueFormat::Avro => Codec::Avro(schemas),
-            ValueFormat::Text => Codec::Text,
-            ValueFormat::Bytes => Codec::Bytes,
+        let registry = match (&options.target.connection().registry, known) {
+            (Some(registry), Some(known)) => Some(Registry::new(registry, known)?),
+            _ => None,
         };
         Ok(Self {
             options,
@@ -127,11 +111,13 @@ impl KafkaSource {
             consumer: None,
             cursors: Vec::new(),
             places: BTreeMap::new(),
+            begun: BTreeMap::new(),
             committed: Positions::default(),
             cluster: None,
             held: None,
             spare: None,
             looked: Duration::ZERO,
+            told: None,
             ends_due: Duration::ZERO,
             stop_at_end: false,
             after_commit: None,
@@ -238,8 +224,9 @@ impl KafkaSource {
         }
     }
 
-    /// Adds those partitions of these topics that are not read yet; whether there were any.
-    fn add(&mut self, topics: Vec<(Arc<str>, i32)>) -> Result<bool> {
+    /// Adds those partitions of these topics that are not read yet; whether there were any. New ones are read from their
+    /// first message.
+    fn add(&mut self, topics: Vec<(Arc<str>, i32)>, are_new: bool) -> Result<bool> {
         let (consumer, before) = (self.consumer()?, self.cursors.len());
         let mut new: Vec<(Arc<str>, i32)> = Vec::new();
         for (topic, partitions) in topics {
@@ -250,11 +237,16 @@ impl KafkaSource {
         let mut found = Vec::with_capacity(new.len());
         for ((topic, number), range) in new.iter().zip(ranges(consumer, &places)?) {
             let mut committed = Committed::of(&self.committed, &self.options.pipeline, topic, *number);
-            committed.topic_is_known |= self.places.contains_key(topic);
+            committed.topic_is_known |= are_new || self.places.contains_key(topic);
             let (config, pipeline) = (&self.options.config, &self.options.pipeline);
-            found.push(cursor(consumer, config, pipeline, (topic, *number), range, &committed)?);
+            let cursor = cursor(consumer, config, pipeline, (topic, *number), range, &committed)?;
+            found.push((cursor, committed.last.is_none().then_some(range.0)));
         }
-        for cursor in found {
+        for (mut cursor, begins) in found {
+            if let Some(low) = begins {
+                let begun = *self.begun.entry((Arc::clone(&cursor.topic), cursor.number)).or_insert(cursor.next);
+                cursor.next = begun.max(low);
+            }
             self.places.entry(Arc::clone(&cursor.topic)).or_default().push(self.cursors.len());
             self.cursors.push(cursor);
         }
@@ -265,7 +257,7 @@ impl KafkaSource {
     fn look_again(&mut self) -> Result<()> {
         self.looked = self.options.clock.monotonic();
         let (topics, before) = (find(self.consumer()?, &self.options.config)?, self.cursors.len());
-        if self.add(topics)? {
+        if self.add(topics, true)? {
             let added = assignment(self.cursors.iter().skip(before))?;
             let assigned = self.consumer()?.incremental_assign(&added);
             assigned.map_err(|error| failed("assign partitions", &error))?;
@@ -322,7 +314,10 @@ impl KafkaSource {
 
     /// The cursor of a message that is to be taken; nothing for one that only shows that the partition is what it was.
     fn place(&mut self, message: &BorrowedMessage<'_>, current: Option<usize>) -> Result<Option<usize>> {
-        let fits = |cursor: &Cursor| cursor.number == message.partition() && *cursor.topic == *message.topic();
+        // To look at the name of a topic takes longer than to look at a number.
+        let one_topic = self.places.len() == 1;
+        let fits =
+            |cursor: &Cursor| cursor.number == message.partition() && (one_topic || *cursor.topic == *message.topic());
         let place = match current.filter(|place| self.cursors.get(*place).is_some_and(fits)) {
             Some(place) => place,
             None => {
@@ -357,9 +352,10 @@ impl KafkaSource {
         let timestamp = message.timestamp().to_millis().unwrap_or(0);
         let (key, payload) = (message.key().unwrap_or_default(), message.payload());
         let record = Record { offset: message.offset(), timestamp, key, payload: payload.unwrap_or_default() };
-        batch.last.note(record);
         batch.taken += 1;
-        if let Some(reason) = self.take(batch, record, payload.is_none())? {
+        let rejected = self.take(batch, record, payload.is_none())?;
+        batch.note(record);
+        if let Some(reason) = rejected {
             let origin = Origin::Log { topic: message.topic().into(), partition: message.partition() };
             batch.rejected.push(Rejected::new(record, reason, &origin));
         } else if self.options.config.headers
@@ -394,18 +390,17 @@ impl KafkaSource {
 
     /// What is to be decoded of a value; its schema is known then, or the reason why it cannot be.
     fn value<'a>(&mut self, payload: &'a [u8]) -> Result<Result<&'a [u8], String>> {
-        let Some(registry) = &mut self.registry else { return Ok(Ok(payload)) };
-        let (id, body) = match avro::framed(payload) {
+        if !self.options.config.needs_registry() {
+            return Ok(Ok(payload));
+        }
+        let (id, body) = match framed(payload) {
             Ok(framed) => framed,
             Err(reason) => return Ok(Err(reason)),
         };
-        match self.options.config.value {
-            ValueFormat::Avro => {
-                registry.ensure(id)?;
-                Ok(Ok(payload))
-            }
-            _ => Ok(Ok(body)),
-        }
+        // JSON says by itself what it is.
+        let Some(registry) = &mut self.registry else { return Ok(Ok(body)) };
+        registry.ensure(id)?;
+        Ok(Ok(payload))
     }
 
     /// What the consumer says besides messages.
@@ -468,9 +463,9 @@ impl KafkaSource {
     fn finish(&self, batch: Batch) -> Result<RawBatch> {
         let cursor = self.cursors.get(batch.cursor).ok_or(Error::Internal("a batch of no partition"))?;
         let mut positions = Positions::default();
-        let Last { offset, timestamp, key, payload } = batch.last;
+        let Record { offset, timestamp, key, payload } = batch.last();
         positions.set(&cursor.key, offset);
-        positions.set(&cursor.fingerprint_key, fingerprint(timestamp, &key, &payload));
+        positions.set(&cursor.fingerprint_key, fingerprint(timestamp, key, payload));
         if let Some(cluster) = self.cluster {
             positions.set(cluster_key(&self.options.pipeline), cluster);
         }
@@ -556,20 +551,6 @@ impl KafkaSource {
     }
 }
 
-impl Batch {
-    fn new(cursor: usize, records: RecordBuffer) -> Self {
-        Self { cursor, records, rejected: Vec::new(), last: Last::default(), taken: 0 }
-    }
-
-    fn is_full(&self, limits: &ReadLimits) -> bool {
-        self.records.bytes() >= limits.max_bytes || self.taken >= BATCH_RECORDS
-    }
-
-    fn is_small(&self) -> bool {
-        self.records.bytes() < SMALL_BATCH && self.taken < BATCH_RECORDS / 16
-    }
-}
-
 fn fingerprint_of(message: &BorrowedMessage<'_>) -> i64 {
     let timestamp = message.timestamp().to_millis().unwrap_or(0);
     fingerprint(timestamp, message.key().unwrap_or_default(), message.payload().unwrap_or_default())
@@ -579,6 +560,26 @@ fn cluster(consumer: &Reading) -> Option<i64> {
     consumer.client().fetch_cluster_id(ANSWER).map(|id| text_fingerprint(&id))
 }
 
+impl KafkaSource {
+    /// For displays alone: whether the brokers take it makes no difference to what is read.
+    fn tell_group(&mut self, positions: &Positions) -> Result<()> {
+        let mut list = TopicPartitionList::new();
+        for cursor in &self.cursors {
+            let Some(last) = positions.get(&cursor.key) else { continue };
+            let added = list.add_partition_offset(&cursor.topic, cursor.number, Offset::Offset(last + 1));
+            added.map_err(|error| failed("tell the group where the lake is", &error))?;
+        }
+        if list.count() == 0 {
+            return Ok(());
+        }
+        self.told = Some(self.options.clock.monotonic());
+        if let Err(error) = self.consumer()?.commit(&list, CommitMode::Async) {
+            tracing::debug!(%error, "the group was not told where the lake is");
+        }
+        Ok(())
+    }
+}
+
 impl Source for KafkaSource {
     fn codec(&self) -> Option<Codec> {
         Some(self.codec.clone())
@@ -586,6 +587,10 @@ impl Source for KafkaSource {
 
     fn provenance(&self) -> Provenance {
         self.options.provenance
+    }
+
+    fn partitions(&self) -> Option<usize> {
+        Some(self.cursors.len())
     }
 
     fn resume(&mut self, committed: &Positions) -> Result<()> {
@@ -599,7 +604,7 @@ impl Source for KafkaSource {
         self.looked = self.options.clock.monotonic();
         let topics = find(self.consumer()?, &self.options.config)?;
         self.check_cluster(committed)?;
-        self.add(topics)?;
+        self.add(topics, false)?;
         fault::point("k.before_assign")?;
         self.compare_group();
         let list = assignment(self.cursors.iter())?;
@@ -624,30 +629,27 @@ impl Source for KafkaSource {
                 Ok(Next::Batch(Box::new(self.finish(batch)?)))
             }
             None if self.stop_at_end && self.is_finished()? => Ok(Next::End),
-            None => Ok(Next::Idle),
+            None => {
+                let now = self.options.clock.monotonic();
+                if self.told.is_some_and(|told| now.saturating_sub(told) >= TELL_AGAIN) {
+                    self.tell_group(&self.committed.clone())?;
+                    self.told = None;
+                }
+                Ok(Next::Idle)
+            }
         }
     }
 
     fn committed(&mut self, positions: &Positions) -> Result<()> {
         self.committed.advance(positions);
         fault::point("k.after_lake_commit_before_group_commit")?;
-        let mut list = TopicPartitionList::new();
-        for cursor in &self.cursors {
-            let Some(last) = positions.get(&cursor.key) else { continue };
-            let added = list.add_partition_offset(&cursor.topic, cursor.number, Offset::Offset(last + 1));
-            added.map_err(|error| failed("tell the group where the lake is", &error))?;
-            if let Some(tell) = &mut self.after_commit {
+        if let Some(tell) = &mut self.after_commit {
+            for cursor in &self.cursors {
+                let Some(last) = positions.get(&cursor.key) else { continue };
                 tell(&cursor.topic, cursor.number, last + 1)?;
             }
         }
-        if list.count() == 0 {
-            return Ok(());
-        }
-        // For displays alone: whether the brokers take it makes no difference to what is read.
-        if let Err(error) = self.consumer()?.commit(&list, CommitMode::Async) {
-            tracing::debug!(%error, "the group was not told where the lake is");
-        }
-        Ok(())
+        self.tell_group(positions)
     }
 
     fn lag(&self) -> Option<u64> {

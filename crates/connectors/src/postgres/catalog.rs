@@ -9,6 +9,9 @@ use crate::postgres::wire::{Connection, quoted_name, quoted_text};
 #[derive(Clone, Debug)]
 pub(crate) struct CatalogColumn {
     pub(crate) column: ColumnType,
+    /// Number of its type, below any domain, and the modifier that counts.
+    pub(crate) type_oid: u32,
+    pub(crate) modifier: i32,
     pub(crate) is_generated: bool,
     pub(crate) is_nullable: bool,
 }
@@ -62,6 +65,12 @@ impl CatalogTable {
             identity_index: index_columns(connection, oid, "i.indisreplident")?,
             columns,
         })
+    }
+
+    /// Without what the server computes, which the stream does not carry.
+    pub(crate) fn without_generated(mut self) -> Self {
+        self.columns.retain(|column| !column.is_generated);
+        self
     }
 
     pub(crate) fn quoted(&self) -> String {
@@ -120,6 +129,8 @@ fn columns(connection: &mut Connection, oid: u32, config: &TableConfig) -> Resul
         let kind = if config.as_text.contains(&name) { Kind::Cast } else { Kind::of(oid, modifier, text(3)) };
         columns.push(CatalogColumn {
             column: ColumnType { name, kind },
+            type_oid: oid,
+            modifier,
             is_generated: !text(4).is_empty(),
             is_nullable: text(5) == "t",
         });

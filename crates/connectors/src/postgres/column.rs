@@ -14,7 +14,8 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
 use crate::postgres::error::{PgError, Result};
-use crate::postgres::{calendar, numeric};
+use crate::postgres::numeric;
+use crate::postgres_text;
 
 const DAYS_TO_2000: i32 = 10_957;
 const MICROS_TO_2000: i64 = 946_684_800_000_000;
@@ -88,15 +89,9 @@ impl Kind {
 
 /// `numeric(p, s)` up to 38 digits is a decimal. Without a precision no fixed scale holds it.
 fn decimal(modifier: i32) -> Kind {
-    if modifier < 4 {
-        return Kind::Cast;
-    }
-    let packed = modifier - 4;
-    let precision = (packed >> 16) & 0xffff;
-    // Eleven bits with a sign, since version 15.
-    let scale = ((packed & 0x7ff) ^ 1024) - 1024;
+    let Some((precision, scale)) = numeric::precision_and_scale(modifier) else { return Kind::Cast };
     match (u8::try_from(precision), i8::try_from(scale)) {
-        (Ok(precision @ 1..=38), Ok(scale)) if scale >= 0 && i32::from(scale) <= i32::from(precision) => {
+        (Ok(precision @ 1..=38), Ok(scale)) if scale >= 0 && i32::from(scale) <= precision.into() => {
             Kind::Decimal { precision, scale }
         }
         _ => Kind::Cast,
@@ -235,10 +230,10 @@ impl Column {
             Cells::Float4(builder) => builder.append_value(text.parse().ok()?),
             Cells::Float8(builder) => builder.append_value(text.parse().ok()?),
             Cells::Decimal(builder, scale) => builder.append_value(numeric::from_text(text, *scale)?),
-            Cells::Date(builder) => builder.append_value(calendar::date(text)?),
-            Cells::Timestamp(builder) => builder.append_value(calendar::timestamp(text)?),
+            Cells::Date(builder) => builder.append_value(postgres_text::date(text)?),
+            Cells::Timestamp(builder) => builder.append_value(postgres_text::timestamp(text)?),
             Cells::Text(builder) => builder.append_value(text),
-            Cells::Bytes(builder) => builder.append_value(from_hex(text)?),
+            Cells::Bytes(builder) => builder.append_value(postgres_text::bytes(text)?),
         }
         Some(())
     }
@@ -263,16 +258,6 @@ fn uuid_text(bytes: &[u8]) -> Option<String> {
     let hex = format!("{number:032x}");
     let part = |range| hex.get(range);
     Some([part(0..8)?, part(8..12)?, part(12..16)?, part(16..20)?, part(20..32)?].join("-"))
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.strip_prefix("\\x")?.as_bytes();
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let (pairs, rest) = digits.as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
 fn shown_binary(kind: Kind, bytes: &[u8]) -> String {

@@ -31,6 +31,33 @@ pub struct PostgresConfig {
     pub slot: Option<String>,
     /// Change capture only: a publication that exists. By default one is made, and kept in step with `tables`.
     pub publication: Option<String>,
+    /// Change capture only: rows of one chunk of a copy that is made beside the stream. By default as many as make 16 MiB.
+    #[schemars(range(min = 1))]
+    pub chunk_rows: Option<u64>,
+    /// Change capture only: what the replication slot may keep on the server.
+    pub slot_safety: Option<SlotSafety>,
+}
+
+/// What a replication slot may keep on the server.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SlotSafety {
+    /// Bytes of the write-ahead log; more is warned of.
+    pub max_retained: ByteSize,
+    /// What becomes of a slot that keeps more and does not get on.
+    #[serde(default)]
+    pub on_exceed: OnExceed,
+}
+
+/// What becomes of a replication slot that keeps too much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnExceed {
+    /// It stays, and a warning says so.
+    #[default]
+    Warn,
+    /// It is dropped once nothing was committed for a minute: the stream then has a gap.
+    Drop,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -91,7 +118,7 @@ fn two() -> u8 {
 }
 
 /// Schema and table of a name as written.
-pub(crate) fn split_name(name: &str) -> (&str, &str) {
+pub fn split_name(name: &str) -> (&str, &str) {
     name.split_once('.').unwrap_or(("public", name))
 }
 
@@ -99,6 +126,11 @@ impl PostgresConfig {
     /// Tables as written, with what is said about them.
     pub fn each_table(&self) -> impl Iterator<Item = (&str, TableConfig)> {
         self.tables.iter().map(|(name, table)| (name.as_str(), table.clone().unwrap_or_default()))
+    }
+
+    /// The table as written, schema and name, that becomes a table of the lake, and what is said about it.
+    pub fn origin_of(&self, lake_name: &str) -> Option<(&str, TableConfig)> {
+        self.each_table().find(|(name, table)| Self::lake_name(name, table) == lake_name)
     }
 
     /// Name of the lake's table for a table as written.
@@ -120,9 +152,18 @@ impl PostgresConfig {
             }
             self.check_table(name, &table, &mut found);
         }
-        if self.mode != Mode::Capture && (self.slot.is_some() || self.publication.is_some()) {
-            let hint = "Remove them, or set `mode: capture`.";
-            found.push(Diagnostic::error("`slot` and `publication` are for change capture").hint(hint));
+        let of_capture = [
+            ("slot", self.slot.is_some()),
+            ("publication", self.publication.is_some()),
+            ("chunk_rows", self.chunk_rows.is_some()),
+            ("slot_safety", self.slot_safety.is_some()),
+        ];
+        if let (Some((name, _)), true) = (of_capture.iter().find(|(_, is_set)| *is_set), self.mode != Mode::Capture) {
+            let hint = "Remove it, or set `mode: capture`.";
+            found.push(Diagnostic::error(format!("`{name}` is for change capture")).hint(hint));
+        }
+        if self.chunk_rows == Some(0) {
+            found.push(Diagnostic::error("`chunk_rows` is 0").hint("Leave it out, or give the rows of a chunk."));
         }
         found
     }
@@ -165,9 +206,10 @@ mod tests {
             r#"{"connection": "c", "tables": {"a": {"key": ["id"], "exclude": ["id"]}}}"#,
             &["column `id` of a is needed and left out"],
         );
+        check(r#"{"connection": "c", "slot": "s", "tables": {"a": {}}}"#, &["`slot` is for change capture"]);
         check(
-            r#"{"connection": "c", "slot": "s", "tables": {"a": {}}}"#,
-            &["`slot` and `publication` are for change capture"],
+            r#"{"connection": "c", "mode": "capture", "chunk_rows": 0, "tables": {"a": {}}}"#,
+            &["`chunk_rows` is 0"],
         );
     }
 }

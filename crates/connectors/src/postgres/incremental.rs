@@ -145,7 +145,7 @@ impl IncrementalSource {
         if let Some(position) = self.position {
             positions.set(&self.key, position);
         }
-        let effect = Effect::Merge { key: Arc::clone(&poll.key), removed };
+        let effect = Effect::merge(Arc::clone(&poll.key), removed);
         // Without a position there were no rows: nothing to commit but the table itself.
         let boundary = ended || self.position.is_some();
         Ok(RowBatch { rows, effect, rejected: Vec::new(), bytes, positions, boundary, info: None })

@@ -4,6 +4,13 @@
 const NEGATIVE: u16 = 0x4000;
 const POSITIVE: u16 = 0x0000;
 
+/// Of a type modifier; nothing where each value has a scale of its own.
+pub(super) fn precision_and_scale(modifier: i32) -> Option<(i32, i32)> {
+    let packed = modifier.checked_sub(4).filter(|packed| *packed >= 0)?;
+    // The scale has eleven bits with a sign, since version 15.
+    Some(((packed >> 16) & 0xffff, ((packed & 0x7ff) ^ 1024) - 1024))
+}
+
 /// `None` when it is not a number, or does not fit into 38 digits at this scale without rounding.
 pub(super) fn from_binary(bytes: &[u8], scale: i8) -> Option<i128> {
     let word = |index: usize| Some(u16::from_be_bytes(bytes.get(index * 2..index * 2 + 2)?.try_into().ok()?));
@@ -32,6 +39,32 @@ fn shifted(digit: i128, power: i32) -> Option<i128> {
     }
     let factor = factor(power)?;
     (digit % factor == 0).then_some(digit / factor)
+}
+
+/// Appends the server's binary form of a decimal.
+pub(super) fn to_binary(value: i128, scale: u16, out: &mut Vec<u8>) {
+    let mut rest = value.unsigned_abs();
+    let mut digits: Vec<u16> = Vec::with_capacity(11);
+    let mut take = |rest: &mut u128, count: u16| {
+        let base = 10_u128.pow(count.into());
+        // Less than ten thousand, whatever `count`.
+        let digit = u16::try_from(*rest % base * 10_u128.pow((4 - count).into())).unwrap_or_default();
+        digits.push(digit);
+        *rest /= base;
+    };
+    if !scale.is_multiple_of(4) {
+        take(&mut rest, scale % 4);
+    }
+    while rest > 0 {
+        take(&mut rest, 4);
+    }
+    let count = if value == 0 { 0 } else { u16::try_from(digits.len()).unwrap_or_default() };
+    // The power of ten thousand that the first digit stands at.
+    let weight = count.cast_signed() - scale.div_ceil(4).cast_signed() - 1;
+    let sign = if value < 0 { NEGATIVE } else { POSITIVE };
+    let head = [count, if count == 0 { 0 } else { weight.cast_unsigned() }, sign, scale];
+    let written = digits.iter().rev().take(count.into());
+    out.extend(head.iter().chain(written).flat_map(|word| word.to_be_bytes()));
 }
 
 /// As [`from_binary`], from digits, sign and point.

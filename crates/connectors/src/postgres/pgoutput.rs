@@ -8,8 +8,15 @@ use std::fmt;
 /// What the stream carries.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Frame<'a> {
-    Data(&'a [u8]),
-    KeepAlive { server_at: u64, wants_answer: bool },
+    /// A message, and the place in the log of what it tells.
+    Data {
+        at: u64,
+        message: &'a [u8],
+    },
+    KeepAlive {
+        server_at: u64,
+        wants_answer: bool,
+    },
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +24,8 @@ pub(crate) enum Event<'a> {
     Begin {
         commit_lsn: u64,
         committed_at: i64,
+        /// Number of the transaction, without its epoch.
+        xid: u32,
     },
     Commit {
         commit_lsn: u64,
@@ -39,7 +48,12 @@ pub(crate) enum Event<'a> {
     Truncate {
         relations: Vec<u32>,
     },
-    /// Origins, types and messages: nothing that changes a row.
+    /// What somebody wrote into the log by `pg_logical_emit_message`.
+    Message {
+        prefix: String,
+        content: &'a [u8],
+    },
+    /// Origins and types: nothing that changes a row.
     Other,
 }
 
@@ -156,8 +170,9 @@ pub(crate) fn frame(bytes: &[u8]) -> Parsed<Frame<'_>> {
     let mut input = Input(bytes);
     match input.byte()? {
         b'w' => {
-            input.take(24)?;
-            Ok(Frame::Data(input.0))
+            let at = input.u64()?;
+            input.take(16)?;
+            Ok(Frame::Data { at, message: input.0 })
         }
         b'k' => {
             let server_at = input.u64()?;
@@ -174,8 +189,7 @@ pub(crate) fn event(bytes: &[u8]) -> Parsed<Event<'_>> {
     let event = match input.byte()? {
         b'B' => {
             let (commit_lsn, committed_at) = (input.u64()?, input.u64()?.cast_signed());
-            input.take(4)?;
-            Event::Begin { commit_lsn, committed_at }
+            Event::Begin { commit_lsn, committed_at, xid: input.u32()? }
         }
         b'C' => {
             input.take(1)?;
@@ -212,7 +226,13 @@ pub(crate) fn event(bytes: &[u8]) -> Parsed<Event<'_>> {
             Event::Delete { relation, old }
         }
         b'T' => truncate(&mut input)?,
-        b'O' | b'Y' | b'M' => return Ok(Event::Other),
+        b'M' => {
+            input.take(9)?;
+            let (prefix, length) = (input.text()?, input.u32()?);
+            let length = usize::try_from(length).map_err(|_| Malformed("a value too long"))?;
+            Event::Message { prefix, content: input.take(length)? }
+        }
+        b'O' | b'Y' => return Ok(Event::Other),
         _ => return Err(Malformed("a message of an unknown kind")),
     };
     input.end(event)
@@ -273,7 +293,9 @@ mod tests {
     #[test]
     fn each_message_is_read() {
         let begin = bytes(&[b"B", &[0, 0, 0, 0, 0, 0, 1, 2], &[0, 0, 0, 0, 0, 0, 0, 9], &[0, 0, 2, 0]]);
-        assert_eq!(event(&begin), Ok(Event::Begin { commit_lsn: 0x102, committed_at: 9 }));
+        assert_eq!(event(&begin), Ok(Event::Begin { commit_lsn: 0x102, committed_at: 9, xid: 512 }));
+        let message = bytes(&[b"M\x01", &[0; 8], b"mark\0", &[0, 0, 0, 3], b"low"]);
+        assert_eq!(event(&message), Ok(Event::Message { prefix: String::from("mark"), content: b"low" }));
         let commit = bytes(&[b"C\0", &[0, 0, 0, 0, 0, 0, 1, 2], &[0, 0, 0, 0, 0, 0, 1, 8], &[0; 8]]);
         assert_eq!(event(&commit), Ok(Event::Commit { commit_lsn: 0x102, end_lsn: 0x108 }));
         let column = RelationColumn { name: String::from("id"), is_key: true, type_oid: 23, modifier: -1 };
@@ -297,7 +319,8 @@ mod tests {
         assert_eq!(event(&truncate), Ok(Event::Truncate { relations: vec![16_385, 16_386] }));
         let alive = bytes(&[b"k", &[0, 0, 0, 0, 0, 0, 0, 7], &[0; 8], &[1]]);
         assert_eq!(frame(&alive), Ok(Frame::KeepAlive { server_at: 7, wants_answer: true }));
-        assert_eq!(frame(&bytes(&[b"w", &[0; 24], b"xyz"])), Ok(Frame::Data(b"xyz")));
+        let data = bytes(&[b"w", &[0, 0, 0, 0, 0, 0, 1, 2], &[9; 16], b"xyz"]);
+        assert_eq!(frame(&data), Ok(Frame::Data { at: 0x102, message: b"xyz" }));
     }
 
     #[test]
@@ -307,6 +330,7 @@ mod tests {
             bytes(&[b"R", OID, b"public\0t\0d", &[0, 1, 1], b"id\0", &[0, 0, 0, 23], &[0xff; 4]]),
             bytes(&[b"U", OID, b"K", &one, b"N", &one]),
             bytes(&[b"T", &[0, 0, 0, 2, 1], OID, OID]),
+            bytes(&[b"M\x01", &[0; 8], b"mark\0", &[0, 0, 0, 3], b"low"]),
         ];
         for message in whole {
             assert!(event(&message).is_ok());

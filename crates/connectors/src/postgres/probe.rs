@@ -1,17 +1,28 @@
 //! Whether a connection works, and what the server on its other end can do.
 
-use headwater_project::{Classify, Entropy, Failure};
+use std::time::Duration;
+
+use headwater_project::{Classify, Clock, Entropy, Failure};
 
 use crate::postgres::Target;
+use crate::postgres::capture::{SlotMeter, described};
 use crate::postgres::error::Result;
 use crate::postgres::wire::{Connection, Purpose};
 
-/// Connects, asks a few questions, and says what it learnt, a line each.
-pub fn probe(target: &Target, entropy: &dyn Entropy) -> Result<Vec<String>, Failure> {
-    learn(target, entropy).map_err(|error| error.failure())
+/// Time between two looks at a slot, from which the rate of the server's log comes.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// Connects, asks a few questions, and says what it learnt, a line each; of the slots named, how they are.
+pub fn probe(
+    target: &Target,
+    slots: &[String],
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<Vec<String>, Failure> {
+    learn(target, slots, clock, entropy).map_err(|error| error.failure())
 }
 
-fn learn(target: &Target, entropy: &dyn Entropy) -> Result<Vec<String>> {
+fn learn(target: &Target, slots: &[String], clock: &dyn Clock, entropy: &dyn Entropy) -> Result<Vec<String>> {
     let mut connection = Connection::open(target, Purpose::Statements, entropy)?;
     let found = connection.query(
         "SELECT current_setting('server_version'), current_database(), current_user, \
@@ -30,5 +41,25 @@ fn learn(target: &Target, entropy: &dyn Entropy) -> Result<Vec<String>> {
     if text(6) == "-1" {
         lines.push(String::from("max_slot_wal_keep_size is not set: a slot nobody reads can fill the server's disk"));
     }
+    let mut meters = vec![SlotMeter::default(); slots.len()];
+    let mut found = look(&mut connection, slots, &mut meters, clock)?;
+    if found.iter().any(Option::is_some) {
+        std::thread::sleep(BETWEEN_LOOKS);
+        found = look(&mut connection, slots, &mut meters, clock)?;
+    }
+    lines.extend(found.into_iter().flatten());
     Ok(lines)
+}
+
+fn look(
+    connection: &mut Connection,
+    slots: &[String],
+    meters: &mut [SlotMeter],
+    clock: &dyn Clock,
+) -> Result<Vec<Option<String>>> {
+    let each = slots.iter().zip(meters).map(|(slot, meter)| {
+        let health = meter.read(connection, slot, clock.monotonic())?;
+        Ok(health.map(|health| described(slot, &health)))
+    });
+    each.collect()
 }

@@ -146,7 +146,7 @@ impl Source for SnapshotSource {
             None => return Ok(if self.stop_at_end { Next::End } else { Next::Idle }),
         };
         let piece = running.copy.next().map_err(Error::from)?;
-        let effect = if std::mem::take(&mut running.is_first) { Effect::Replace } else { Effect::Append };
+        let effect = if std::mem::take(&mut running.is_first) { Effect::Replace { log: None } } else { Effect::Append };
         let mut batch = RowBatch {
             rows: RecordBatch::new_empty(Arc::clone(&running.schema)),
             effect,

@@ -6,7 +6,7 @@ mod connection;
 mod scram;
 mod stream;
 
-pub(crate) use connection::{Connection, Purpose};
+pub(crate) use connection::{Connection, Purpose, Rows};
 
 /// A name as SQL has it.
 pub(crate) fn quoted_name(name: &str) -> String {

@@ -1,83 +1,80 @@
-//! What a body holds: one JSON value or several, one a line.
-
-use std::io::Read;
+//! What a body holds: JSON, lines of JSON, delimited rows, or Arrow.
+//!
+//! A topic holds JSON records; whatever else comes is made that at the edge. A body that is one document (JSON, Arrow) is
+//! taken whole or refused whole. Of one that consists of lines or rows those that are none go to quarantine, and their
+//! neighbours are kept.
 
 use serde_json::value::RawValue;
 
-/// A body a hundred times as large unpacked as packed is not what anybody sends.
-const MAX_RATIO: usize = 100;
-const LEAST_CAP: usize = 1 << 20;
+use super::config::PushConfig;
+use super::media_type::MediaType;
+use super::records::{MAX_RECORDS, Records};
+use super::unpack::unpacked;
+use super::{arrow_stream, csv};
+
+/// What rows may grow to as JSON, which repeats their names: so many times `max_body`.
+pub(super) const MAX_GROWTH: usize = 4;
 
 /// Why a body is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyError {
     TooLarge { limit: usize },
+    TooMany { limit: usize },
     UnsupportedType(String),
     UnsupportedEncoding(String),
     Malformed(String),
 }
 
-/// The records of a body, as they came: of a JSON list its items, of lines each that is not blank. Lines are not looked into:
-/// a bad one is set aside when it is read, and its neighbours are kept.
-pub fn records(content_type: &str, encoding: &str, body: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, BodyError> {
+/// The records of a body: of a JSON list its items, of lines each that is not blank, of a table its rows. Lines are not
+/// looked into: a bad one is set aside when it is read.
+pub fn records(content_type: &str, encoding: &str, body: &[u8], config: &PushConfig) -> Result<Records, BodyError> {
+    let limit = usize::try_from(config.max_body.0).unwrap_or(usize::MAX);
     let unpacked = unpacked(encoding, body, limit)?;
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match kind.as_str() {
+    let media = MediaType::read(content_type);
+    let records = match media.kind.as_str() {
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/json-lines" => {
-            Ok(lines(&unpacked))
+            Records::lines(unpacked)
         }
-        "application/json" | "" => json(&unpacked),
-        _ if kind.ends_with("+json") => json(&unpacked),
-        _ => Err(BodyError::UnsupportedType(kind)),
-    }
+        "text/csv" | "text/tab-separated-values" => csv::records(&unpacked, &media, &config.csv, limit)?,
+        "application/vnd.apache.arrow.stream" => arrow_stream::records(unpacked, limit)?,
+        "application/json" | "" => json(&unpacked)?,
+        kind if kind.ends_with("+json") => json(&unpacked)?,
+        _ => return Err(BodyError::UnsupportedType(media.kind)),
+    };
+    if records.len() > MAX_RECORDS { Err(BodyError::TooMany { limit: MAX_RECORDS }) } else { Ok(records) }
 }
 
-fn unpacked(encoding: &str, body: &[u8], limit: usize) -> Result<Vec<u8>, BodyError> {
-    match encoding.trim().to_ascii_lowercase().as_str() {
-        "" | "identity" if body.len() > limit => Err(BodyError::TooLarge { limit }),
-        "" | "identity" => Ok(body.to_vec()),
-        "gzip" | "x-gzip" => {
-            let cap = limit.min(body.len().saturating_mul(MAX_RATIO).max(LEAST_CAP));
-            let mut unpacked = Vec::new();
-            let reader = flate2::read::MultiGzDecoder::new(body);
-            let read = reader.take(cap as u64 + 1).read_to_end(&mut unpacked);
-            read.map_err(|error| BodyError::Malformed(format!("it is not gzip: {error}")))?;
-            if unpacked.len() > cap { Err(BodyError::TooLarge { limit: cap }) } else { Ok(unpacked) }
-        }
-        other => Err(BodyError::UnsupportedEncoding(other.to_owned())),
-    }
-}
-
-fn lines(body: &[u8]) -> Vec<Vec<u8>> {
-    let is_blank = |line: &&[u8]| !line.iter().all(u8::is_ascii_whitespace);
-    let without_return = |line: &[u8]| line.strip_suffix(b"\r").unwrap_or(line).to_vec();
-    body.split(|byte| *byte == b'\n').filter(is_blank).map(without_return).collect()
-}
-
-fn json(body: &[u8]) -> Result<Vec<Vec<u8>>, BodyError> {
+fn json(body: &[u8]) -> Result<Records, BodyError> {
     let malformed = |error: serde_json::Error| BodyError::Malformed(error.to_string());
-    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
-    if first == Some(&b'[') {
+    let body = body.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(body);
+    let mut records = Records::default();
+    let mut add = |item: &RawValue| records.push(flat(item.get()).as_slice());
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         let items: Vec<&RawValue> = serde_json::from_slice(body).map_err(malformed)?;
-        // A record is a line in the log's tools: line ends between tokens go, those in texts are escaped.
-        return Ok(items.into_iter().map(|item| flat(item.get())).collect());
+        items.into_iter().for_each(&mut add);
+    } else {
+        add(serde_json::from_slice(body).map_err(malformed)?);
     }
-    let one: &RawValue = serde_json::from_slice(body).map_err(malformed)?;
-    Ok(vec![flat(one.get())])
+    Ok(records)
 }
 
+/// A record is a line in the log's tools: line ends between tokens go, those in texts are escaped.
 fn flat(json: &str) -> Vec<u8> {
     json.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use headwater_project::config::ByteSize;
 
     use super::*;
 
+    fn limited(limit: u64) -> PushConfig {
+        PushConfig { max_body: ByteSize(limit), ..PushConfig::default() }
+    }
+
     fn check(content_type: &str, body: &str, expected: &[&str]) {
-        let found = records(content_type, "", body.as_bytes(), 1 << 20).unwrap();
+        let found = records(content_type, "", body.as_bytes(), &limited(1 << 20)).unwrap();
         let found: Vec<_> = found.iter().map(|record| std::str::from_utf8(record).unwrap()).collect();
         assert_eq!(found, expected, "{content_type} {body:?}");
     }
@@ -86,6 +83,7 @@ mod tests {
     fn a_body_is_cut_into_its_records() {
         check("application/json", r#"{"a": 1}"#, &[r#"{"a": 1}"#]);
         check("application/json; charset=utf-8", "[{\"a\":\n1}, {\"a\": 2}]", &[r#"{"a": 1}"#, r#"{"a": 2}"#]);
+        check("application/json", "\u{feff}[{}]", &["{}"]);
         check("application/cloudevents+json", "{}", &["{}"]);
         check(
             "application/x-ndjson",
@@ -95,28 +93,26 @@ mod tests {
         check("application/json", "[]", &[]);
         // Numbers stay what they are.
         check("application/json", "[{\"n\": 12345678901234567890.123}]", &["{\"n\": 12345678901234567890.123}"]);
+        check("text/csv", "a,b\n1,x\n", &[r#"{"a":"1","b":"x"}"#]);
     }
 
     #[test]
     fn what_cannot_be_taken_is_refused_with_the_reason() {
-        let refused = |kind: &str, encoding: &str, body: &[u8]| records(kind, encoding, body, 100).unwrap_err();
+        let refused =
+            |kind: &str, encoding: &str, body: &[u8]| records(kind, encoding, body, &limited(100)).unwrap_err();
         assert!(matches!(refused("application/json", "", b"{"), BodyError::Malformed(_)));
         assert!(matches!(refused("application/json", "", b"{} {}"), BodyError::Malformed(_)));
         assert_eq!(refused("text/html", "", b"{}"), BodyError::UnsupportedType(String::from("text/html")));
         assert_eq!(refused("", "br", b"{}"), BodyError::UnsupportedEncoding(String::from("br")));
-        assert_eq!(refused("", "", &[b' '; 101]), BodyError::TooLarge { limit: 100 });
-        assert!(matches!(refused("", "gzip", b"plain"), BodyError::Malformed(_)));
+        let many = "1\n".repeat(MAX_RECORDS + 1);
+        let found = records("application/x-ndjson", "", many.as_bytes(), &limited(1 << 30));
+        assert_eq!(found, Err(BodyError::TooMany { limit: MAX_RECORDS }));
     }
 
     #[test]
-    fn a_packed_body_is_unpacked_up_to_its_limit() {
-        let packed = |bytes: &[u8]| {
-            let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-            writer.write_all(bytes).unwrap();
-            writer.finish().unwrap()
-        };
-        assert_eq!(records("", "gzip", &packed(b"{}"), 100).unwrap(), [b"{}"]);
-        let bomb = packed(&vec![b' '; 64 << 20]);
-        assert!(matches!(records("", "gzip", &bomb, 1 << 30), Err(BodyError::TooLarge { .. })));
+    fn a_json_text_of_any_depth_uses_no_stack() {
+        let deep = "[".repeat(200_000) + &"]".repeat(200_000);
+        let found = records("application/json", "", deep.as_bytes(), &limited(1 << 20)).unwrap();
+        assert_eq!(found.len(), 1);
     }
 }

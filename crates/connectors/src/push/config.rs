@@ -1,5 +1,7 @@
 //! What a user writes for a source others push to.
 
+use std::collections::BTreeMap;
+
 use headwater_project::config::{ByteSize, DurationText, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,9 +17,12 @@ pub struct PushConfig {
     pub token: Option<Secret>,
     /// Who signs bodies may push.
     pub signature: Option<SignatureConfig>,
-    /// Largest body, unpacked.
+    /// Largest body, unpacked. Rows of CSV and Arrow may grow to four times as much as JSON.
     #[serde(default = "sixteen_mebibytes")]
     pub max_body: ByteSize,
+    /// How bodies of delimited rows are read.
+    #[serde(default)]
+    pub csv: CsvConfig,
     /// How long an `Idempotency-Key` is remembered.
     #[serde(default = "one_day")]
     pub key_window: DurationText,
@@ -32,10 +37,46 @@ impl Default for PushConfig {
             token: None,
             signature: None,
             max_body: sixteen_mebibytes(),
+            csv: CsvConfig::default(),
             key_window: one_day(),
             max_waiting: one_gibibyte(),
         }
     }
+}
+
+/// How bodies of delimited rows are read, where they do not say it themselves.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CsvConfig {
+    /// The character between fields. A comma when left out; `text/csv; delimiter=";"` of a body wins.
+    pub delimiter: Option<char>,
+    /// The character around fields that hold delimiters or line ends.
+    pub quote: char,
+    /// Names of the fields of bodies without a header line. Left out, the first line of each body is its header.
+    pub columns: Option<Vec<String>>,
+    /// What values of a field are; text when left out. A row with another value goes to quarantine.
+    pub types: BTreeMap<String, CsvType>,
+}
+
+impl Default for CsvConfig {
+    fn default() -> Self {
+        Self { delimiter: None, quote: '"', columns: None, types: BTreeMap::new() }
+    }
+}
+
+/// What the values of a field are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CsvType {
+    /// As it is written.
+    #[default]
+    Text,
+    /// A whole number.
+    Integer,
+    /// A number that may have a fraction.
+    Number,
+    /// `true` or `false`.
+    Boolean,
 }
 
 /// How bodies are signed: HMAC-SHA256, in hexadecimal.

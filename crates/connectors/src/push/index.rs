@@ -6,11 +6,14 @@
 //! comes again.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use headwater_project::Timestamp;
 use sha2::{Digest, Sha256};
 
 const FIXED: usize = 24;
+/// Between two looks at every key there is.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Longer keys are refused.
 pub const MAX_KEY: usize = 256;
 
@@ -43,6 +46,7 @@ pub enum Begun {
 #[derive(Debug, Default)]
 pub struct PushIndex {
     known: HashMap<Box<str>, Known>,
+    swept: Timestamp,
 }
 
 /// The mark of a record of a body with this hash.
@@ -120,6 +124,14 @@ impl PushIndex {
             }
             None if known.have == 0 => drop(self.known.remove(key)),
             None => {}
+        }
+    }
+
+    /// As [`PushIndex::forget`], but now and then only: it looks at every key.
+    pub fn forget_in_passing(&mut self, before: Timestamp) {
+        if before.since(self.swept) >= SWEEP_EVERY {
+            self.swept = before;
+            self.forget(before);
         }
     }
 

@@ -21,17 +21,23 @@ pub enum Proof {
     NotAsked,
 }
 
+/// Checks the token alone, before there is a body.
+pub fn prove_token(config: &PushConfig, header: &dyn Fn(&str) -> Option<String>) -> Proof {
+    let Some(token) = &config.token else { return Proof::NotAsked };
+    let sent = header("authorization").unwrap_or_default();
+    let sent = sent.strip_prefix("Bearer ").unwrap_or_default();
+    if token.is_empty() || !same(sent.as_bytes(), token.reveal().as_bytes()) {
+        return Proof::Bad("the token is missing or wrong");
+    }
+    Proof::Good
+}
+
 /// Checks token and signature; whichever the source asks for must be right, both when it asks for both.
 pub fn prove(config: &PushConfig, header: &dyn Fn(&str) -> Option<String>, body: &[u8], now: Timestamp) -> Proof {
-    if config.token.is_none() && config.signature.is_none() {
-        return Proof::NotAsked;
-    }
-    if let Some(token) = &config.token {
-        let sent = header("authorization").unwrap_or_default();
-        let sent = sent.strip_prefix("Bearer ").unwrap_or_default();
-        if token.is_empty() || !same(sent.as_bytes(), token.reveal().as_bytes()) {
-            return Proof::Bad("the token is missing or wrong");
-        }
+    match prove_token(config, header) {
+        Proof::NotAsked if config.signature.is_none() => return Proof::NotAsked,
+        Proof::Bad(reason) => return Proof::Bad(reason),
+        Proof::NotAsked | Proof::Good => {}
     }
     let Some(signature) = &config.signature else { return Proof::Good };
     let Some(sent) = header(&signature.header) else { return Proof::Bad("the signature is missing") };

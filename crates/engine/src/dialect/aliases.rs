@@ -1,14 +1,13 @@
 //! Names that stand for an expression: aliases other columns use, columns of a join.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, CastKind, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem, VisitorMut,
+    AccessExpr, CastKind, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, Select, SelectItem,
 };
 
 use super::Dialect;
-use super::walk::Walk;
+use super::walk::{Rewrite, Walk};
 
 /// The columns of FULL JOIN ... USING are those of whichever side has a row.
 pub(super) fn joined_columns(select: &mut Select) {
@@ -88,7 +87,7 @@ fn put(known: &HashMap<String, Expr>, expr: &mut Expr) {
     if known.is_empty() {
         return;
     }
-    expr.walk(&mut Aliases { known, inside: 0 });
+    expr.walk_own(&mut Aliases { known });
 }
 
 fn uses(expr: &Expr, name: &str) -> bool {
@@ -101,23 +100,10 @@ fn uses(expr: &Expr, name: &str) -> bool {
 
 struct Aliases<'a> {
     known: &'a HashMap<String, Expr>,
-    inside: usize,
 }
 
-impl VisitorMut for Aliases<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.inside += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.inside -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+impl Rewrite for Aliases<'_> {
+    fn before(&mut self, expr: &mut Expr) {
         // What follows a dot is a field, whatever else has its name.
         if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
             for step in access_chain {
@@ -128,10 +114,9 @@ impl VisitorMut for Aliases<'_> {
                 }
             }
         }
-        ControlFlow::Continue(())
     }
 
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+    fn after(&mut self, expr: &mut Expr) {
         if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
             for step in access_chain {
                 if let AccessExpr::Dot(field) = step
@@ -141,15 +126,13 @@ impl VisitorMut for Aliases<'_> {
                     *field = Expr::Identifier(name.clone());
                 }
             }
-            return ControlFlow::Continue(());
+            return;
         }
-        if self.inside == 0
-            && let Expr::Identifier(name) = expr
+        if let Expr::Identifier(name) = expr
             && let Some(found) = self.known.get(&name.value.to_lowercase())
         {
             *expr = Expr::Nested(Box::new(found.clone()));
         }
-        ControlFlow::Continue(())
     }
 }
 

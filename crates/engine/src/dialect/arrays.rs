@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::Dialect;
 use super::build::{binary, call, function_name, ident, literal_integer, number, text};
-use super::walk::Walk;
+use super::walk::{Rewrite, Walk};
 
 /// What a lambda is written as between translation and planning: the engine's own grammar has none. The arguments are the names
 /// of the parameters, as text, and the body.
@@ -192,7 +192,7 @@ impl OverArray {
             mentions(&self.item, alias) || self.condition.as_ref().is_some_and(|condition| mentions(condition, alias))
         });
         let mut body = expr.clone();
-        body.walk(&mut Items { alias: self.alias.as_deref(), fields: self.fields.as_deref(), is_scalar, inside: 0 });
+        body.walk_own(&mut Items { alias: self.alias.as_deref(), fields: self.fields.as_deref(), is_scalar });
         body
     }
 
@@ -345,8 +345,6 @@ struct Items<'a> {
     fields: Option<&'a [String]>,
     /// The alias stands for the item itself: other names belong to the query around.
     is_scalar: bool,
-    /// Queries within are their own business.
-    inside: usize,
 }
 
 impl Items<'_> {
@@ -364,23 +362,8 @@ impl Items<'_> {
     }
 }
 
-impl VisitorMut for Items<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.inside += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.inside -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if self.inside > 0 {
-            return ControlFlow::Continue(());
-        }
+impl Rewrite for Items<'_> {
+    fn after(&mut self, expr: &mut Expr) {
         let replaced = match &*expr {
             Expr::Identifier(name) if name.value == ITEM => None,
             Expr::Identifier(name) if self.is_alias(name) => Some(Expr::Identifier(ident(ITEM))),
@@ -397,7 +380,6 @@ impl VisitorMut for Items<'_> {
         if let Some(replaced) = replaced {
             *expr = replaced;
         }
-        ControlFlow::Continue(())
     }
 }
 

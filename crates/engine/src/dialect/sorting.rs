@@ -4,15 +4,13 @@
 //! are collected with their keys and sorted when they are together.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    DuplicateTreatment, Expr, Function, FunctionArgumentClause, FunctionArguments, OrderByExpr, Query, Select,
-    SelectItem, VisitorMut,
+    DuplicateTreatment, Expr, Function, FunctionArgumentClause, FunctionArguments, OrderByExpr, Select, SelectItem,
 };
 
 use super::build::{arguments, call, function, function_name, number, text};
-use super::walk::Walk;
+use super::walk::{Rewrite, Walk};
 
 /// The order within the parentheses of an aggregate.
 fn keys(function: &Function) -> Option<&[OrderByExpr]> {
@@ -62,17 +60,17 @@ pub(super) fn collected(aggregate: &Function) -> Option<Expr> {
 pub(super) fn apart(select: &mut Select) {
     let mut orders = Orders::default();
     in_aggregates(select, &mut orders);
-    in_aggregates(select, &mut Spread { all: orders.found.len() > 1, inside: 0 });
+    in_aggregates(select, &mut Spread { all: orders.found.len() > 1 });
 }
 
-fn in_aggregates(select: &mut Select, visitor: &mut impl VisitorMut<Break = ()>) {
+fn in_aggregates(select: &mut Select, rewrite: &mut impl Rewrite) {
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
-            expr.walk(visitor);
+            expr.walk_own(rewrite);
         }
     }
     for condition in [&mut select.having, &mut select.qualify].into_iter().flatten() {
-        condition.walk(visitor);
+        condition.walk_own(rewrite);
     }
 }
 
@@ -84,61 +82,31 @@ fn is_sorted(function: &Function) -> bool {
 #[derive(Default)]
 struct Orders {
     found: HashSet<String>,
-    inside: usize,
 }
 
-impl VisitorMut for Orders {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.inside += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.inside -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+impl Rewrite for Orders {
+    fn before(&mut self, expr: &mut Expr) {
         if let Expr::Function(function) = expr
-            && self.inside == 0
             && is_sorted(function)
         {
             let shown: Vec<String> = keys(function).unwrap_or_default().iter().map(ToString::to_string).collect();
             self.found.insert(shown.join(","));
         }
-        ControlFlow::Continue(())
     }
 }
 
 struct Spread {
     all: bool,
-    inside: usize,
 }
 
-impl VisitorMut for Spread {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.inside += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.inside -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+impl Rewrite for Spread {
+    fn after(&mut self, expr: &mut Expr) {
         if let Expr::Function(function) = expr
-            && self.inside == 0
             && is_sorted(function)
             && (self.all || is_distinct(function))
             && let Some(sorted) = collected(function)
         {
             *expr = sorted;
         }
-        ControlFlow::Continue(())
     }
 }

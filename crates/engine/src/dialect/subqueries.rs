@@ -1,46 +1,28 @@
 //! Subqueries where the engine does not take them: EXISTS as a value counts instead.
 
-use std::ops::ControlFlow;
-
-use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, VisitorMut,
-};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr};
 
 use super::build::{binary, call, number};
-use super::walk::Walk;
+use super::walk::{Rewrite, Walk};
 use super::{Dialect, arrays, pivot};
 
 /// Before a query's expressions are rewritten.
 pub(super) fn count_instead(dialect: Dialect, select: &mut Select) {
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
-            expr.walk(&mut Exists { dialect, inside: 0 });
+            expr.walk_own(&mut Exists { dialect });
         }
     }
 }
 
+/// Conditions of queries within may say EXISTS.
 struct Exists {
     dialect: Dialect,
-    /// Conditions of queries within may say EXISTS.
-    inside: usize,
 }
 
-impl VisitorMut for Exists {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.inside += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.inside -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if self.inside == 0
-            && arrays::over(self.dialect, expr).is_none()
+impl Rewrite for Exists {
+    fn after(&mut self, expr: &mut Expr) {
+        if arrays::over(self.dialect, expr).is_none()
             && let Expr::Exists { subquery, negated } = expr
             && let Some(count) = counted(subquery)
         {
@@ -48,7 +30,6 @@ impl VisitorMut for Exists {
             let count = call("coalesce", vec![Expr::Subquery(count), number(0)]);
             *expr = Expr::Nested(Box::new(binary(count, op, number(0))));
         }
-        ControlFlow::Continue(())
     }
 }
 

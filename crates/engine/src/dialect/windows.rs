@@ -1,19 +1,15 @@
 //! Named windows, put in the places that name them: the engine pays no heed to a window that is built on another.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 
-use super::walk::Walk;
-use datafusion::sql::sqlparser::ast::{
-    Expr, NamedWindowExpr, Query, Select, SelectItem, VisitorMut, WindowSpec, WindowType,
-};
+use super::walk::{Rewrite, Walk};
+use datafusion::sql::sqlparser::ast::{Expr, NamedWindowExpr, Select, SelectItem, WindowSpec, WindowType};
 
 /// Windows may be built on each other this deep.
 const DEPTH: usize = 32;
 
 struct Windows {
     known: HashMap<String, NamedWindowExpr>,
-    inside: usize,
 }
 
 impl Windows {
@@ -36,22 +32,9 @@ impl Windows {
     }
 }
 
-impl VisitorMut for Windows {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.inside += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.inside -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+impl Rewrite for Windows {
+    fn before(&mut self, expr: &mut Expr) {
         if let Expr::Function(function) = expr
-            && self.inside == 0
             && let Some(over) = &function.over
         {
             let meant = match over {
@@ -62,7 +45,6 @@ impl VisitorMut for Windows {
                 function.over = Some(WindowType::WindowSpec(spec));
             }
         }
-        ControlFlow::Continue(())
     }
 }
 
@@ -73,13 +55,13 @@ pub(super) fn put_in_place(select: &mut Select) {
         return;
     }
     let known = named.into_iter().map(|definition| (definition.0.value.to_lowercase(), definition.1)).collect();
-    let mut windows = Windows { known, inside: 0 };
+    let mut windows = Windows { known };
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
-            expr.walk(&mut windows);
+            expr.walk_own(&mut windows);
         }
     }
     if let Some(condition) = &mut select.qualify {
-        condition.walk(&mut windows);
+        condition.walk_own(&mut windows);
     }
 }

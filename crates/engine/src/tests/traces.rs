@@ -121,3 +121,27 @@ async fn a_column_that_is_not_there_is_told_with_its_place_and_what_was_meant() 
     )
     .await;
 }
+
+/// For each column of `orders` the columns that are made of it alone, or `?` where more depends on it.
+async fn check_made_of(sql: &str, expected: &[&str]) {
+    let columns = ["id", "customer", "amount"].map(|name| Field::new(name, DataType::Int64, true));
+    let (relation, columns) = (TableName::new("main", "orders"), Arc::new(Schema::new(columns.to_vec())));
+    let planned = newest(&engine()).row_expressions(sql, &relation, &columns).await.unwrap();
+    let shown = |name: &str| {
+        let made = planned.made_of(name).map(|places| {
+            let names = places.iter().map(|place| planned.schema().field(*place).name().as_str());
+            names.collect::<Vec<_>>().join(" ")
+        });
+        made.unwrap_or_else(|| String::from("?"))
+    };
+    assert_eq!(["id", "customer", "amount"].map(shown), expected, "{sql}");
+}
+
+#[tokio::test]
+async fn what_is_made_of_one_column_alone_is_known() {
+    check_made_of("select * from orders", &["id", "customer", "amount"]).await;
+    check_made_of("select id, amount * 2 as twice, amount from orders", &["id", "", "twice amount"]).await;
+    check_made_of("select id, amount + customer as sum from orders", &["id", "?", "?"]).await;
+    check_made_of("select id, amount from orders where customer > 1", &["id", "?", "amount"]).await;
+    check_made_of("select n from (select id + 1 as n, amount from orders) where n > 1", &["?", "?", "?"]).await;
+}

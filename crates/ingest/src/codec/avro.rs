@@ -10,63 +10,44 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeSet;
 
-use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 
 use crate::codec::column::{Column, Fieldset, Refusal, Values};
 use crate::codec::json::{Notes, UnknownFields};
-use crate::limits::INFERENCE_SAMPLE_RECORDS;
+use crate::codec::schemas;
+pub use crate::codec::schemas::framed;
 use crate::record::RecordBuffer;
-use crate::schema::{DriftPolicy, drift, is_reserved};
+use crate::schema::is_reserved;
 
 use bytes::Bytes;
 pub use schema::{Schema, Type};
 
-/// Writers' schemas by their number, as far as they are known. Whoever reads records sees to it that theirs are.
-#[derive(Debug, Default)]
-pub struct Schemas(RwLock<HashMap<u32, Result<Arc<Schema>, Refusal>>>);
+/// Writers' schemas by their number.
+pub type Schemas = crate::codec::schemas::Schemas<Schema>;
 
-impl Schemas {
-    pub fn knows(&self, id: u32) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
+/// Bytes of the record at the beginning of `bytes`, which may hold more behind it.
+pub fn record_length(schema: &Schema, bytes: &[u8]) -> Result<usize, String> {
+    let mut notes = Notes::default();
+    let mut reader = Reader { bytes: Bytes::new(bytes), unknown_fields: UnknownFields::Note, notes: &mut notes };
+    for field in schema.fields.iter() {
+        reader.skip(&field.of)?;
     }
-
-    /// A schema, or why records that name it cannot be read.
-    pub fn learn(&self, id: u32, schema: Result<Schema, String>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(id, schema.map(Arc::new));
-    }
-
-    fn get(&self, id: u32) -> Result<Arc<Schema>, Refusal> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(&id).cloned().unwrap_or_else(|| Err(format!("schema {id} is not known")))
-    }
-}
-
-/// The number of a record's schema, and the rest.
-pub fn framed(record: &[u8]) -> Result<(u32, &[u8]), String> {
-    match record.split_first_chunk::<5>() {
-        Some(([0, id @ ..], rest)) => Ok((u32::from_be_bytes(*id), rest)),
-        _ => Err("record does not begin with the number of a schema".to_owned()),
-    }
+    Ok(bytes.len() - reader.bytes.len())
 }
 
 /// Columns for the records' schemas, those of later numbers after those of earlier ones.
 pub(crate) fn columns(schemas: &Schemas, records: &RecordBuffer) -> SchemaRef {
-    let sample = records.iter().take(INFERENCE_SAMPLE_RECORDS);
-    let ids: BTreeSet<u32> = sample.filter_map(|record| framed(record.payload).ok().map(|(id, _)| id)).collect();
-    let mut all = Arc::new(ArrowSchema::empty());
-    for schema in ids.into_iter().filter_map(|id| schemas.get(id).ok()) {
+    let ids: BTreeSet<u32> = records.iter().filter_map(|record| Some(framed(record.payload).ok()?.0)).collect();
+    let known = ids.into_iter().filter_map(|id| schemas.get(id).ok());
+    schemas::columns(known.map(|schema| {
         let fields = schema.fields.iter().filter(|field| !is_reserved(&field.name));
-        let fields = fields.filter_map(|field| Some(Field::new(&field.name, field.of.arrow()?, true)));
-        let policy = DriftPolicy { add_columns: true, ..DriftPolicy::default() };
-        all = drift::evolve(&all, &ArrowSchema::new(fields.collect::<Vec<_>>()), &policy);
-    }
-    all
+        fields.filter_map(|field| Some(Field::new(&field.name, field.of.arrow()?, true))).collect()
+    }))
 }
 
-/// Adds one record as a row, or leaves the columns as they were.
+/// Adds one record as a row.
 pub(crate) fn decode(
     record: &[u8],
     schemas: &Schemas,
@@ -74,18 +55,14 @@ pub(crate) fn decode(
     columns: &mut Fieldset,
     notes: &mut Notes,
 ) -> Result<(), Refusal> {
-    let rows = columns.rows();
     let (id, body) = framed(record)?;
     let schema = schemas.get(id)?;
     let mut reader = Reader { bytes: Bytes::new(body), unknown_fields, notes };
-    let mut result = reader.record(&schema.fields, columns, 0);
-    if result.is_ok() && !reader.bytes.is_empty() {
-        result = Err(format!("{} bytes after the record", reader.bytes.len()));
+    reader.record(&schema.fields, columns, 0)?;
+    match reader.bytes.len() {
+        0 => Ok(()),
+        surplus => Err(format!("{surplus} bytes after the record")),
     }
-    if result.is_err() {
-        columns.truncate(rows);
-    }
-    result
 }
 
 struct Reader<'a> {
@@ -104,22 +81,24 @@ impl Reader<'_> {
                     let Some(column) = columns.columns.get_mut(index) else { continue };
                     self.value(&field.of, column, depth)?;
                 }
-                None => self.unknown(field, depth)?,
+                None => self.unknown(field, depth, columns)?,
             }
         }
         columns.finish_row()
     }
 
-    fn unknown(&mut self, field: &schema::Field, depth: usize) -> Result<(), Refusal> {
+    fn unknown(&mut self, field: &schema::Field, depth: usize, columns: &Fieldset) -> Result<(), Refusal> {
         if depth == 0 && is_reserved(&field.name) {
             return Err(format!("field name `{}` is reserved", field.name));
         }
         let said = self.skip(&field.of)?;
         if said && field.of.arrow().is_some() {
-            if self.unknown_fields == UnknownFields::Refuse {
-                return Err(format!("field `{}` has no column and none can be added", field.name));
-            }
-            self.notes.unknown_field = true;
+            // The bytes of an Avro value are no JSON, which is what could be kept.
+            let unknown_fields = match self.unknown_fields {
+                UnknownFields::Note => UnknownFields::Note,
+                UnknownFields::Refuse | UnknownFields::Keep => UnknownFields::Refuse,
+            };
+            self.notes.unknown(unknown_fields, &field.name, "", columns)?;
         }
         Ok(())
     }

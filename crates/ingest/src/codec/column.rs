@@ -7,13 +7,14 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, ListArray, PrimitiveArray, StringArray, StructArray,
 };
-use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::kernels::cast_utils::{Parser, string_to_timestamp_nanos};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, FieldRef, Fields, Float64Type, Int32Type, Int64Type, TimeUnit,
     TimestampMicrosecondType,
 };
 
+use crate::codec::validity::Validity;
 use crate::error::{Error, Result};
 
 /// Why a value does not go into its column; a lower-case fragment.
@@ -23,7 +24,7 @@ pub(crate) type Refusal = String;
 pub(crate) struct Column {
     field: FieldRef,
     values: Values,
-    validity: BooleanBufferBuilder,
+    validity: Validity,
 }
 
 #[derive(Debug)]
@@ -62,11 +63,17 @@ impl Fieldset {
 
     /// Finds a column; records of one producer keep their order of fields, so the expected place is tried first.
     pub(crate) fn find(&self, name: &str, expected: usize) -> Option<usize> {
-        let matches = |column: &Column| column.field.name() == name;
+        let matches = |column: &Column| same(column.field.name(), name);
         if self.columns.get(expected).is_some_and(matches) {
             return Some(expected);
         }
         self.by_name.get(name).copied()
+    }
+
+    /// The column that a name would be, were its case another.
+    pub(crate) fn find_whatever_case(&self, name: &str) -> Option<&str> {
+        let lower = name.to_lowercase();
+        self.columns.iter().map(Column::name).find(|column| column.to_lowercase() == lower)
     }
 
     /// Ends a row: what it did not mention is null.
@@ -112,7 +119,7 @@ impl Column {
                 return Err(Error::Schema { reason });
             }
         };
-        Ok(Self { field: Arc::clone(field), values, validity: BooleanBufferBuilder::new(0) })
+        Ok(Self { field: Arc::clone(field), values, validity: Validity::default() })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -186,6 +193,7 @@ impl Column {
             Values::Date32(out) => {
                 out.push(Date32Type::parse(text).ok_or_else(|| refused(field, "text that is no date"))?);
             }
+            Values::Decimal(out) => out.push(decimal(text, field)?),
             _ => return Err(refused(field, "text")),
         }
         self.mark_present();
@@ -212,6 +220,7 @@ impl Column {
                 let value = text.parse::<f64>().ok().filter(|value| value.is_finite());
                 out.push(value.ok_or_else(|| refused(field, "a number out of range"))?);
             }
+            Values::Decimal(out) => out.push(decimal(text, field)?),
             _ => return Err(refused(field, "a number")),
         }
         self.mark_present();
@@ -274,6 +283,11 @@ impl Column {
         matches!(self.values, Values::Int64(_) | Values::Int32(_))
     }
 
+    /// Whether everything that can be written down goes in.
+    pub(crate) fn holds_text(&self) -> bool {
+        matches!(self.values, Values::Text { .. })
+    }
+
     fn truncate(&mut self, len: usize) {
         // The value may be there already when its row is not.
         self.validity.truncate(len);
@@ -298,8 +312,7 @@ impl Column {
     /// The finished array; the column is empty again and expects about as much.
     fn take(&mut self) -> Result<ArrayRef> {
         let rows = self.len();
-        let validity = self.validity.finish();
-        let nulls = Some(NullBuffer::new(validity)).filter(|nulls| nulls.null_count() > 0);
+        let nulls = self.validity.finish();
         let data_type = self.field.data_type().clone();
         Ok(match &mut self.values {
             Values::Boolean(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
@@ -335,6 +348,11 @@ impl Column {
             }
         })
     }
+}
+
+/// Whether two names are the same. They are short: a call to compare them costs more than their bytes.
+fn same(one: &str, other: &str) -> bool {
+    one.len() == other.len() && one.bytes().zip(other.bytes()).all(|(one, other)| one == other)
 }
 
 fn end_of(ends: &[i32]) -> usize {
@@ -390,6 +408,37 @@ pub(crate) fn integer(text: &str) -> Option<i64> {
     let exact = value.fract() == 0.0 && value.abs() <= EXACT && !text.bytes().all(|byte| byte.is_ascii_digit());
     #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
     exact.then_some(value as i64)
+}
+
+/// A number exactly, also when it is written with an exponent; none that would have to be rounded.
+fn decimal(text: &str, field: &FieldRef) -> Result<i128, Refusal> {
+    let DataType::Decimal128(precision, scale) = field.data_type() else { return Err(refused(field, "a decimal")) };
+    let shown: String = text.chars().take(40).collect();
+    unscaled(text, i32::from(*scale))
+        .filter(|value| value.unsigned_abs() < 10_u128.pow(u32::from(*precision).min(38)))
+        .ok_or_else(|| refused(field, &format!("{shown}, which is no decimal({precision}, {scale})")))
+}
+
+/// The digits of a number with so many of them after the point, if it has no more.
+fn unscaled(text: &str, scale: i32) -> Option<i128> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (sign, mantissa) = mantissa.strip_prefix('-').map_or((1, mantissa), |rest| (-1, rest));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let significant = digits.trim_end_matches('0');
+    if significant.is_empty() {
+        return Some(0);
+    }
+    let dropped = i32::try_from(digits.len() - significant.len()).ok()?;
+    let after_point = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?.checked_sub(dropped)?;
+    let power = u32::try_from(scale.checked_sub(after_point)?).ok()?;
+    significant.parse::<i128>().ok()?.checked_mul(10_i128.checked_pow(power)?)?.checked_mul(sign)
 }
 
 /// A time without a zone is taken as UTC.

@@ -2,15 +2,22 @@
 
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{Schema, SchemaRef};
+use headwater_project::Failure;
 
 use crate::codec::column::{Fieldset, Refusal};
+use crate::codec::header::Header;
 use crate::codec::json::{Notes, UnknownFields};
-use crate::codec::{BYTES_COLUMN, Codec, TEXT_COLUMN, as_text, avro, delimited, json, provenance};
+use crate::codec::path_columns::{self, PathColumn};
+use crate::codec::{
+    BYTES_COLUMN, Codec, Payload, TEXT_COLUMN, avro, cells, delimited, json, pattern, protobuf, provenance,
+};
 use crate::error::{Error, Result};
 use crate::record::RecordBuffer;
-use crate::schema::{DriftPolicy, Provenance, drift, infer, with_provenance};
+use crate::schema::{
+    DriftPolicy, NewFields, OVERFLOW_COLUMN, Provenance, drift, infer, with_overflow, with_provenance,
+};
 use crate::sink::{Origin, Rejected};
 
 #[derive(Debug)]
@@ -18,6 +25,8 @@ pub struct Decoded {
     /// The rows with the columns of their provenance.
     pub rows: RecordBatch,
     pub rejected: Vec<Rejected>,
+    /// For each row the place of its record in the batch, ascending.
+    pub accepted: Vec<usize>,
 }
 
 /// Decodes batch after batch and lets the schema follow the records.
@@ -26,6 +35,8 @@ pub struct Decoder {
     codec: Codec,
     policy: DriftPolicy,
     provenance: Provenance,
+    /// Whether folders such as `date=2024-01-01` in the path of a file are columns.
+    path_columns: bool,
     /// Nothing until the first batch, for a table that does not exist and was not declared.
     target: Option<Target>,
 }
@@ -38,17 +49,55 @@ struct Target {
 }
 
 impl Target {
-    fn new(records: SchemaRef, provenance: Provenance) -> Result<Self> {
-        let (table, columns) = (with_provenance(&records, provenance), Fieldset::new(records.fields())?);
+    fn new(records: SchemaRef, policy: &DriftPolicy, provenance: Provenance) -> Result<Self> {
+        let columns = Fieldset::new(records.fields())?;
+        let table = match policy.new_fields {
+            NewFields::Discard => with_provenance(&with_overflow(&records), provenance),
+            NewFields::Evolve | NewFields::Freeze | NewFields::Fail => with_provenance(&records, provenance),
+        };
         Ok(Self { records, table, columns })
     }
+}
+
+impl NewFields {
+    /// How records are read at first.
+    fn at_first(self) -> UnknownFields {
+        match self {
+            Self::Evolve | Self::Fail => UnknownFields::Note,
+            Self::Freeze => UnknownFields::Refuse,
+            Self::Discard => UnknownFields::Keep,
+        }
+    }
+
+    /// How they are read again once the schema is what it can be.
+    fn again(self) -> UnknownFields {
+        match self {
+            Self::Discard => UnknownFields::Keep,
+            Self::Evolve | Self::Freeze | Self::Fail => UnknownFields::Refuse,
+        }
+    }
+}
+
+fn unexpected(field: &str) -> Error {
+    let failure = Failure::user(format!("the records have a field `{field}` that the table has no column for"));
+    Error::Failed(failure.with_hint(
+        "Add it to `schema.columns` of the source, or let the table follow with `new_fields: evolve`, or keep such fields \
+         apart with `new_fields: discard`.",
+    ))
 }
 
 impl Decoder {
     /// `schema` is the shape of the records, without provenance; without it the first batch decides.
     pub fn new(codec: Codec, policy: DriftPolicy, provenance: Provenance, schema: Option<SchemaRef>) -> Result<Self> {
-        let target = schema.map(|schema| Target::new(schema, provenance)).transpose()?;
-        Ok(Self { codec, policy, provenance, target })
+        let target = schema.map(|schema| Target::new(schema, &policy, provenance)).transpose()?;
+        Ok(Self { codec, policy, provenance, path_columns: false, target })
+    }
+
+    /// Makes columns of what the path of a file says.
+    #[must_use]
+    pub fn with_path_columns(mut self, path_columns: bool) -> Self {
+        self.path_columns = path_columns;
+        self
     }
 
     /// The columns of the table as they must be for the last batch decoded.
@@ -63,28 +112,49 @@ impl Decoder {
             Some(target) => target,
             None => {
                 let nothing = Arc::new(Schema::empty());
-                let unlimited = DriftPolicy { add_columns: true, ..self.policy };
-                Target::new(
-                    drift::evolve(&nothing, &infer::infer(&self.codec, header, records), &unlimited),
-                    self.provenance,
-                )?
+                let adding = DriftPolicy { new_fields: NewFields::Evolve, ..self.policy };
+                let inferred = drift::evolve(&nothing, &infer::infer(&self.codec, header, records), &adding);
+                Target::new(inferred, &self.policy, self.provenance)?
             }
         };
+        let path_columns = self.path_columns_of(origin);
+        target = self.with_columns(target, &path_columns)?;
         let mut notes = Notes::default();
-        let mut pass = self.pass(&mut target, UnknownFields::Note, records, header, &mut notes);
-        if notes.unknown_field || notes.inexact_number && self.policy.widen_integers {
+        let new_fields = self.policy.new_fields;
+        let mut pass = self.pass(&mut target, new_fields.at_first(), records, header, &mut notes);
+        if let (NewFields::Fail, Some(field)) = (new_fields, &notes.unknown_field) {
+            return Err(unexpected(field));
+        }
+        if notes.unknown_field.is_some() || notes.inexact_number && self.policy.widen_integers {
             let inferred = infer::infer(&self.codec, header, records);
             let evolved = drift::evolve(&target.records, &inferred, &self.policy);
             if Arc::ptr_eq(&evolved, &target.records) {
                 target.columns.truncate(0);
             } else {
-                target = Target::new(evolved, self.provenance)?;
+                target = Target::new(evolved, &self.policy, self.provenance)?;
             }
-            pass = self.pass(&mut target, UnknownFields::Refuse, records, header, &mut notes);
+            pass = self.pass(&mut target, new_fields.again(), records, header, &mut notes);
         }
-        let decoded = finish(&mut target, records, pass, origin, self.provenance);
+        let decoded = finish(&mut target, records, pass, origin, self.provenance, &path_columns);
         self.target = Some(target);
         decoded
+    }
+
+    fn path_columns_of(&self, origin: &Origin) -> Vec<PathColumn> {
+        match origin {
+            Origin::File { path } if self.path_columns => path_columns::of(path),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The target with columns for what a path says, as far as the policy allows.
+    fn with_columns(&self, target: Target, path_columns: &[PathColumn]) -> Result<Target> {
+        let fields: Vec<_> = path_columns.iter().filter_map(PathColumn::field).collect();
+        let evolved = drift::evolve(&target.records, &Schema::new(fields), &self.policy);
+        match Arc::ptr_eq(&evolved, &target.records) {
+            true => Ok(target),
+            false => Target::new(evolved, &self.policy, self.provenance),
+        }
     }
 
     fn pass(
@@ -97,15 +167,28 @@ impl Decoder {
     ) -> Pass {
         let columns = &mut target.columns;
         let mut pass = Pass::default();
+        let header = Header::new(header, columns);
+        let text = if self.codec.is_text() { records.text() } else { None };
         for (index, record) in records.iter().enumerate() {
+            let payload = Payload::new(record.payload, text, records.payload_range(index));
             let result = match provenance::check_key(record.key, self.provenance) {
-                Ok(()) if records.is_absent(index) => decode_absent(columns),
-                Ok(()) => self.decode_record(record.payload, unknown_fields, header, columns, notes),
+                Ok(()) if records.is_absent(index) => columns.finish_row(),
+                Ok(()) => self.decode_record(payload, unknown_fields, &header, columns, notes),
                 Err(reason) => Err(reason),
             };
+            let overflow = notes.overflow.take();
             match result {
-                Ok(()) => pass.accepted.push(index),
-                Err(reason) => pass.refused.push((index, reason)),
+                Ok(()) => {
+                    pass.accepted.push(index);
+                    if self.policy.new_fields == NewFields::Discard {
+                        pass.overflow.push(overflow);
+                    }
+                }
+                Err(reason) => {
+                    // Half a row may be there by now.
+                    columns.truncate(pass.accepted.len());
+                    pass.refused.push((index, reason));
+                }
             }
         }
         pass
@@ -113,18 +196,26 @@ impl Decoder {
 
     fn decode_record(
         &self,
-        payload: &[u8],
+        payload: Payload<'_>,
         unknown_fields: UnknownFields,
-        header: &[String],
+        header: &Header<'_>,
         columns: &mut Fieldset,
         notes: &mut Notes,
     ) -> Result<(), Refusal> {
         match &self.codec {
-            Codec::Json => json::decode(payload, unknown_fields, columns, notes),
-            Codec::Delimited(marks) => delimited::decode(payload, *marks, header, unknown_fields, columns, notes),
-            Codec::Text => decode_text(payload, columns),
-            Codec::Bytes => decode_bytes(payload, columns),
-            Codec::Avro(schemas) => avro::decode(payload, schemas, unknown_fields, columns, notes),
+            Codec::Json => json::decode(payload.text()?, unknown_fields, columns, notes),
+            Codec::Delimited(marks) => {
+                delimited::decode(payload.text()?, *marks, header, unknown_fields, columns, notes)
+            }
+            Codec::Detected(dialect) => {
+                delimited::decode(payload.text()?, dialect.get(), header, unknown_fields, columns, notes)
+            }
+            Codec::Pattern(lines) => pattern::decode(payload.text()?, lines, unknown_fields, columns, notes),
+            Codec::Cells => cells::decode(payload.bytes, header, unknown_fields, columns, notes),
+            Codec::Text => decode_text(payload.text()?, columns),
+            Codec::Bytes => decode_bytes(payload.bytes, columns),
+            Codec::Avro(schemas) => avro::decode(payload.bytes, schemas, unknown_fields, columns, notes),
+            Codec::Protobuf(schemas) => protobuf::decode(payload.bytes, schemas, unknown_fields, columns, notes),
         }
     }
 }
@@ -133,20 +224,11 @@ impl Decoder {
 struct Pass {
     accepted: Vec<usize>,
     refused: Vec<(usize, Refusal)>,
+    /// One for each accepted record, where such are kept.
+    overflow: Vec<Option<String>>,
 }
 
-/// A row of nulls, or nothing where a column must not be null.
-fn decode_absent(columns: &mut Fieldset) -> Result<(), Refusal> {
-    let rows = columns.rows();
-    let result = columns.finish_row();
-    if result.is_err() {
-        columns.truncate(rows);
-    }
-    result
-}
-
-fn decode_text(record: &[u8], columns: &mut Fieldset) -> Result<(), Refusal> {
-    let text = as_text(record)?;
+fn decode_text(text: &str, columns: &mut Fieldset) -> Result<(), Refusal> {
     let Some(column) = columns.find(TEXT_COLUMN, 0).and_then(|index| columns.columns.get_mut(index)) else {
         return Err(format!("table has no column `{TEXT_COLUMN}`"));
     };
@@ -162,18 +244,44 @@ fn decode_bytes(record: &[u8], columns: &mut Fieldset) -> Result<(), Refusal> {
     columns.finish_row()
 }
 
+/// Puts what the path says into the columns of these names.
+fn put(path_columns: &[PathColumn], schema: &Schema, arrays: &mut [ArrayRef], rows: usize) -> Result<(), Refusal> {
+    for column in path_columns {
+        match schema.column_with_name(&column.name) {
+            Some((index, field)) => {
+                if let Some(array) = arrays.get_mut(index) {
+                    *array = column.array(field.data_type(), rows)?;
+                }
+            }
+            None if column.value.is_none() => {}
+            None => return Err(format!("path names `{}`, which has no column and none can be added", column.name)),
+        }
+    }
+    Ok(())
+}
+
 fn finish(
     target: &mut Target,
     records: &RecordBuffer,
-    pass: Pass,
+    mut pass: Pass,
     origin: &Origin,
     provenance: Provenance,
+    path_columns: &[PathColumn],
 ) -> Result<Decoded> {
-    let rows = pass.accepted.len();
+    let mut rows = pass.accepted.len();
     if target.columns.rows() != rows {
         return Err(Error::Internal("the columns of a batch are not as long as its rows"));
     }
     let mut arrays = target.columns.take()?;
+    if target.table.column_with_name(OVERFLOW_COLUMN).is_some() {
+        arrays.push(Arc::new(StringArray::from(std::mem::take(&mut pass.overflow))));
+    }
+    if let Err(reason) = put(path_columns, &target.records, &mut arrays, rows) {
+        pass.refused.extend(pass.accepted.drain(..).map(|index| (index, reason.clone())));
+        pass.refused.sort_unstable_by_key(|(index, _)| *index);
+        rows = 0;
+        arrays = arrays.iter().map(|array| array.slice(0, 0)).collect();
+    }
     arrays.extend(provenance::columns(provenance, records, &pass.accepted, origin)?);
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     let rows = RecordBatch::try_new_with_options(Arc::clone(&target.table), arrays, &options)?;
@@ -181,5 +289,5 @@ fn finish(
     for (index, reason) in pass.refused {
         rejected.extend(records.record(index).map(|record| Rejected::new(record, reason, origin)));
     }
-    Ok(Decoded { rows, rejected })
+    Ok(Decoded { rows, rejected, accepted: pass.accepted })
 }

@@ -32,6 +32,8 @@ pub struct Splitter {
     /// How much of `pending` was searched, and whether that leaves off inside quotes.
     searched: usize,
     quoted: bool,
+    /// Line ends between the quotes of the record that `pending` begins with.
+    inside: i64,
     /// The rest of the current line belongs to a record that was too long.
     skipping: bool,
     /// Line the next record begins on, from 1.
@@ -43,7 +45,8 @@ pub struct Splitter {
 impl Splitter {
     pub fn new(framing: Framing, limit: usize) -> Self {
         let (pending, unframed) = (Vec::new(), Vec::new());
-        Self { framing, limit, pending, searched: 0, quoted: false, skipping: false, line: 1, blank: 0, unframed }
+        let (searched, inside, blank) = (0, 0, 0);
+        Self { framing, limit, pending, searched, quoted: false, inside, skipping: false, line: 1, blank, unframed }
     }
 
     /// Adds every record that `chunk` completes to `into`. Lines with nothing but white space are counted, not added.
@@ -83,13 +86,28 @@ impl Splitter {
 
     fn split(&mut self, timestamp: i64, into: &mut RecordBuffer) {
         let pending = std::mem::take(&mut self.pending);
+        let from = std::mem::take(&mut self.searched);
+        let unsearched = pending.get(from..).unwrap_or_default();
         let mut start = 0;
-        while let Some(end) = self.record_end(&pending, start) {
-            let record = pending.get(start..end).unwrap_or_default();
-            self.emit(record, timestamp, into);
-            let lines = memchr::memchr_iter(b'\n', record).count();
-            self.line += 1 + i64::try_from(lines).unwrap_or(0);
-            start = end + 1;
+        match self.framing {
+            Framing::Lines => {
+                for at in memchr::memchr_iter(b'\n', unsearched) {
+                    self.end_record(pending.get(start..from + at), timestamp, into);
+                    start = from + at + 1;
+                }
+            }
+            Framing::Rows { quote } => {
+                for at in memchr::memchr2_iter(b'\n', quote, unsearched) {
+                    if unsearched.get(at) == Some(&quote) {
+                        self.quoted = !self.quoted;
+                    } else if self.quoted {
+                        self.inside += 1;
+                    } else {
+                        self.end_record(pending.get(start..from + at), timestamp, into);
+                        start = from + at + 1;
+                    }
+                }
+            }
         }
         self.pending = pending;
         self.pending.drain(..start);
@@ -100,19 +118,9 @@ impl Splitter {
         }
     }
 
-    /// Where the record that starts at `start` ends, if its end is there.
-    fn record_end(&mut self, bytes: &[u8], start: usize) -> Option<usize> {
-        let from = start.max(std::mem::take(&mut self.searched));
-        let rest = bytes.get(from..)?;
-        let Framing::Rows { quote } = self.framing else { return Some(from + memchr::memchr(b'\n', rest)?) };
-        for at in memchr::memchr2_iter(b'\n', quote, rest) {
-            if rest.get(at) == Some(&quote) {
-                self.quoted = !self.quoted;
-            } else if !self.quoted {
-                return Some(from + at);
-            }
-        }
-        None
+    fn end_record(&mut self, record: Option<&[u8]>, timestamp: i64, into: &mut RecordBuffer) {
+        self.emit(record.unwrap_or_default(), timestamp, into);
+        self.line += 1 + std::mem::take(&mut self.inside);
     }
 
     /// Reports the first line of what is pending and goes on after it.
@@ -133,6 +141,7 @@ impl Splitter {
         }
         self.searched = 0;
         self.quoted = false;
+        self.inside = 0;
     }
 
     fn emit(&mut self, record: &[u8], timestamp: i64, into: &mut RecordBuffer) {

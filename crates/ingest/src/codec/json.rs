@@ -12,14 +12,17 @@
 //! - nesting deeper than `MAX_JSON_DEPTH` is refused before it can use up the stack.
 
 use crate::codec::column::{Column, Fieldset, Refusal, Values};
+use crate::codec::overflow::Overflow;
 use crate::limits::MAX_JSON_DEPTH;
 use crate::schema::is_reserved;
 
 /// What the records of a batch said that the schema has no place for.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
-    /// A field without a column had a value.
-    pub(crate) unknown_field: bool,
+    /// The first field that had a value and no column.
+    pub(crate) unknown_field: Option<String>,
+    /// What the current record holds without a column.
+    pub(crate) overflow: Overflow,
     /// An integer column met a number it could not hold.
     pub(crate) inexact_number: bool,
 }
@@ -29,6 +32,37 @@ pub(crate) struct Notes {
 pub(crate) enum UnknownFields {
     Note,
     Refuse,
+    /// It goes into [`Notes::overflow`].
+    Keep,
+}
+
+impl Notes {
+    /// Notes a field that none of these columns is for, by its first name; the text of its value is JSON.
+    pub(crate) fn unknown(
+        &mut self,
+        unknown_fields: UnknownFields,
+        name: &str,
+        value: &str,
+        columns: &Fieldset,
+    ) -> Result<(), Refusal> {
+        match unknown_fields {
+            UnknownFields::Note => {
+                self.unknown_field.get_or_insert_with(|| name.to_owned());
+                Ok(())
+            }
+            UnknownFields::Keep => {
+                self.overflow.keep(name, value);
+                Ok(())
+            }
+            UnknownFields::Refuse => {
+                let shown: String = name.chars().take(80).collect();
+                Err(match columns.find_whatever_case(name) {
+                    Some(column) => format!("field `{shown}` differs only by case from column `{column}`"),
+                    None => format!("field `{shown}` has no column and none can be added"),
+                })
+            }
+        }
+    }
 }
 
 pub(crate) struct JsonReader<'a> {
@@ -40,28 +74,13 @@ pub(crate) struct JsonReader<'a> {
     notes: &'a mut Notes,
 }
 
-/// Adds one record as a row, or leaves the columns as they were.
+/// Adds one record as a row.
 pub(crate) fn decode(
-    record: &[u8],
+    text: &str,
     unknown_fields: UnknownFields,
     columns: &mut Fieldset,
     notes: &mut Notes,
 ) -> Result<(), Refusal> {
-    let rows = columns.rows();
-    let result = decode_row(record, unknown_fields, columns, notes);
-    if result.is_err() {
-        columns.truncate(rows);
-    }
-    result
-}
-
-fn decode_row(
-    record: &[u8],
-    unknown_fields: UnknownFields,
-    columns: &mut Fieldset,
-    notes: &mut Notes,
-) -> Result<(), Refusal> {
-    let text = super::as_text(record)?;
     let mut reader = JsonReader { bytes: text.as_bytes(), text, at: 0, depth: 0, unknown_fields, notes };
     reader.skip_space();
     if reader.peek() != Some(b'{') {
@@ -132,7 +151,7 @@ impl<'a> JsonReader<'a> {
         while !self.take(b'}') {
             let key = self.key(&mut first)?;
             let Some(index) = columns.find(key.as_str(), expected) else {
-                self.unknown(key.as_str())?;
+                self.unknown(key.as_str(), columns)?;
                 continue;
             };
             expected = index + 1;
@@ -140,7 +159,13 @@ impl<'a> JsonReader<'a> {
             if column.len() > rows {
                 return Err(format!("field `{}` is there twice", column.name()));
             }
-            self.value(column)?;
+            if self.unknown_fields == UnknownFields::Keep {
+                self.notes.overflow.enter(key.as_str());
+                self.value(column)?;
+                self.notes.overflow.leave();
+            } else {
+                self.value(column)?;
+            }
         }
         self.depth -= 1;
         columns.finish_row()
@@ -163,23 +188,18 @@ impl<'a> JsonReader<'a> {
         Ok(key)
     }
 
-    fn unknown(&mut self, name: &str) -> Result<(), Refusal> {
+    fn unknown(&mut self, name: &str, columns: &Fieldset) -> Result<(), Refusal> {
         if self.depth == 1 && is_reserved(name) {
             return Err(format!("field name `{name}` is reserved"));
         }
         let start = self.at;
         self.skip_value()?;
         // These say nothing about a type, so there is no column to make yet.
-        let empty = matches!(self.bytes.get(start..self.at), Some(b"null" | b"[]" | b"{}"));
-        if empty {
+        let value = self.text.get(start..self.at).unwrap_or_default();
+        if matches!(value, "null" | "[]" | "{}") {
             return Ok(());
         }
-        if self.unknown_fields == UnknownFields::Refuse {
-            let shown: String = name.chars().take(80).collect();
-            return Err(format!("field `{shown}` has no column and none can be added"));
-        }
-        self.notes.unknown_field = true;
-        Ok(())
+        self.notes.unknown(self.unknown_fields, name, value, columns)
     }
 
     fn value(&mut self, column: &mut Column) -> Result<(), Refusal> {
@@ -225,12 +245,20 @@ impl<'a> JsonReader<'a> {
     fn array(&mut self, item: &mut Column) -> Result<(), Refusal> {
         self.enter()?;
         let mut first = true;
+        let mut place = 0_usize;
         while !self.take(b']') {
             if !std::mem::take(&mut first) && !self.take(b',') {
                 return Err(self.expected("`,` or `]`"));
             }
             self.skip_space();
-            self.value(item)?;
+            if self.unknown_fields == UnknownFields::Keep {
+                self.notes.overflow.enter(&place.to_string());
+                self.value(item)?;
+                self.notes.overflow.leave();
+                place += 1;
+            } else {
+                self.value(item)?;
+            }
         }
         self.depth -= 1;
         Ok(())
@@ -332,7 +360,7 @@ impl<'a> JsonReader<'a> {
     /// Bytes up to the next quote or backslash.
     fn plain_len(&self) -> Result<usize, Refusal> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let Some(length) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) else {
+        let Some(length) = plain(rest) else {
             return Err("record ends inside a string".to_owned());
         };
         match rest.get(length) {
@@ -379,5 +407,58 @@ impl<'a> JsonReader<'a> {
         let value = value.ok_or_else(|| format!("bad unicode escape at byte {}", self.at + 1))?;
         self.at += 4;
         Ok(value)
+    }
+}
+
+/// Bytes looked at eight by eight before the search for the end of a text takes many at once: names and codes are short.
+const SHORT: usize = 32;
+
+/// A byte in each place of a word.
+const fn everywhere(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// Bytes up to the first quote, backslash or control character.
+fn plain(text: &[u8]) -> Option<usize> {
+    let (short, long) = text.split_at(text.len().min(SHORT));
+    let (words, last) = short.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let ends = ends_in(u64::from_le_bytes(*word));
+        if ends != 0 {
+            return Some(index * 8 + ends.trailing_zeros() as usize / 8);
+        }
+    }
+    if let Some(length) = last.iter().position(is_end) {
+        return Some(words.len() * 8 + length);
+    }
+    let end = memchr::memchr2(b'"', b'\\', long);
+    let before = long.get(..end.unwrap_or(long.len())).unwrap_or_default();
+    // Without a way out of the loop it is done for many bytes at once.
+    let is_plain = before.iter().fold(true, |plain, byte| plain & (*byte >= 0x20));
+    let length = if is_plain { end? } else { before.iter().position(is_end)? };
+    Some(short.len() + length)
+}
+
+fn is_end(byte: &u8) -> bool {
+    matches!(byte, b'"' | b'\\' | 0..0x20)
+}
+
+/// The highest bit of the first byte that ends a text, if one of the eight does; what is set above it means nothing.
+fn ends_in(word: u64) -> u64 {
+    let less = |word: u64, than: u8| word.wrapping_sub(everywhere(than)) & !word & everywhere(0x80);
+    less(word, 0x20) | less(word ^ everywhere(b'"'), 1) | less(word ^ everywhere(b'\\'), 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_text_ends_where_its_bytes_say(text in prop::collection::vec(prop_oneof![8 => any::<u8>(), 1 => Just(b'"'), 40 => b'a'..=b'z'], 0..120)) {
+            prop_assert_eq!(plain(&text), text.iter().position(is_end));
+        }
     }
 }

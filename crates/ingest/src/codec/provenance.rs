@@ -33,13 +33,15 @@ pub(super) fn columns(
     accepted: &[usize],
     origin: &Origin,
 ) -> Result<Vec<ArrayRef>> {
+    if provenance == Provenance::None {
+        return Ok(Vec::new());
+    }
     let pick = |values: &[i64]| accepted.iter().filter_map(|index| values.get(*index).copied()).collect::<Vec<_>>();
     let offsets: ArrayRef = Arc::new(Int64Array::from(pick(records.offsets())));
     let (topic, partition) = match origin {
         Origin::Log { topic, partition } => (topic, *partition),
         Origin::File { path } => {
-            let paths = std::iter::repeat_n(path.as_ref(), accepted.len());
-            return Ok(vec![Arc::new(StringArray::from_iter_values(paths)), offsets]);
+            return Ok(vec![Arc::new(StringArray::new_repeated(path.as_ref(), accepted.len())), offsets]);
         }
     };
     let micros: Vec<i64> = pick(records.timestamps()).into_iter().map(|ms| ms.saturating_mul(1_000)).collect();
@@ -62,7 +64,7 @@ fn message_columns(
 ) -> Result<Vec<ArrayRef>> {
     let mut columns: Vec<ArrayRef> = Vec::new();
     if kept.topic {
-        columns.push(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(topic, accepted.len()))));
+        columns.push(Arc::new(StringArray::new_repeated(topic, accepted.len())));
     }
     // A key of no bytes is as good as none: brokers do not tell them apart when they spread messages.
     let keys = accepted.iter().map(|index| Some(records.key(*index)).filter(|key| !key.is_empty()));

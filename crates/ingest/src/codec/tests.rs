@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::record::{Record, RecordBuffer};
-use crate::schema::{DriftPolicy, Provenance};
+use crate::schema::{DriftPolicy, NewFields, Provenance};
 use crate::sink::Origin;
 
 fn origin() -> Origin {
@@ -35,7 +35,7 @@ fn records<'a>(payloads: impl IntoIterator<Item = &'a [u8]>) -> RecordBuffer {
 }
 
 fn fixed() -> Decoder {
-    let policy = DriftPolicy { add_columns: false, ..DriftPolicy::default() };
+    let policy = DriftPolicy { new_fields: NewFields::Freeze, ..DriftPolicy::default() };
     Decoder::new(Codec::Json, policy, Provenance::Log, Some(schema())).unwrap()
 }
 
@@ -112,6 +112,7 @@ fn what_is_no_record_is_refused() {
     check(format!("{{\"new\":{}", "[".repeat(100_000)), Err("nested deeper"));
     check("{\"new\":".repeat(100_000), Err("nested deeper"));
     check(r#"{"_offset":1}"#, Err("reserved"));
+    check(r#"{"_Offset":1}"#, Err("reserved"));
 }
 
 #[test]
@@ -190,6 +191,33 @@ fn records_beyond_the_column_limit_are_refused_not_thinned() {
 }
 
 #[test]
+fn fields_that_differ_only_by_case_are_one_column() {
+    let check = |new_fields, expected: &[&str], refused: &[&str]| {
+        let mut decoder = evolving(Codec::Json, DriftPolicy { new_fields, ..DriftPolicy::default() });
+        let all = [
+            &br#"{"Id":1,"place":{"x":1}}"#[..],
+            br#"{"id":2}"#,
+            br#"{"Id":3,"place":{"X":2}}"#,
+            br#"{"Id":4,"places":[{"Y":1,"y":2}]}"#,
+            br#"{"Id":5}"#,
+        ];
+        let decoded = decoder.decode(&records(all), &[], &origin()).unwrap();
+        assert_eq!(rows(&decoded.rows), expected);
+        let reasons: Vec<&str> = decoded.rejected.iter().map(|record| record.reason.as_str()).collect();
+        assert_eq!(reasons, refused);
+    };
+    check(
+        NewFields::Evolve,
+        &[r#"{"Id":1,"place":{"x":1}}"#, r#"{"Id":5}"#],
+        &[
+            "field `id` differs only by case from column `Id`",
+            "field `X` differs only by case from column `x`",
+            "field `y` differs only by case from column `Y`",
+        ],
+    );
+}
+
+#[test]
 fn delimited_rows_get_types_and_reasons() {
     let header: Vec<String> = ["id", "zip", "name", "score", "ok"].map(str::to_owned).to_vec();
     let mut decoder = evolving(Codec::Delimited(Delimiters::default()), DriftPolicy::default());
@@ -218,6 +246,18 @@ fn delimited_rows_get_types_and_reasons() {
     }
     let later = decoder.decode(&records([&b"09,1,a,1,true"[..]]), &header, &origin()).unwrap();
     assert_eq!(later.rejected[0].reason, "field `id` holds integers, found a code with a leading zero");
+}
+
+#[test]
+fn a_row_with_more_values_than_its_header_has_names_is_refused_whatever_the_policy() {
+    let header = ["id".to_owned()];
+    for new_fields in [NewFields::Evolve, NewFields::Freeze, NewFields::Discard, NewFields::Fail] {
+        let mut decoder =
+            evolving(Codec::Delimited(Delimiters::default()), DriftPolicy { new_fields, ..DriftPolicy::default() });
+        let decoded = decoder.decode(&records([&b"1"[..], b"2,more", b"3"]), &header, &origin()).unwrap();
+        assert_eq!(rows(&decoded.rows), [r#"{"id":1}"#, r#"{"id":3}"#]);
+        assert!(decoded.rejected[0].reason.contains("2 fields"), "{:?}", decoded.rejected);
+    }
 }
 
 #[test]
@@ -321,4 +361,91 @@ proptest! {
         prop_assert_eq!(scores.value(0).to_bits(), score.to_bits());
         prop_assert_eq!(&back["paid"], &serde_json::json!(paid));
     }
+}
+
+#[test]
+fn declared_decimals_take_what_they_hold_exactly() {
+    let schema = Arc::new(Schema::new(vec![Field::new("amount", DataType::Decimal128(6, 2), true)]));
+    let check = |value: &str, expected: Result<&str, &str>| {
+        let mut decoder =
+            Decoder::new(Codec::Json, DriftPolicy::default(), Provenance::Log, Some(Arc::clone(&schema))).unwrap();
+        let payload = format!(r#"{{"amount":{value}}}"#);
+        let decoded = decoder.decode(&records([payload.as_bytes()]), &[], &origin()).unwrap();
+        match expected {
+            Ok(expected) => {
+                let shown = arrow::util::display::array_value_to_string(decoded.rows.column(0), 0).unwrap();
+                assert_eq!(shown, expected, "{value}");
+            }
+            Err(reason) => {
+                assert!(decoded.rejected[0].reason.contains(reason), "{value}: {}", decoded.rejected[0].reason);
+            }
+        }
+    };
+    check("12.3", Ok("12.30"));
+    check("-0.05", Ok("-0.05"));
+    check("1e3", Ok("1000.00"));
+    check("1.2300", Ok("1.23"));
+    check("125e-1", Ok("12.50"));
+    check("0", Ok("0.00"));
+    check("0.000", Ok("0.00"));
+    check(r#""9999.99""#, Ok("9999.99"));
+    check("0.001", Err("no decimal(6, 2)"));
+    check("10000", Err("no decimal(6, 2)"));
+    check("1e400", Err("no decimal(6, 2)"));
+    check("1e-999999999999", Err("no decimal(6, 2)"));
+    check(r#""x""#, Err("no decimal(6, 2)"));
+    check("true", Err("found a boolean"));
+}
+
+fn decoded_with(new_fields: NewFields, payloads: &[&str]) -> Result<Decoded, crate::Error> {
+    let schema = Schema::new(vec![
+        Field::new("id", DataType::Int64, true),
+        Field::new("place", DataType::Struct(vec![Field::new("city", DataType::Utf8, true)].into()), true),
+        Field::new(
+            "items",
+            DataType::List(Arc::new(Field::new(
+                "element",
+                DataType::Struct(vec![Field::new("n", DataType::Int64, true)].into()),
+                true,
+            ))),
+            true,
+        ),
+    ]);
+    let policy = DriftPolicy { new_fields, ..DriftPolicy::default() };
+    let mut decoder = Decoder::new(Codec::Json, policy, Provenance::Log, Some(Arc::new(schema))).unwrap();
+    decoder.decode(&records(payloads.iter().map(|payload| payload.as_bytes())), &[], &origin())
+}
+
+#[test]
+fn new_fields_become_columns_or_are_refused_kept_apart_or_fatal() {
+    let payloads = [r#"{"id":1}"#, r#"{"id":2,"new":"x","nothing":null}"#, r#"{"id":3}"#];
+    let evolved = decoded_with(NewFields::Evolve, &payloads).unwrap();
+    assert_eq!(rows(&evolved.rows), [r#"{"id":1}"#, r#"{"id":2,"new":"x"}"#, r#"{"id":3}"#]);
+    let frozen = decoded_with(NewFields::Freeze, &payloads).unwrap();
+    assert_eq!(rows(&frozen.rows), [r#"{"id":1}"#, r#"{"id":3}"#]);
+    assert!(frozen.rejected[0].reason.contains("`new` has no column"));
+    assert_eq!(frozen.accepted, [0, 2]);
+    let kept = decoded_with(NewFields::Discard, &payloads).unwrap();
+    assert_eq!(rows(&kept.rows), [r#"{"id":1}"#, r#"{"id":2,"_overflow":"{\"new\":\"x\"}"}"#, r#"{"id":3}"#]);
+    let failed = decoded_with(NewFields::Fail, &payloads).unwrap_err();
+    assert!(failed.to_string().contains("`new`"), "{failed}");
+    assert!(decoded_with(NewFields::Fail, &[r#"{"id":1,"nothing":null}"#]).is_ok());
+}
+
+#[test]
+fn nested_fields_without_a_column_are_kept_by_their_path() {
+    let check = |payload: &str, expected: Option<&str>| {
+        let decoded = decoded_with(NewFields::Discard, &[payload, r#"{"id":0}"#]).unwrap();
+        let overflow = decoded.rows.column_by_name("_overflow").unwrap().as_string::<i32>().clone();
+        assert_eq!(overflow.iter().collect::<Vec<_>>(), [expected, None], "{payload}");
+    };
+    check(r#"{"place":{"city":"a","zip":"8001"}}"#, Some(r#"{"place.zip":"8001"}"#));
+    check(r#"{"items":[{"n":1,"x":1},{"x":[2, {"y":3}]}]}"#, Some(r#"{"items.0.x":1,"items.1.x":[2, {"y":3}]}"#));
+    check(r#"{"a":1,"place":{"b":{}, "c":{"d":1}},"e\"f":1.50}"#, Some(r#"{"a":1,"place.c":{"d":1},"e\"f":1.50}"#));
+    check(r#"{"id":1}"#, None);
+    // What a refused record held goes with it.
+    let decoded = decoded_with(NewFields::Discard, &[r#"{"a":1,"id":"x"}"#, r#"{"id":1}"#]).unwrap();
+    assert_eq!(rows(&decoded.rows), [r#"{"id":1}"#]);
+    let reserved = decoded_with(NewFields::Discard, &[r#"{"_overflow":"{}"}"#]).unwrap();
+    assert!(reserved.rejected[0].reason.contains("reserved"));
 }

@@ -24,6 +24,7 @@ use headwater_project::{Timestamp, fault};
 
 use crate::error::{Error, Result};
 use crate::limits::FREE_SPACE_CHECK_BYTES;
+use crate::log::group::Group;
 use crate::log::partition::{Partition, sync_directory};
 use crate::log::{EventLog, ReadOutcome, TopicConfig, TopicDescription};
 use crate::record::RecordBuffer;
@@ -66,6 +67,8 @@ pub struct LocalLog {
     options: LocalLogOptions,
     topics: RwLock<BTreeMap<String, Arc<Topic>>>,
     poisoned: AtomicBool,
+    /// Writers that wait for a sync share it.
+    syncs: Group,
     unsynced_bytes: AtomicU64,
     unchecked_bytes: AtomicU64,
     torn_bytes: u64,
@@ -114,6 +117,7 @@ impl LocalLog {
             options,
             topics: RwLock::new(topics),
             poisoned: AtomicBool::new(false),
+            syncs: Group::default(),
             unsynced_bytes: AtomicU64::new(0),
             // The first append looks at the free space.
             unchecked_bytes: AtomicU64::new(FREE_SPACE_CHECK_BYTES),
@@ -237,7 +241,7 @@ impl EventLog for LocalLog {
 
     fn sync(&self) -> Result<()> {
         self.writable()?;
-        self.sync_all()
+        self.syncs.sync(|| self.sync_all())
     }
 
     fn read(

@@ -44,6 +44,8 @@ enum Trouble {
     /// Committed, but the answer was lost.
     CommitUnknown,
     Put,
+    /// A panic while rows are written.
+    Panic,
     Final,
 }
 
@@ -75,6 +77,11 @@ impl MemoryTable {
     fn meet(&self, mine: &[Trouble]) -> Result<Trouble, Failure> {
         let mut table = self.table();
         let next = table.trouble.front().copied().unwrap_or(Trouble::None);
+        if next == Trouble::Panic && mine.contains(&Trouble::Write) {
+            table.trouble.pop_front();
+            drop(table);
+            panic!("trouble");
+        }
         if next == Trouble::None
             || mine.contains(&next)
             || mine.contains(&Trouble::CommitLost) && next == Trouble::Final
@@ -112,6 +119,30 @@ impl TableSink for MemoryTable {
         let offsets = rows.column_by_name("_offset").unwrap().as_primitive::<Int64Type>();
         self.staged.extend(partitions.values().iter().copied().zip(offsets.values().iter().copied()));
         Ok(())
+    }
+
+    fn records(&self) -> Option<SchemaRef> {
+        None
+    }
+
+    async fn remember(&mut self, _records: SchemaRef) -> Result<(), Failure> {
+        Err(Failure::internal("not asked for"))
+    }
+
+    async fn truncate(&mut self) -> Result<(), Failure> {
+        Err(Failure::internal("not asked for"))
+    }
+
+    fn mark(&self) -> i64 {
+        0
+    }
+
+    async fn retire(&mut self, _mark: i64) -> Result<(), Failure> {
+        Err(Failure::internal("not asked for"))
+    }
+
+    async fn merge(&mut self, _changes: crate::sink::KeyedChanges) -> Result<(), Failure> {
+        Err(Failure::internal("not asked for"))
     }
 
     async fn reject(&mut self, records: Vec<Rejected>) -> Result<(), Failure> {
@@ -236,14 +267,14 @@ fn a_source_that_never_had_a_record_is_known_to_have_none_waiting() {
     let mut pipeline = pipeline(&log, &table, options(5), false);
     let metrics = pipeline.metrics();
     let look = async {
-        while metrics.read().lag.is_none() {
+        while metrics.read().lag.records.is_none() {
             tokio::task::yield_now().await;
         }
         stop.cancel();
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (ended, ()) = runtime.block_on(async { tokio::join!(pipeline.run(&stop), look) });
-    assert_eq!((ended.unwrap(), metrics.read().lag), (Ended::Stopped, Some(0)));
+    assert_eq!((ended.unwrap(), metrics.read().lag.records), (Ended::Stopped, Some(0)));
 }
 
 #[test]
@@ -254,7 +285,10 @@ fn everything_lands_once_and_is_counted() {
     assert_exactly_once(&table.table(), 100);
     let metrics = pipeline.metrics().read();
     assert_eq!((metrics.records_in, metrics.rows_out + metrics.rejected), (200, 200));
-    assert_eq!((metrics.lag, metrics.failures, metrics.commits), (Some(0), 0, table.table().commits.len() as u64));
+    assert_eq!(
+        (metrics.lag.records, metrics.failures, metrics.commits),
+        (Some(0), 0, table.table().commits.len() as u64)
+    );
     assert!(metrics.commits >= 6);
 }
 
@@ -318,6 +352,23 @@ fn a_stop_commits_what_was_read() {
 }
 
 #[test]
+fn a_pipeline_that_was_stopped_goes_on_where_its_table_is_when_it_is_run_again() {
+    let (log, table) = (log_of(40), MemoryTable::default());
+    let mut pipeline = pipeline(&log, &table, options(7), true);
+    let stopped = CancellationToken::new();
+    stopped.cancel();
+    for _ in 0..3 {
+        assert_eq!(run(&mut pipeline, &stopped).unwrap(), Ended::Stopped);
+    }
+    table.table().trouble = [Trouble::None; 6].into_iter().chain([Trouble::Final]).collect();
+    run(&mut pipeline, &CancellationToken::new()).unwrap_err();
+    assert_eq!(run(&mut pipeline, &CancellationToken::new()).unwrap(), Ended::SourceEnded);
+    assert_exactly_once(&table.table(), 40);
+    let metrics = pipeline.metrics().read();
+    assert_eq!((metrics.positions.get(&log_key("p", "t", 1)), metrics.caught_up), (Some(39), true));
+}
+
+#[test]
 fn time_alone_makes_a_commit_due() {
     let (log, table) = (log_of(30), MemoryTable::default());
     let rotation = Rotation { rows: u64::MAX, bytes: u64::MAX, interval: Duration::from_secs(3) };
@@ -350,7 +401,7 @@ proptest! {
             2 => Just(Trouble::None),
             1 => prop::sample::select(vec![
                 Trouble::Open, Trouble::Evolve, Trouble::Write, Trouble::Reject, Trouble::CommitLost,
-                Trouble::CommitUnknown, Trouble::Put,
+                Trouble::CommitUnknown, Trouble::Put, Trouble::Panic,
             ]),
         ], 0..24),
         rows in 1_u64..40,
@@ -376,4 +427,163 @@ fn the_slowest_consumer_keeps_its_records() {
     run(&mut pipeline, &CancellationToken::new()).unwrap();
     let starts: Vec<i64> = log.topics().unwrap()[0].partitions.iter().map(|one| one.start_offset).collect();
     assert_eq!(starts, [4, 20]);
+}
+
+/// A source whose third batch, of each life up to the third, is a panic.
+struct Panicking {
+    inner: LogSource,
+    lives: u32,
+    batches: u32,
+}
+
+impl Source for Panicking {
+    fn codec(&self) -> Option<Codec> {
+        self.inner.codec()
+    }
+
+    fn provenance(&self) -> crate::schema::Provenance {
+        self.inner.provenance()
+    }
+
+    fn resume(&mut self, committed: &Positions) -> crate::Result<()> {
+        (self.lives, self.batches) = (self.lives + 1, 0);
+        self.inner.resume(committed)
+    }
+
+    fn next_batch(
+        &mut self,
+        limits: &crate::source::ReadLimits,
+        buffer: RecordBuffer,
+    ) -> crate::Result<crate::source::Next> {
+        self.batches += 1;
+        assert!(self.batches != 3 || self.lives > 3, "a third batch");
+        self.inner.next_batch(limits, buffer)
+    }
+
+    fn committed(&mut self, positions: &Positions) -> crate::Result<()> {
+        self.inner.committed(positions)
+    }
+}
+
+#[test]
+fn what_panics_is_tried_again_from_what_is_committed() {
+    let (log, table) = (log_of(100), MemoryTable::default());
+    table.table().trouble = [Trouble::None, Trouble::None, Trouble::Panic].into();
+    let source = Panicking { inner: source(&log).stop_at_end(), lives: 0, batches: 0 };
+    let clock = Arc::new(TickingClock::default());
+    let mut pipeline = Pipeline::new("p", Box::new(source), Box::new(table.clone()), clock, options(5))
+        .with_raw_files(Arc::new(RawFolder(table.clone())));
+    assert_eq!(run(&mut pipeline, &CancellationToken::new()).unwrap(), Ended::SourceEnded);
+    assert_exactly_once(&table.table(), 100);
+    let metrics = pipeline.metrics().read();
+    assert!(metrics.failures >= 3, "{} failures", metrics.failures);
+}
+
+/// The source has nothing more by the time the only commit fails.
+#[test]
+fn a_commit_that_fails_is_tried_again_although_nothing_more_comes() {
+    let (log, table) = (log_of(20), MemoryTable::default());
+    table.table().trouble = [Trouble::CommitLost].into();
+    let mut options = options(u64::MAX);
+    options.rotation.interval = Duration::from_secs(200);
+    let mut pipeline = pipeline(&log, &table, options, false);
+    let stop = CancellationToken::new();
+    let landed = table.clone();
+    let stopper = async {
+        let count = || {
+            let table = landed.table();
+            table.rows.len() + table.rejected.len()
+        };
+        while count() < 40 {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (ended, ()) = runtime.block_on(async { tokio::join!(pipeline.run(&stop), stopper) });
+    assert_eq!(ended.unwrap(), Ended::Stopped);
+    assert_exactly_once(&table.table(), 20);
+}
+
+/// The records of a log as changes that only its table of changes keeps.
+struct Logging {
+    inner: LogSource,
+    decoder: crate::codec::Decoder,
+}
+
+impl Source for Logging {
+    fn codec(&self) -> Option<Codec> {
+        None
+    }
+
+    fn provenance(&self) -> crate::schema::Provenance {
+        crate::schema::Provenance::None
+    }
+
+    fn resume(&mut self, committed: &Positions) -> crate::Result<()> {
+        self.inner.resume(committed)
+    }
+
+    fn next_batch(
+        &mut self,
+        limits: &crate::source::ReadLimits,
+        buffer: RecordBuffer,
+    ) -> crate::Result<crate::source::Next> {
+        use crate::source::{Effect, LogRows, Next, RowBatch};
+        let batch = match self.inner.next_batch(limits, buffer)? {
+            Next::Batch(batch) => *batch,
+            other => return Ok(other),
+        };
+        let decoded = self.decoder.decode(&batch.records, &[], &batch.origin)?;
+        let Origin::Log { topic, partition } = &batch.origin else { panic!("not from a log") };
+        let offsets = decoded.rows.column_by_name("_offset").unwrap().as_primitive::<Int64Type>().values().to_vec();
+        let nothing = decoded.rows.slice(0, 0);
+        let log = LogRows { rows: decoded.rows, position: log_key("p", topic, *partition), offsets };
+        Ok(Next::Rows(Box::new(RowBatch {
+            rows: nothing.clone(),
+            effect: Effect::Merge { key: Arc::from([]), removed: nothing, unchanged: Vec::new(), log: Some(log) },
+            rejected: decoded.rejected,
+            bytes: 1,
+            positions: batch.positions,
+            boundary: batch.boundary,
+            info: None,
+        })))
+    }
+
+    fn committed(&mut self, positions: &Positions) -> crate::Result<()> {
+        self.inner.committed(positions)
+    }
+}
+
+#[test]
+fn a_log_of_changes_has_each_once_whatever_fails_between_its_commit_and_the_tables() {
+    use Trouble::{CommitLost, CommitUnknown, None as Fine, Write};
+    let troubles: [(&[Trouble], &[Trouble]); 5] = [
+        (&[], &[]),
+        (&[Fine, Fine, CommitLost], &[]),
+        (&[CommitUnknown, CommitLost, CommitLost], &[]),
+        (&[], &[Fine, Fine, CommitUnknown]),
+        (&[CommitLost], &[Write, CommitLost, Fine, Write]),
+    ];
+    for (of_table, of_log) in troubles {
+        let (log, table, changes) = (log_of(60), MemoryTable::default(), MemoryTable::default());
+        table.table().trouble = of_table.iter().copied().collect();
+        changes.table().trouble = of_log.iter().copied().collect();
+        let provenance = crate::schema::Provenance::Log;
+        let of = |name: &str, of: arrow::datatypes::DataType| arrow::datatypes::Field::new(name, of, true);
+        let fields = vec![of("n", arrow::datatypes::DataType::Int64), of("late", arrow::datatypes::DataType::Boolean)];
+        let shape = Some(Arc::new(arrow::datatypes::Schema::new(fields)));
+        let decoder = crate::codec::Decoder::new(Codec::Json, DriftPolicy::default(), provenance, shape).unwrap();
+        let logging = Logging { inner: source(&log).stop_at_end(), decoder };
+        let clock = Arc::new(TickingClock::default());
+        let options =
+            PipelineOptions { rotation: Rotation { interval: Duration::ZERO, ..options(1).rotation }, ..options(1) };
+        let mut pipeline = Pipeline::new("p", Box::new(logging), Box::new(table.clone()), clock, options)
+            .with_change_log(Box::new(changes.clone()));
+        run(&mut pipeline, &CancellationToken::new()).unwrap();
+        let mut all = [changes.table().rows.clone(), table.table().rejected.clone()].concat();
+        all.sort_unstable();
+        let expected: Vec<_> = (0..2).flat_map(|partition| (0..60).map(move |n| (partition, n))).collect();
+        assert_eq!(all, expected, "{of_table:?} {of_log:?}");
+    }
 }

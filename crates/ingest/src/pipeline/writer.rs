@@ -8,6 +8,7 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::error::Error;
 use crate::pipeline::Pipeline;
+use crate::pipeline::metrics::{Committed, Counts};
 use crate::pipeline::reader::Step;
 use crate::position::Positions;
 use crate::sink::{Commit, KeyedChanges};
@@ -21,37 +22,55 @@ impl Pipeline {
         acknowledge: Sender<Positions>,
         mut table: Option<SchemaRef>,
     ) -> Result<(), Failure> {
+        let mut remembered = self.sink.records();
         while let Some(step) = steps.recv().await {
             match step {
-                Step::Rows { schema, rows, effect, rejected } => {
+                Step::Rows { schema, records, rows, effect, rejected } => {
                     self.follow(&schema, &mut table).await?;
+                    if let Some(records) = records.filter(|records| remembered.as_ref() != Some(records)) {
+                        self.sink.remember(SchemaRef::clone(&records)).await?;
+                        remembered = Some(records);
+                    }
                     match effect {
                         Effect::Append if rows.num_rows() == 0 => {}
                         Effect::Append => self.sink.write(rows).await?,
-                        Effect::Replace => {
-                            self.sink.truncate().await?;
-                            self.sink.write(rows).await?;
+                        Effect::Merge { key, removed, unchanged, log } => {
+                            if let (Some(table), Some(log)) = (&mut self.change_log, log) {
+                                table.stage(log).await?;
+                            }
+                            if rows.num_rows() + removed.num_rows() > 0 {
+                                self.sink.merge(KeyedChanges { key, rows, removed, unchanged }).await?;
+                            }
                         }
-                        Effect::Merge { key, removed } => {
-                            let unchanged = Vec::new();
-                            self.sink.merge(KeyedChanges { key, rows, removed, unchanged }).await?;
+                        Effect::Replace { log } => {
+                            if let (Some(table), Some(log)) = (&mut self.change_log, log) {
+                                table.stage(log).await?;
+                            }
+                            self.sink.truncate().await?;
+                            if rows.num_rows() > 0 {
+                                self.sink.write(rows).await?;
+                            }
                         }
                     }
                     if !rejected.is_empty() {
                         self.sink.reject(rejected).await?;
                     }
                 }
-                Step::Commit { schema, positions, info, counts, raw_files, lag } => {
+                Step::Commit { schema, positions, info, counts, raw_files, lag, read_at } => {
                     self.follow(&schema, &mut table).await?;
                     if let Some(store) = &self.raw_store {
                         for file in raw_files {
                             store.put(&file.path, file.bytes).await?;
                         }
                     }
-                    let commit =
-                        Commit { positions: positions.clone(), info, rows: counts.rows, rejected: counts.rejected };
+                    if let Some(log) = &mut self.change_log {
+                        log.commit().await?;
+                    }
+                    let Counts { rows, rejected, left_out, .. } = counts;
+                    let commit = Commit { positions: positions.clone(), info, rows, rejected, left_out };
                     let receipt = self.sink.commit(commit).await?;
-                    self.metrics.committed(counts, receipt, lag, self.clock.now());
+                    let committed = Committed { counts, positions: &positions, receipt, lag, read_at };
+                    self.metrics.committed(&committed, self.clock.now());
                     fault::point("dl.commit_done_before_upstream_ack").map_err(|error| Error::from(error).failure())?;
                     // A reader that has failed by itself no longer listens; it resumes from what is committed.
                     drop(acknowledge.send(positions));
@@ -62,7 +81,7 @@ impl Pipeline {
     }
 
     /// Makes the table able to hold rows of this schema.
-    async fn follow(&mut self, schema: &SchemaRef, table: &mut Option<SchemaRef>) -> Result<(), Failure> {
+    pub(super) async fn follow(&mut self, schema: &SchemaRef, table: &mut Option<SchemaRef>) -> Result<(), Failure> {
         if table.as_ref().is_none_or(|table| !covers(table, schema)) {
             self.sink.evolve(SchemaRef::clone(schema)).await?;
             *table = Some(SchemaRef::clone(schema));

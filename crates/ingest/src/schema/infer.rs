@@ -10,7 +10,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde_json::Value;
 
-use crate::codec::{BYTES_COLUMN, Codec, TEXT_COLUMN, avro, column, delimited};
+use crate::codec::{
+    BYTES_COLUMN, Codec, Delimiters, LinePattern, TEXT_COLUMN, avro, cells, column, delimited, protobuf,
+};
 use crate::limits::{INFERENCE_SAMPLE_RECORDS, MAX_COLUMN_DEPTH, MAX_COLUMNS};
 use crate::record::RecordBuffer;
 use crate::schema::is_reserved;
@@ -24,6 +26,7 @@ pub fn infer(codec: &Codec, header: &[String], records: &RecordBuffer) -> Schema
         Codec::Text => return Arc::new(Schema::new(vec![Field::new(TEXT_COLUMN, DataType::Utf8, true)])),
         Codec::Bytes => return Arc::new(Schema::new(vec![Field::new(BYTES_COLUMN, DataType::Binary, true)])),
         Codec::Avro(schemas) => return avro::columns(schemas, records),
+        Codec::Protobuf(schemas) => return protobuf::columns(schemas, records),
         Codec::Json => {
             for payload in sample {
                 let payload = payload.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(payload);
@@ -32,19 +35,30 @@ pub fn infer(codec: &Codec, header: &[String], records: &RecordBuffer) -> Schema
                 }
             }
         }
-        Codec::Delimited(marks) => {
-            for row in sample.filter_map(|payload| std::str::from_utf8(payload).ok()) {
-                let Ok(fields) = delimited::fields(row, *marks) else { continue };
-                for (name, field) in header.iter().zip(&fields).filter(|_| fields.len() == header.len()) {
-                    seen.entry(name, &mut budget)
-                        .into_iter()
-                        .for_each(|seen| seen.note_text(&field.text, field.quoted));
-                }
-            }
+        Codec::Delimited(marks) => seen.note_rows(header, sample, *marks, &mut budget),
+        Codec::Detected(dialect) => seen.note_rows(header, sample, dialect.get(), &mut budget),
+        Codec::Pattern(pattern) => return groups(pattern, sample, budget),
+        Codec::Cells => {
+            let fields = cells::columns(header, records, INFERENCE_SAMPLE_RECORDS).into_iter().take(budget);
+            return Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         }
     }
     let fields = seen.fields(0).into_iter().filter(|field| !is_reserved(field.name()));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// Columns for the groups of a pattern, in their order: those that have a type, and those whose values suggest one.
+fn groups<'a>(pattern: &'a LinePattern, lines: impl Iterator<Item = &'a [u8]>, mut budget: usize) -> SchemaRef {
+    let mut typed: HashMap<&str, DataType> = HashMap::new();
+    let mut seen = Fields::default();
+    pattern.note(
+        lines,
+        |name, of| drop(typed.insert(name, of)),
+        |name, value| seen.entry(name, &mut budget).into_iter().for_each(|seen| seen.note_text(value, false)),
+    );
+    let suggested = |name: &str| seen.by_name.get(name).and_then(|index| seen.seen.get(*index))?.data_type(0);
+    let field = |name: &str| Some(Field::new(name, typed.get(name).cloned().or_else(|| suggested(name))?, true));
+    Arc::new(Schema::new(pattern.group_names().filter_map(field).collect::<Vec<_>>()))
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +102,21 @@ impl Fields {
                 && let Some(seen) = self.entry(name, budget)
             {
                 seen.note(value, budget);
+            }
+        }
+    }
+
+    fn note_rows<'a>(
+        &mut self,
+        header: &[String],
+        rows: impl Iterator<Item = &'a [u8]>,
+        marks: Delimiters,
+        budget: &mut usize,
+    ) {
+        for row in rows.filter_map(|payload| std::str::from_utf8(payload).ok()) {
+            let Ok(fields) = delimited::fields(row, marks).collect::<Result<Vec<_>, _>>() else { continue };
+            for (name, field) in header.iter().zip(&fields).filter(|_| fields.len() == header.len()) {
+                self.entry(name, budget).into_iter().for_each(|seen| seen.note_text(&field.text, field.quoted));
             }
         }
     }

@@ -53,7 +53,7 @@ fn drift_adds_and_widens_and_never_takes_away() {
     check(&[r#"{"a":1.5}"#], &[r#"{"a":1}"#], widening, "a:Float64");
     check(&[r#"{"a":{"b":1}}"#], &[r#"{"a":{"c":1}}"#], usual, "a:{b:Int64,c:Int64}");
     check(&[r#"{"a":[{"b":1}]}"#], &[r#"{"a":[{"c":1}]}"#], usual, "a:[{b:Int64,c:Int64}]");
-    check(&[r#"{"a":1}"#], &[r#"{"b":1}"#], DriftPolicy { add_columns: false, ..usual }, "a:Int64");
+    check(&[r#"{"a":1}"#], &[r#"{"b":1}"#], DriftPolicy { new_fields: NewFields::Freeze, ..usual }, "a:Int64");
     check(&[r#"{"a":1}"#], &[r#"{"b":1,"c":1}"#], DriftPolicy { max_columns: 2, ..usual }, "a:Int64 b:Int64");
 }
 

@@ -6,7 +6,10 @@
 //! against the store's own times and ours, whichever is earlier, so a clock that jumps deletes nothing early.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::ffi::OsStr;
+use std::fs::DirEntry;
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use deltalake_core::kernel::TombstoneView;
 use futures::TryStreamExt;
@@ -14,7 +17,7 @@ use headwater_project::fault;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
 use super::Policy;
-use crate::error::Result;
+use crate::error::{LakeError, Result};
 use crate::name::TableName;
 use crate::table::{Lake, TableVersion};
 
@@ -55,7 +58,49 @@ pub(super) async fn vacuum(lake: &Lake, name: &TableName, policy: Policy, keep: 
         done.files += 1;
         done.bytes += object.size;
     }
+    done.files += sweep(lake, name, orphan_horizon).await?;
     Ok(done)
+}
+
+/// Removes what writes that were cut off left below a table, which no listing shows. Object stores keep none.
+async fn sweep(lake: &Lake, name: &TableName, horizon: i64) -> Result<usize> {
+    let url = &lake.storage().url;
+    let Some(root) = (url.scheme() == "file").then(|| url.to_file_path().ok()).flatten() else { return Ok(0) };
+    let below = name.path();
+    let folder = root.join::<&str>(below.as_ref());
+    let swept = tokio::task::spawn_blocking(move || sweep_folder(&folder, horizon)).await;
+    Ok(swept.map_err(|error| LakeError::Internal(error.to_string()))??)
+}
+
+fn sweep_folder(folder: &Path, horizon: i64) -> std::io::Result<usize> {
+    let mut swept = 0;
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            swept += sweep_folder(&entry.path(), horizon)?;
+        } else if is_unfinished(&entry.file_name()) && written_at(&entry).is_ok_and(|at| at < horizon) {
+            std::fs::remove_file(entry.path())?;
+            swept += 1;
+        }
+    }
+    Ok(swept)
+}
+
+/// A file in the making has a `#` and a number behind its name.
+fn is_unfinished(file: &OsStr) -> bool {
+    let number = file.to_str().and_then(|name| name.rsplit_once('#')).map(|(_, number)| number);
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
+/// An error when it was finished meanwhile.
+fn written_at(entry: &DirEntry) -> std::io::Result<i64> {
+    let since = entry.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Path of a data file relative to its table; nothing for the log and foreign files.

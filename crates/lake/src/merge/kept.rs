@@ -54,7 +54,8 @@ impl KeptCells {
         if changes.unchanged.is_empty() {
             return Ok(rows.clone());
         }
-        if let Some((missing, _)) = changes.unchanged.iter().zip(&self.found).find(|(_, found)| found.is_none()) {
+        let mut entries = changes.unchanged.iter().zip(&self.found);
+        if let Some((missing, _)) = entries.find(|(entry, found)| entry.required && found.is_none()) {
             return Err(LakeError::NothingToKeep { table: table.to_string(), columns: names(rows, missing) });
         }
         let columns: Result<Vec<ArrayRef>> =

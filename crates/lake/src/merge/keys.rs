@@ -1,10 +1,10 @@
 //! The keys of one merge: which rows they are of, and which files may hold them.
 
-use std::collections::HashMap;
-
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
+// Every row of a file is looked up: the hash of the standard library's map would be the dearest part of it.
+use datafusion::common::HashMap;
 use serde_json::Value;
 
 use super::{KeyedRows, key_schema};
@@ -47,6 +47,7 @@ impl KeySet {
         let batch = to_storable(batch, &self.schema)?;
         self.bounds.add(batch.column(0));
         let rows = self.converter.convert_columns(batch.columns())?;
+        self.keys.reserve(batch.num_rows());
         for (index, row) in rows.iter().enumerate() {
             note(self.keys.entry(row.as_ref().into()).or_default(), index);
         }

@@ -85,15 +85,20 @@ fn create_new(path: &FilePath, payload: &PutPayload, staging: &FilePath) -> std:
     if let Some(parent) = path.parent() {
         create_folders(parent)?;
     }
+    let linked = write_staged(payload, staging).and_then(|()| std::fs::hard_link(staging, path));
+    let removed = std::fs::remove_file(staging);
+    // What went wrong first says more; a disk without room shall not fill up with tries.
+    linked?;
+    removed?;
+    sync_parent(path)
+}
+
+fn write_staged(payload: &PutPayload, staging: &FilePath) -> std::io::Result<()> {
     let mut file = File::create(staging)?;
     for chunk in payload {
         file.write_all(chunk)?;
     }
-    file.sync_all()?;
-    let linked = std::fs::hard_link(staging, path);
-    std::fs::remove_file(staging)?;
-    linked?;
-    sync_parent(path)
+    file.sync_all()
 }
 
 /// A staging name no other writer of this or another process uses; `#` and digits keep it out of every listing.

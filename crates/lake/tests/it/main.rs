@@ -6,4 +6,5 @@ mod faulty;
 mod maintenance;
 mod merge;
 mod recovery;
+mod shapes;
 mod world;

@@ -3,19 +3,19 @@ use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use futures::TryStreamExt;
-use headwater_lake::maintain::Policy;
+use headwater_lake::maintain::{Listed, Policy};
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::world::{World, at, expected, key, name, rows};
 
-const DAY: i64 = 24 * 3_600 * 1_000_000;
+pub(crate) const DAY: i64 = 24 * 3_600 * 1_000_000;
 
 async fn data_files(world: &World) -> usize {
     let all: Vec<_> = world.store.list(None).try_collect().await.unwrap();
     all.iter().filter(|object| object.location.as_ref().contains("/part-")).count()
 }
 
-async fn now(world: &World) -> i64 {
+pub(crate) async fn now(world: &World) -> i64 {
     let all: Vec<_> = world.store.list(None).try_collect().await.unwrap();
     all.iter().map(|object| object.last_modified.timestamp_micros()).max().unwrap()
 }
@@ -119,4 +119,39 @@ async fn files_about_to_be_committed_stay_however_short_a_time_old_versions_do()
     assert_eq!(world.lake.maintain(&name(), no_retention, &[]).await.unwrap().vacuumed.files, 0);
     writer.commit(&at(1), &serde_json::Value::Null).await.unwrap();
     assert_eq!(world.ids().await, expected(2));
+}
+
+/// What the lists of the table say, by their place in it, without the part of the address that differs from world to world.
+async fn manifests(world: &World) -> Vec<String> {
+    let all: Vec<_> = world.store.list(None).try_collect().await.unwrap();
+    let mut lines = Vec::new();
+    for object in all.into_iter().filter(|object| object.location.filename() == Some("manifest")) {
+        let text = world.store.get(&object.location).await.unwrap().bytes().await.unwrap();
+        lines.extend(std::str::from_utf8(&text).unwrap().lines().map(str::to_owned));
+    }
+    lines.sort();
+    lines
+}
+
+#[tokio::test]
+async fn a_list_of_data_files_is_that_of_its_version() {
+    let world = World::in_folder();
+    let mut writer = world.writer().await;
+    let policy = Policy { small_files: usize::MAX, manifests: Some(Listed::Latest), ..Policy::default() };
+    for n in 0..3 {
+        world.commit(&mut writer, n).await.unwrap();
+        assert_eq!(world.lake.maintain(&name(), policy, &[]).await.unwrap().manifests, 1);
+        let table = world.lake.require(&name()).await.unwrap();
+        let found = manifests(&world).await;
+        let mut wanted: Vec<&str> = table.files().iter().map(|file| file.path.as_str()).collect();
+        wanted.sort_unstable();
+        let names: Vec<&str> = found.iter().filter_map(|line| line.rsplit('/').next()).collect();
+        assert_eq!(names, wanted);
+        assert!(found.iter().all(|line| line.contains("://") && line.contains("/tables/")), "{found:?}");
+    }
+    assert_eq!(world.lake.maintain(&name(), policy, &[]).await.unwrap().manifests, 0, "nothing changed");
+    let first = Policy { manifests: Some(Listed::Version(2)), ..policy };
+    let listed = world.lake.load_at(&name(), 2).await.unwrap().files().len();
+    world.lake.maintain(&name(), first, &[]).await.unwrap();
+    assert_eq!(manifests(&world).await.len(), listed);
 }

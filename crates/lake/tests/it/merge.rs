@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
@@ -107,16 +108,20 @@ async fn a_cell_that_did_not_change_keeps_its_value_even_under_a_new_key() {
     commit(&mut writer, 0).await.unwrap();
     let mut change = changes(&[(1, None), (20, None)], &[2]);
     change.unchanged = vec![
-        Unchanged { row: 0, columns: vec![1], before: None },
-        Unchanged { row: 1, columns: vec![1], before: Some(0) },
+        Unchanged { row: 0, columns: vec![1], before: None, required: true },
+        Unchanged { row: 1, columns: vec![1], before: Some(0), required: true },
     ];
     writer.merge(&change).await.unwrap();
     commit(&mut writer, 1).await.unwrap();
     let rows = [(1, Some(String::from("long"))), (20, Some(String::from("longer")))];
     assert_eq!(table(&world).await, rows.into_iter().collect());
     let mut change = changes(&[(7, None)], &[]);
-    change.unchanged = vec![Unchanged { row: 0, columns: vec![1], before: None }];
+    change.unchanged = vec![Unchanged { row: 0, columns: vec![1], before: None, required: true }];
     assert!(matches!(writer.merge(&change).await, Err(LakeError::NothingToKeep { .. })));
+    change.unchanged = vec![Unchanged { row: 0, columns: vec![1], before: None, required: false }];
+    writer.merge(&change).await.unwrap();
+    commit(&mut writer, 2).await.unwrap();
+    assert_eq!(table(&world).await.get(&7), Some(&None));
 }
 
 #[tokio::test]
@@ -153,4 +158,56 @@ async fn a_merge_planned_before_a_compaction_is_refused_and_done_again() {
     writer.merge(&changes(&[], &[5])).await.unwrap();
     commit(&mut writer, 20).await.unwrap();
     assert_eq!(world.ids().await.len(), 199);
+}
+
+#[tokio::test]
+async fn rows_that_nothing_wrote_since_a_mark_are_retired() {
+    let world = World::over(Arc::new(InMemory::new()));
+    let mut writer = world.writer().await;
+    writer.write(&batch(&[(1, Some("old")), (2, Some("old")), (3, Some("old"))])).await.unwrap();
+    commit(&mut writer, 1).await.unwrap();
+    writer.write(&batch(&[(4, Some("old"))])).await.unwrap();
+    commit(&mut writer, 2).await.unwrap();
+    let mark = writer.mark();
+    writer.merge(&changes(&[(2, Some("new"))], &[])).await.unwrap();
+    commit(&mut writer, 3).await.unwrap();
+    writer.merge(&changes(&[(5, Some("new"))], &[])).await.unwrap();
+    writer.retire(mark).await.unwrap();
+    assert_eq!(table(&world).await.len(), 4, "nothing is seen of it before the commit");
+    commit(&mut writer, 4).await.unwrap();
+    let expected = BTreeMap::from([(2, Some(String::from("new"))), (5, Some(String::from("new")))]);
+    assert_eq!(table(&world).await, expected);
+    writer.retire(mark).await.unwrap();
+    commit(&mut writer, 5).await.unwrap();
+    assert_eq!(table(&world).await, expected, "once more changes nothing");
+}
+
+#[tokio::test]
+async fn the_rows_of_one_commit_are_taken_back_whatever_file_they_are_in_and_whatever_the_clock_did() {
+    let world = World::over(Arc::new(InMemory::new()));
+    let mut writer = world.writer().await;
+    let mut stamps = Vec::new();
+    for n in 0..4 {
+        // Each commit an hour before the one before it, by the clock.
+        world.clock.0.fetch_sub(3_600_000_000, Ordering::SeqCst);
+        world.commit(&mut writer, n).await.unwrap();
+        stamps.push(writer.mark());
+    }
+    // These rows come into one file; those of the next commit stay in one of their own.
+    let policy = Policy { small_files: 3, checkpoint_every: u64::MAX / 2, ..Policy::default() };
+    let done = world.lake.maintain(&name(), policy, &[]).await.unwrap();
+    assert!(done.compacted.is_some());
+    world.commit(&mut writer, 4).await.unwrap();
+    stamps.push(writer.mark());
+    let mut writer = world.writer().await;
+    for (n, left) in [(4, vec![0, 1, 2, 3]), (1, vec![0, 2, 3])] {
+        writer.take_back(stamps[n]).await.unwrap();
+        commit(&mut writer, 10 - i64::try_from(n).unwrap()).await.unwrap();
+        let expected: Vec<i64> = left.iter().flat_map(|n| n * 10..n * 10 + 10).collect();
+        assert_eq!(world.ids().await, expected);
+    }
+    writer.take_back(stamps[1]).await.unwrap();
+    commit(&mut writer, 11).await.unwrap();
+    assert_eq!(world.ids().await.len(), 30, "once more changes nothing");
+    assert_eq!(writer.mark(), stamps[4], "later commits have later stamps all the same");
 }

@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
 use super::TextList;
+use super::bucket::{AzureConnection, GcsConnection, S3Connection};
 
 /// Text that is never shown: not in errors, not by `Debug`, not over HTTP.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -61,6 +62,12 @@ pub enum ConnectionConfig {
     Http(HttpConnection),
     /// A Kafka cluster.
     Kafka(KafkaConnection),
+    /// A store of objects that speaks S3.
+    S3(S3Connection),
+    /// Google Cloud Storage.
+    Gcs(GcsConnection),
+    /// Azure Blob Storage.
+    Azure(AzureConnection),
 }
 
 impl ConnectionConfig {
@@ -69,6 +76,9 @@ impl ConnectionConfig {
             Self::Postgres(_) => "postgres",
             Self::Http(_) => "http",
             Self::Kafka(_) => "kafka",
+            Self::S3(_) => "s3",
+            Self::Gcs(_) => "gcs",
+            Self::Azure(_) => "azure",
         }
     }
 }
@@ -135,7 +145,7 @@ pub struct KafkaConnection {
     pub key_file: Option<String>,
     /// User, password, and how they are proved.
     pub sasl: Option<KafkaSasl>,
-    /// Where schemas of values are, for Avro and JSON Schema.
+    /// Where schemas of values are, for Avro, Protobuf and JSON Schema.
     pub registry: Option<RegistryConnection>,
     /// Settings of the client library by their own names, such as `client.rack`.
     #[serde(default)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ByteSize, ConnectionConfig, DurationText};
+use super::{ByteSize, ConnectionConfig, DurationText, TextList};
 
 /// Name of the project file in the project folder.
 pub const PROJECT_FILE: &str = "headwater.yml";
@@ -54,6 +54,10 @@ pub struct LakeConfig {
     /// Compaction and clean-up.
     #[serde(default)]
     pub maintenance: MaintenanceConfig,
+    /// Tables, as `schema.table`, that engines read which know Parquet but not Delta: maintenance keeps a list of their data
+    /// files, `_symlink_format_manifest/manifest`.
+    #[serde(default)]
+    pub symlink_manifests: TextList,
 }
 
 /// How to reach an object store that speaks S3. What is not given comes from the usual AWS environment variables.

@@ -31,6 +31,19 @@ fn without_accounts_only_the_same_machine_may_do_anything() {
 }
 
 #[test]
+fn a_command_that_reads_the_project_folder_needs_no_account() {
+    let mut accounts = Accounts::default();
+    accounts.add_token("ci", AccountRole::Viewer, &headwater_app::SystemEntropy).unwrap();
+    let (_folder, auth) = auth(&accounts, false);
+    let auth = Auth { local_token: Some(Secret::new("abc")), ..auth };
+    let role = |token: &str| {
+        let headers = with(header::AUTHORIZATION, &format!("Bearer {token}"));
+        auth.caller(&headers, HERE, true, NOW).unwrap().role
+    };
+    assert_eq!((role("abc"), role("abd"), role("")), (Some(Role::Admin), None, None));
+}
+
+#[test]
 fn read_only_lets_everybody_look_when_there_are_no_accounts() {
     let (_folder, open) = auth(&Accounts::default(), true);
     assert_eq!(open.caller(&HeaderMap::new(), ELSEWHERE, false, NOW).unwrap().role, Some(Role::Viewer));

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -42,6 +43,9 @@ tiles:
   - {name: words, kind: text, text: \"<b>not bold</b>\"}
 ";
 
+const SINK: &str =
+    "kind: files\nname: visits\ndescription: What others read\ntable: site.visits\nto: {path: out}\nevery: 100ms\n";
+
 /// One project at work. Dropped, its processes' parts end.
 pub(super) struct World {
     pub(super) folder: tempfile::TempDir,
@@ -69,6 +73,8 @@ impl World {
         let project = folder.path().join("site");
         init_project(&project, Some("site")).unwrap();
         std::fs::write(project.join("dashboards/filtered.yml"), DASHBOARD).unwrap();
+        std::fs::create_dir_all(project.join("sinks")).unwrap();
+        std::fs::write(project.join("sinks/visits.yml"), SINK).unwrap();
         std::fs::write(project.join("data/visits-2.jsonl"), "{\"visit\": 99, \"at\": \"2024-05-01T0\n").unwrap();
         let options = OpenOptions { project_dir: project.clone(), memory_bytes: Some(512 << 20), ..Default::default() };
         let project = Project::load(&options).unwrap();
@@ -104,6 +110,23 @@ impl World {
         let answer = self.ask(Method::GET, path, "").await;
         assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.json);
         answer.json
+    }
+
+    /// What a path gives once the value at a pointer is this one. Longer than a minute means never.
+    pub(super) async fn until(&self, path: &str, pointer: &str, wanted: &str) -> Value {
+        let asking = async {
+            loop {
+                let found = self.get(path).await;
+                if found.pointer(pointer).and_then(Value::as_str) == Some(wanted) {
+                    return found;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        match tokio::time::timeout(Duration::from_secs(60), asking).await {
+            Ok(found) => found,
+            Err(_) => panic!("{path} never had {wanted} at {pointer}: {}", self.get(path).await),
+        }
     }
 
     pub(super) async fn text(&self, path: &str) -> String {

@@ -74,13 +74,14 @@ impl From<view::GeneratorStatus> for Generator {
 pub struct Pipeline {
     pub source: String,
     pub table: String,
-    /// `starting`, `running`, `caught up`, `retrying`, `failed`, `finished`, `stopped`.
+    /// `starting`, `running`, `caught up`, `retrying`, `pausing`, `paused`, `failed`, `finished`, `stopped`, `not running`.
     pub state: String,
     pub records_in: Integer,
     pub rows_out: Integer,
     pub quarantined: Integer,
     pub bytes_in: Integer,
     pub commits: Integer,
+    /// Records of the source not committed yet; 0 also where that cannot be told.
     pub lag: Integer,
     pub last_commit_at: Option<String>,
     pub error: Option<Error>,

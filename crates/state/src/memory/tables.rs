@@ -24,6 +24,7 @@ pub(super) struct Tables {
     pub(super) ticks: BTreeMap<(String, Timestamp), Tick>,
     pub(super) leases: BTreeMap<String, Lease>,
     pub(super) pins: BTreeMap<String, String>,
+    pub(super) paused: BTreeMap<String, Timestamp>,
 }
 
 impl Tables {

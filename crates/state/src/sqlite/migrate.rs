@@ -20,10 +20,13 @@ pub(crate) struct Migration {
 }
 
 /// Applied migrations never change; a change of the schema is a further entry.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration { version: 1, sql: include_str!("schema.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, sql: include_str!("schema.sql") },
+    Migration { version: 2, sql: include_str!("schema-2.sql") },
+];
 
 /// The schema this program reads and writes.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 pub(crate) fn migrate(
     connection: &mut Connection,
@@ -54,7 +57,13 @@ pub(crate) fn check_readable(connection: &Connection, path: &Path) -> Result<()>
     if found > SCHEMA_VERSION {
         return Err(Error::NewerSchema { path: path.to_path_buf(), found, known: SCHEMA_VERSION });
     }
-    if found < SCHEMA_VERSION { Err(Error::ForeignFile { path: path.to_path_buf() }) } else { Ok(()) }
+    match found {
+        0 => Err(Error::ForeignFile { path: path.to_path_buf() }),
+        found if found < SCHEMA_VERSION => {
+            Err(Error::OlderSchema { path: path.to_path_buf(), found, known: SCHEMA_VERSION })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// 0 for an empty file.

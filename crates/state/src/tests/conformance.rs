@@ -82,6 +82,7 @@ on_every_form! {
     the_first_pinned_value_wins
     pruning_spares_open_published_and_newest_runs
     what_does_not_exist_is_not_found
+    what_is_paused_stays_so_until_it_is_resumed
 }
 
 fn a_run_lives_from_queued_to_its_end(store: &dyn StateStore) {
@@ -316,4 +317,15 @@ fn what_does_not_exist_is_not_found(store: &dyn StateStore) {
     let change = step("a", Some(StepStatus::Pending), StepStatus::Running, 3);
     not_found(store.change_steps(run, &me, &[change]).unwrap_err());
     assert_eq!(store.run(RunId(9)).unwrap(), None);
+}
+
+fn what_is_paused_stays_so_until_it_is_resumed(store: &dyn StateStore) {
+    store.pause("shop", at(10)).unwrap();
+    store.pause("events.views", at(20)).unwrap();
+    store.pause("shop", at(30)).unwrap();
+    let paused: Vec<_> = store.paused().unwrap().into_iter().map(|one| (one.name, one.at)).collect();
+    assert_eq!(paused, [("events.views".to_owned(), at(20)), ("shop".to_owned(), at(10))]);
+    assert!(store.resume("shop").unwrap());
+    assert!(!store.resume("shop").unwrap());
+    assert_eq!(store.paused().unwrap().len(), 1);
 }

@@ -4,7 +4,7 @@ use headwater_project::{Classify, Kind};
 use rusqlite::Connection;
 
 use super::conformance::{at, boot, new_run};
-use crate::sqlite::migrate::{Migration, backup_path, migrate};
+use crate::sqlite::migrate::{MIGRATIONS, Migration, backup_path, migrate};
 use crate::{Error, RunStatus, SqliteStore, StateStore};
 
 struct Folder {
@@ -31,9 +31,11 @@ fn what_was_written_is_there_after_reopening() {
     let store = open(&folder.path(), "first");
     let run = store.create_run(&new_run("first"), at(1)).unwrap();
     store.start_run(run, &boot("first"), at(2)).unwrap();
+    store.pause("shop", at(3)).unwrap();
     drop(store);
     let store = open(&folder.path(), "second");
     assert_eq!(store.run(run).unwrap().unwrap().status, RunStatus::Crashed);
+    assert_eq!(store.paused().unwrap(), [crate::Paused { name: "shop".to_owned(), at: at(3) }]);
     assert!(store.integrity_problems().unwrap().is_empty());
 }
 
@@ -73,6 +75,20 @@ fn a_newer_schema_is_refused_and_left_alone() {
     assert!(matches!(refused, Error::NewerSchema { found: 99, .. }), "{refused}");
     assert_eq!((refused.kind(), refused.hint().is_some()), (Kind::User, true));
     assert_eq!(std::fs::read(folder.path()).unwrap(), before);
+}
+
+#[test]
+fn an_older_schema_is_read_once_a_writer_has_brought_it_up_to_date() {
+    let folder = Folder::new();
+    let mut connection = Connection::open(folder.path()).unwrap();
+    migrate(&mut connection, &folder.path(), &MIGRATIONS[..1], at(1)).unwrap();
+    drop(connection);
+    let refused = SqliteStore::open_read_only(&folder.path()).unwrap_err();
+    assert!(matches!(refused, Error::OlderSchema { found: 1, .. }), "{refused}");
+    assert_eq!((refused.kind(), refused.hint().is_some()), (Kind::User, true));
+    drop(open(&folder.path(), "me"));
+    assert!(SqliteStore::open_read_only(&folder.path()).unwrap().paused().unwrap().is_empty());
+    assert!(backup_path(&folder.path(), 1).exists());
 }
 
 #[test]

@@ -57,6 +57,7 @@ fn words_check(path: &str, text: &str, expected: &[&str]) {
 fn banned_words_are_found_where_they_apply() {
     words_check("crates/a/src/b.rs", "fn a() {\n    todo!()\n}\n", &["b.rs:2: `todo!`"]);
     words_check("crates/a/src/tests.rs", "#[ignore]\n", &["`#[ignore`"]);
+    words_check("crates/a/src/tests.rs", "env!(\"CARGO_MANIFEST_DIR\")\n", &["`env!("]);
     words_check(
         "crates/a/src/b.rs",
         "use schemars::JsonSchema;\n#[serde(flatten)]\n#[serde(untagged)]\n",

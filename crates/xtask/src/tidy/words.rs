@@ -40,6 +40,13 @@ const BANNED: &[Banned] = &[
         tests_too: false,
     },
     Banned {
+        word: "env!(\"CARGO_MANIFEST_DIR\")",
+        why: "the folder of the checkout that built it, which may share its build folder with others",
+        remedy: "ask `std::env::var` when the test runs",
+        rust_only: true,
+        tests_too: true,
+    },
+    Banned {
         word: "/work/",
         why: "a path of one machine",
         remedy: "use a path relative to the repository",

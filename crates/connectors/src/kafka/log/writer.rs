@@ -90,7 +90,7 @@ impl Writer {
         Ok(first..next)
     }
 
-    /// Adds records to the transaction under way, the last of them with this number, if there is one.
+    /// Adds records to the transaction under way, with their headers, the last of them with this number, if there is one.
     pub(in super::super) fn send_all(
         &mut self,
         topic: &str,
@@ -100,14 +100,19 @@ impl Writer {
     ) -> Result<()> {
         self.begin()?;
         for (index, record) in records.iter().enumerate() {
-            let mut message = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).payload(record.payload);
-            message = message.timestamp(record.timestamp);
+            let mut message = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).timestamp(record.timestamp);
+            if !records.is_absent(index) {
+                message = message.payload(record.payload);
+            }
             if !record.key.is_empty() {
                 message = message.key(record.key);
             }
-            if let Some(number) = number.filter(|_| index + 1 == records.len()) {
-                let header = Header { key: NEXT_HEADER, value: Some(&number.to_le_bytes()[..]) };
-                message = message.headers(OwnedHeaders::new().insert(header));
+            let number = number.filter(|_| index + 1 == records.len()).map(i64::to_le_bytes);
+            let own = number.iter().map(|number| (NEXT_HEADER, Some(&number[..])));
+            let headers: Vec<_> = records.headers(index).chain(own).collect();
+            if !headers.is_empty() {
+                let insert = |all: OwnedHeaders, (key, value): (&str, Option<&[u8]>)| all.insert(Header { key, value });
+                message = message.headers(headers.into_iter().fold(OwnedHeaders::new(), insert));
             }
             self.send(message, topic)?;
             if index % SENT_BETWEEN_LOOKS == 0 {

@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use headwater_ingest::capture::{Boundary, Changes, CurrentChange, Offer, Outlet, Resume, TableChanges};
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+use headwater_ingest::capture::{Boundary, Changes, Copies, CurrentChange, Offer, Outlet, Resume, TableChanges};
 use headwater_ingest::error::{Error, Result};
 use headwater_ingest::position::Positions;
 use headwater_project::fault;
 
-use super::{CaptureSource, TAKEN_WITHIN, progress_key, table_keys};
+use super::beside::{self, Beginning, Beside, COPY_BEGUN, CopyEvent, Size};
+use super::shapes::has_filled_rows;
+use super::slot::{SlotState, gap};
+use super::{CaptureSource, TAKEN_WITHIN, TableKeys, progress_key};
 use crate::postgres::catalog::{self, CatalogTable, lsn_text, parse_lsn};
 use crate::postgres::chunk;
 use crate::postgres::column::ColumnType;
-use crate::postgres::config::{PostgresConfig, TableConfig, split_name};
+use crate::postgres::config::TableConfig;
 use crate::postgres::error::{PgError, Result as PgResult};
 use crate::postgres::table_copy::{CopyPlan, TableCopy};
 use crate::postgres::wire::{Connection, Purpose, quoted_name, quoted_text};
@@ -25,6 +28,17 @@ pub(super) struct Ready {
     pub(super) tables: Vec<ReadyTable>,
     /// How far the stream was taken.
     pub(super) from: u64,
+    /// The server's.
+    pub(super) version: u32,
+}
+
+/// What a table is to the stream.
+enum Standing {
+    Follows,
+    /// It has to be copied, and loses its rows before if they belong to another table.
+    Lacks {
+        truncates: bool,
+    },
 }
 
 pub(super) struct ReadyTable {
@@ -36,6 +50,12 @@ pub(super) struct ReadyTable {
     pub(super) log_position: u64,
     /// Columns the lake's table has.
     pub(super) known: Vec<String>,
+    /// Number of its entry in the publication.
+    pub(super) published: Option<i64>,
+    /// Its position `copy`.
+    pub(super) copy_number: i64,
+    /// A copy beside the stream that is under way.
+    pub(super) copying: Option<Beside>,
 }
 
 pub(super) struct Setup<'a> {
@@ -55,28 +75,34 @@ impl<'a> Setup<'a> {
         statements.query("SET lock_timeout = '30s'").map_err(Error::from)?;
         let tables = self.describe(&mut statements)?;
         self.source.ensure_publication(&mut statements, &tables)?;
+        let oids: Vec<u32> = tables.iter().map(|(catalog, _)| catalog.oid).collect();
+        let published = self.source.published(&mut statements, &oids)?;
         let mut replication = self.connect(Purpose::Replication)?;
         let system = system_identifier(&mut replication)?;
-        let Some(from) = self.slot(&mut statements, &mut replication, system)? else { return Ok(None) };
-        let mut ready = Vec::new();
+        let Some((from, is_new)) = self.slot(&mut statements, &mut replication, system)? else { return Ok(None) };
+        let version = catalog::version(&mut statements)?;
+        let mut tables: Vec<ReadyTable> = tables
+            .into_iter()
+            .zip(published)
+            .enumerate()
+            .map(|(index, ((catalog, key), published))| self.ready(index, catalog, key, published))
+            .collect();
         let mut to_copy = Vec::new();
-        for (index, (catalog, key)) in tables.into_iter().enumerate() {
-            let position = self.position(&mut statements, index, &catalog)?;
-            if position.is_none() {
+        for (index, table) in tables.iter_mut().enumerate() {
+            let Standing::Lacks { truncates } = self.standing(&mut statements, index, table)? else { continue };
+            if is_new || !self.fits_beside(&mut statements, table, version)? {
                 to_copy.push(index);
+            } else if !self.begin_beside(index, table, from, truncates)? {
+                return Ok(None);
             }
-            let lake = self.from.schemas.get(index).and_then(Option::as_ref);
-            let known = lake.map(|schema| schema.fields().iter().map(|field| field.name().clone()).collect());
-            let (known, position) = (known.unwrap_or_default(), position.unwrap_or(0));
-            let [lsn, _] = self.keys(index);
-            let log = self.from.logs.get(index).and_then(|log| log.get(&lsn));
-            let log_position = log.and_then(|lsn| u64::try_from(lsn).ok()).unwrap_or(0);
-            ready.push(ReadyTable { catalog, key, position, log_position, known });
         }
-        if !to_copy.is_empty() && !self.copy(&mut statements, &mut ready, &to_copy)? {
+        if !self.note_entries(&tables, &to_copy)? {
             return Ok(None);
         }
-        Ok(Some(Ready { statements, replication, tables: ready, from }))
+        if !to_copy.is_empty() && !self.copy(&mut statements, &mut tables, &to_copy)? {
+            return Ok(None);
+        }
+        Ok(Some(Ready { statements, replication, tables, from, version }))
     }
 
     fn connect(&self, purpose: Purpose) -> Result<Connection> {
@@ -86,17 +112,20 @@ impl<'a> Setup<'a> {
     fn describe(&self, statements: &mut Connection) -> Result<Vec<(CatalogTable, Vec<String>)>> {
         let mut tables = Vec::new();
         for (name, config) in &self.source.tables {
-            let mut catalog = CatalogTable::read(statements, name, config)?;
-            // The stream does not carry what the server computes.
-            catalog.columns.retain(|column| !column.is_generated);
+            let catalog = CatalogTable::read(statements, name, config)?.without_generated();
             let key = required_key(name, &catalog, config)?;
             tables.push((catalog, key));
         }
         Ok(tables)
     }
 
-    /// How far the stream was taken, with the slot made if there is none.
-    fn slot(&mut self, statements: &mut Connection, replication: &mut Connection, system: i64) -> Result<Option<u64>> {
+    /// How far the stream was taken, with the slot made if there is none, and whether it was.
+    fn slot(
+        &mut self,
+        statements: &mut Connection,
+        replication: &mut Connection,
+        system: i64,
+    ) -> Result<Option<(u64, bool)>> {
         let slot = self.source.slot();
         let stored = |what| self.from.progress.get(&progress_key(&self.source.source, what));
         let state = SlotState::read(statements, &slot)?;
@@ -106,7 +135,7 @@ impl<'a> Setup<'a> {
                 return Err(gap(&self.source.source, problem).into());
             }
             SlotState::check(state, &slot, taken).map_err(|problem| gap(&self.source.source, &problem))?;
-            return Ok(Some(taken));
+            return Ok(Some((taken, false)));
         }
         if state.is_some() {
             if stored("intent").is_none() {
@@ -131,32 +160,110 @@ impl<'a> Setup<'a> {
         let mut positions = Positions::default();
         positions.set(progress_key(&self.source.source, "lsn"), as_position(begins));
         positions.set(progress_key(&self.source.source, "system"), system);
-        let events = self.event("slot made", &format!("{slot} at {}", lsn_text(begins)));
+        let told = (String::from("slot made"), format!("{slot} at {}", lsn_text(begins)));
+        let events = self.source.events(&[told]);
         let boundary = Boundary { positions, events: Some(events), ..Boundary::default() };
-        Ok(self.commit(boundary, Vec::new(), 0)?.then_some(begins))
+        Ok(self.commit(boundary, Vec::new(), 0)?.then_some((begins, true)))
     }
 
-    /// The last commit a table includes; nothing when it has to be copied.
-    fn position(&self, statements: &mut Connection, index: usize, catalog: &CatalogTable) -> Result<Option<u64>> {
-        let Some(stored) = self.from.tables.get(index) else { return Ok(None) };
-        let [lsn, oid] = self.keys(index);
-        let position = stored.get(&lsn).and_then(|lsn| u64::try_from(lsn).ok());
-        let (Some(position), true) = (position, stored.get(&oid) == Some(i64::from(catalog.oid))) else {
-            return Ok(None);
-        };
+    /// What the lake knows of a table.
+    fn ready(&self, index: usize, catalog: CatalogTable, key: Vec<String>, published: Option<i64>) -> ReadyTable {
+        let keys = self.keys(index);
         let lake = self.from.schemas.get(index).and_then(Option::as_ref);
-        let is_new = |name: &str| lake.is_none_or(|schema| schema.field_with_name(name).is_err());
-        for column in catalog.columns.iter().filter(|column| is_new(&column.column.name)) {
-            if has_filled_rows(statements, catalog.oid, &column.column.name)? {
-                return Ok(None);
+        let known = lake.map(|schema| schema.fields().iter().map(|field| field.name().clone()).collect());
+        let place = |positions: Option<&Positions>| {
+            positions.and_then(|positions| u64::try_from(positions.get(&keys.lsn)?).ok()).unwrap_or(0)
+        };
+        let stored = self.from.tables.get(index);
+        let number = stored.and_then(|stored| stored.get(&keys.copy)).unwrap_or(0);
+        let name = self.source.lake_name(index);
+        let copying = TableKeys::is_copying(number).then(|| Beside::resumed(index, number, &name, &self.from.ledger));
+        ReadyTable {
+            catalog,
+            key,
+            position: place(stored),
+            log_position: place(self.from.logs.get(index)),
+            known: known.unwrap_or_default(),
+            published,
+            copy_number: number,
+            copying,
+        }
+    }
+
+    /// Whether the stream goes on where the table was left.
+    fn standing(&self, statements: &mut Connection, index: usize, table: &ReadyTable) -> Result<Standing> {
+        let keys = self.keys(index);
+        let stored = |key: &str| self.from.tables.get(index).and_then(|stored| stored.get(key));
+        if stored(&keys.lsn).is_none() {
+            return Ok(Standing::Lacks { truncates: false });
+        }
+        let oid = stored(&keys.oid).unwrap_or(0);
+        if oid != i64::from(table.catalog.oid) {
+            // Without a number it is the same table, of which the log does not tell all.
+            return Ok(Standing::Lacks { truncates: oid != 0 });
+        }
+        if stored(&keys.published).is_some_and(|entry| table.published.is_some_and(|now| now != entry)) {
+            return Ok(Standing::Lacks { truncates: false });
+        }
+        let is_new = |name: &&str| !table.known.iter().any(|known| known == name);
+        for column in table.catalog.columns.iter().map(|column| column.column.name.as_str()).filter(is_new) {
+            if has_filled_rows(statements, table.catalog.oid, column)? {
+                return Ok(Standing::Lacks { truncates: false });
             }
         }
-        Ok(Some(position))
+        Ok(Standing::Follows)
     }
 
-    fn keys(&self, index: usize) -> [String; 2] {
-        let (name, config) = &self.source.tables[index];
-        table_keys(&self.source.source, &PostgresConfig::lake_name(name, config))
+    /// Whether a table is worth copying beside the stream, and can be.
+    fn fits_beside(&self, statements: &mut Connection, table: &ReadyTable, version: u32) -> Result<bool> {
+        Ok(self.outlet.copies().is_some()
+            && Size::read(statements, &table.catalog)?.is_large()
+            && beside::obstacle(statements, &table.catalog, &table.key, version)?.is_none())
+    }
+
+    /// Has it committed that a table is copied beside the stream.
+    fn begin_beside(&mut self, index: usize, table: &mut ReadyTable, from: u64, truncates: bool) -> Result<bool> {
+        table.copy_number = beside::next_number(table.copy_number);
+        if table.position == 0 {
+            // A commit record at this place belongs to the stream.
+            table.position = from.saturating_sub(1);
+        }
+        table.known = beside::column_names(&table.catalog);
+        table.copying = Some(Beside::new(index, table.copy_number));
+        let beginning = Beginning {
+            index,
+            keys: &self.keys(index),
+            catalog: &table.catalog,
+            number: table.copy_number,
+            position: table.position,
+            published: table.published,
+            truncates,
+        };
+        let mut positions = Positions::default();
+        positions.set(progress_key(&self.source.source, "lsn"), as_position(from));
+        let begun = CopyEvent { table: self.source.lake_name(index), number: table.copy_number, rows: None };
+        let events = Some(self.source.events(&[(COPY_BEGUN.to_owned(), begun.to_string())]));
+        let boundary = Boundary { positions, events, ..Boundary::default() };
+        self.commit(boundary, vec![beginning.changes()], 0)
+    }
+
+    /// Entries of the publication that were not noted when their tables were copied.
+    fn note_entries(&mut self, tables: &[ReadyTable], to_copy: &[usize]) -> Result<bool> {
+        let mut noted = Vec::new();
+        for (index, table) in tables.iter().enumerate().filter(|(index, _)| !to_copy.contains(index)) {
+            let keys = self.keys(index);
+            let is_noted = self.from.tables.get(index).is_some_and(|stored| stored.get(&keys.published).is_some());
+            if let (Some(entry), false) = (table.published, is_noted || table.copying.is_some()) {
+                let mut positions = Positions::default();
+                positions.set(keys.published, entry);
+                noted.push(TableChanges { table: index, log: None, current: Vec::new(), positions });
+            }
+        }
+        Ok(noted.is_empty() || self.commit(Boundary::default(), noted, 0)?)
+    }
+
+    fn keys(&self, index: usize) -> TableKeys {
+        TableKeys::new(&self.source.source, &self.source.lake_name(index))
     }
 
     /// Copies tables as of one snapshot, each in one commit. False when the other side is gone or a stop was asked for.
@@ -171,7 +278,9 @@ impl<'a> Setup<'a> {
         for index in to_copy {
             let Some(table) = tables.get_mut(*index) else { continue };
             table.position = at.saturating_sub(1);
-            table.known = table.catalog.columns.iter().map(|column| column.column.name.clone()).collect();
+            table.known = beside::column_names(&table.catalog);
+            table.copy_number = beside::ended(table.copy_number);
+            table.copying = None;
             let chunks = chunk::chunks(statements, &table.catalog, version)?;
             let plan = CopyPlan {
                 target: self.source.target.clone(),
@@ -184,15 +293,32 @@ impl<'a> Setup<'a> {
                 clock: Arc::clone(&self.source.clock),
                 entropy: Arc::clone(&self.source.entropy),
             };
-            let (position, oid) = (table.position, table.catalog.oid);
-            if !self.copy_table(*index, plan, position, oid)? {
+            let mut positions = Positions::default();
+            let keys = self.keys(*index);
+            positions.set(keys.lsn, as_position(table.position));
+            positions.set(keys.oid, table.catalog.oid.into());
+            positions.set(keys.copy, table.copy_number);
+            if let Some(entry) = table.published {
+                positions.set(keys.published, entry);
+            }
+            let wanted = self.wanted(*index)?;
+            if !self.copy_table(*index, plan, positions)? {
                 return Ok(false);
+            }
+            if let Some(copies) = wanted {
+                copies.has_begun(*index)?;
             }
         }
         Ok(true)
     }
 
-    fn copy_table(&mut self, index: usize, plan: CopyPlan, position: u64, oid: u32) -> Result<bool> {
+    /// Who has to be told that a copy somebody asked for is made.
+    fn wanted(&self, index: usize) -> Result<Option<Arc<dyn Copies>>> {
+        let Some(copies) = self.outlet.copies() else { return Ok(None) };
+        Ok(copies.is_wanted(index)?.then_some(copies))
+    }
+
+    fn copy_table(&mut self, index: usize, plan: CopyPlan, positions: Positions) -> Result<bool> {
         let schema = Schema::new(plan.columns.iter().map(ColumnType::field).collect::<Vec<_>>());
         let mut copy = TableCopy::start(plan)?;
         // The table is there, and empty, even when there is no row.
@@ -213,9 +339,7 @@ impl<'a> Setup<'a> {
                 positions: Positions::default(),
             };
             if is_last {
-                let [lsn, number] = self.keys(index);
-                changes.positions.set(lsn, as_position(position));
-                changes.positions.set(number, oid.into());
+                changes.positions = positions;
                 return self.commit(Boundary::default(), vec![changes], 0);
             }
             fault::point("cdc.mid_copy")?;
@@ -241,20 +365,6 @@ impl<'a> Setup<'a> {
             }
         }
     }
-
-    fn event(&self, what: &str, detail: &str) -> RecordBatch {
-        let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-        let fields = vec![
-            Field::new("at", time, true),
-            Field::new("event", DataType::Utf8, true),
-            Field::new("detail", DataType::Utf8, true),
-        ];
-        let schema = Arc::new(Schema::new(fields));
-        let at = TimestampMicrosecondArray::from(vec![self.source.clock.now().as_micros()]).with_timezone("UTC");
-        let texts = |text: &str| Arc::new(StringArray::from(vec![text.to_owned()]));
-        let columns: Vec<arrow::array::ArrayRef> = vec![Arc::new(at), texts(what), texts(detail)];
-        RecordBatch::try_new(Arc::clone(&schema), columns).unwrap_or_else(|_| RecordBatch::new_empty(schema))
-    }
 }
 
 pub(super) fn as_position(lsn: u64) -> i64 {
@@ -263,7 +373,7 @@ pub(super) fn as_position(lsn: u64) -> i64 {
 
 /// A table is added only when the server can say which row a change is of: publishing it otherwise would make the updates of
 /// the application itself fail.
-fn required_key(name: &str, catalog: &CatalogTable, config: &TableConfig) -> PgResult<Vec<String>> {
+pub(crate) fn required_key(name: &str, catalog: &CatalogTable, config: &TableConfig) -> PgResult<Vec<String>> {
     if !matches!(catalog.kind, 'r' | 'p') {
         return Err(PgError::refused(
             format!("{name} is no table"),
@@ -292,16 +402,6 @@ fn required_key(name: &str, catalog: &CatalogTable, config: &TableConfig) -> PgR
     }
 }
 
-/// Whether rows from before a column was added have a value in it: the stream does not tell them.
-pub(super) fn has_filled_rows(statements: &mut Connection, table: u32, column: &str) -> PgResult<bool> {
-    let found = statements.query(&format!(
-        "SELECT coalesce((to_jsonb(a) ->> 'atthasmissing')::boolean, a.atthasdef) FROM pg_attribute a \
-         WHERE a.attrelid = {table} AND a.attname = {}",
-        quoted_text(column)
-    ))?;
-    Ok(found.first(0) == Some("t"))
-}
-
 fn system_identifier(replication: &mut Connection) -> PgResult<i64> {
     let found = replication.query("IDENTIFY_SYSTEM")?;
     let number: Option<u64> = found.first(0).and_then(|text| text.parse().ok());
@@ -309,106 +409,4 @@ fn system_identifier(replication: &mut Connection) -> PgResult<i64> {
     number
         .map(|number| (number & (u64::MAX >> 1)).cast_signed())
         .ok_or(PgError::Protocol("a server without its number"))
-}
-
-fn gap(source: &str, problem: &str) -> PgError {
-    let hint = format!(
-        "Changes in between are lost to the stream. `headwater ingest --restart {source}` copies its tables again."
-    );
-    PgError::refused(format!("the stream of `{source}` has a gap: {problem}"), hint)
-}
-
-struct SlotState {
-    confirmed: Option<u64>,
-    wal_status: String,
-    plugin: String,
-    is_here: bool,
-}
-
-impl SlotState {
-    fn read(statements: &mut Connection, slot: &str) -> PgResult<Option<Self>> {
-        let found = statements.query(&format!(
-            "SELECT confirmed_flush_lsn, coalesce(to_jsonb(s) ->> 'wal_status', ''), coalesce(plugin, ''), \
-                    coalesce(database = current_database(), false) \
-             FROM pg_replication_slots s WHERE slot_name = {}",
-            quoted_text(slot)
-        ))?;
-        let text = |column| found.first(column).unwrap_or_default().to_owned();
-        Ok((!found.rows.is_empty()).then(|| Self {
-            confirmed: found.first(0).and_then(parse_lsn),
-            wal_status: text(1),
-            plugin: text(2),
-            is_here: found.first(3) == Some("t"),
-        }))
-    }
-
-    /// A slot beyond what we have would skip what lies between without a word.
-    fn check(state: Option<Self>, slot: &str, taken: u64) -> Result<(), String> {
-        let Some(state) = state else { return Err(format!("the slot `{slot}` is gone")) };
-        if !state.is_here || state.plugin != "pgoutput" {
-            return Err(format!("the slot `{slot}` is of another database or plug-in"));
-        }
-        if matches!(state.wal_status.as_str(), "lost" | "unreserved") {
-            return Err(format!("the slot `{slot}` has lost changes: wal_status is {}", state.wal_status));
-        }
-        match state.confirmed {
-            Some(confirmed) if confirmed > taken => {
-                let (confirmed, taken) = (lsn_text(confirmed), lsn_text(taken));
-                Err(format!("the slot `{slot}` stands at {confirmed}, the lake at {taken}"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl CaptureSource {
-    /// Makes the publication that is ours to make name exactly the tables; one that was given must name them.
-    fn ensure_publication(&self, statements: &mut Connection, tables: &[(CatalogTable, Vec<String>)]) -> PgResult<()> {
-        let publication = self.publication();
-        let quoted = quoted_text(&publication);
-        let exists =
-            !statements.query(&format!("SELECT 1 FROM pg_publication WHERE pubname = {quoted}"))?.rows.is_empty();
-        let found = statements.query(&format!(
-            "SELECT schemaname || '.' || tablename FROM pg_publication_tables WHERE pubname = {quoted} ORDER BY 1"
-        ))?;
-        let named: Vec<String> = found.rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
-        let mut wanted: Vec<String> =
-            tables.iter().map(|(table, _)| format!("{}.{}", table.schema, table.name)).collect();
-        wanted.sort();
-        if self.config.publication.is_some() {
-            return match wanted.iter().find(|table| !named.contains(table)) {
-                None if exists => Ok(()),
-                None => Err(PgError::refused(
-                    format!("there is no publication `{publication}`"),
-                    "Create it, or leave `publication` out.",
-                )),
-                Some(missing) => Err(PgError::refused(
-                    format!("publication `{publication}` does not name {missing}"),
-                    format!("ALTER PUBLICATION {} ADD TABLE {missing}.", quoted_name(&publication)),
-                )),
-            };
-        }
-        let list: Vec<String> = tables.iter().map(|(table, _)| table.quoted()).collect();
-        let (name, list) = (quoted_name(&publication), list.join(", "));
-        if !exists {
-            let through_root =
-                if catalog::version(statements)? >= 130_000 { " WITH (publish_via_partition_root = true)" } else { "" };
-            statements.query(&format!("CREATE PUBLICATION {name} FOR TABLE {list}{through_root}"))?;
-        } else if named != wanted {
-            statements.query(&format!("ALTER PUBLICATION {name} SET TABLE {list}"))?;
-        }
-        Ok(())
-    }
-}
-
-/// Where a table stands now, to notice one that was dropped and made again.
-pub(super) fn table_number(statements: &mut Connection, name: &str) -> PgResult<Option<u32>> {
-    let (schema, table) = split_name(name);
-    let found = statements.query(&format!(
-        "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = {} AND c.relname = {}",
-        quoted_text(schema),
-        quoted_text(table)
-    ))?;
-    Ok(found.first(0).and_then(|text| text.parse().ok()))
 }

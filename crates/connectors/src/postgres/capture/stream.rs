@@ -9,20 +9,21 @@ use headwater_ingest::pipeline::Ended;
 use headwater_ingest::position::Positions;
 use headwater_project::{Failure, Kind};
 
-use super::setup::{self, Ready, as_position};
-use super::table::{At, CapturedTable, Shape};
-use super::{CaptureSource, progress_key, table_keys};
+use super::copying::Copying;
+use super::setup::{Ready, as_position};
+use super::table::{At, CapturedTable};
+use super::watch::SlotWatch;
+use super::{CaptureSource, TableKeys, beside, progress_key};
 use crate::postgres::catalog::{lsn_text, parse_lsn};
-use crate::postgres::column::{ColumnType, Kind as ColumnKind};
-use crate::postgres::config::PostgresConfig;
+use crate::postgres::column::Kind as ColumnKind;
 use crate::postgres::error::{PgError, Result as PgResult};
-use crate::postgres::pgoutput::{self, Event, Frame, Malformed, Relation, status_update};
+use crate::postgres::pgoutput::{self, Event, Frame, Malformed, status_update};
 use crate::postgres::wire::{Connection, quoted_name, quoted_text};
 
 const MICROS_TO_2000: i64 = 946_684_800_000_000;
 /// Bytes of changes in memory before they are handed on, whether their transaction is at its end or not. Each piece rewrites the
 /// files it touches, so small ones cost more than they spare.
-const PIECE_BYTES: usize = 48 << 20;
+const PIECE_BYTES: usize = 96 << 20;
 /// The server gives a silent client up after a minute.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 /// The longest wait for the stream; also how fast a stop is noticed.
@@ -33,44 +34,55 @@ const HEARTBEAT: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_secs(180);
 
 pub(super) struct Streaming<'a> {
-    source: &'a CaptureSource,
-    outlet: &'a mut Outlet,
-    statements: Connection,
+    pub(super) source: &'a CaptureSource,
+    pub(super) outlet: &'a mut Outlet,
+    pub(super) statements: Connection,
     replication: Connection,
-    state: State,
+    /// The server's.
+    pub(super) version: u32,
+    pub(super) state: State,
+    pub(super) copying: Copying,
+    pub(super) watch: SlotWatch,
     /// Told to the server as safe.
-    safe: u64,
+    pub(super) safe: u64,
     /// The place of the last boundary handed on.
-    handed_on: u64,
+    pub(super) handed_on: u64,
     told_at: Duration,
     heard_at: Duration,
     heartbeat_at: Duration,
     /// When the oldest change that waits for its commit came.
     dirty_since: Option<Duration>,
     /// A piece there was no room for.
-    parked: Option<Changes>,
+    pub(super) parked: Option<Changes>,
     /// Where to end.
     target: Option<u64>,
 }
 
 /// What the events so far come to.
-struct State {
-    tables: Vec<CapturedTable>,
-    names: Vec<(String, String)>,
-    keys: Vec<[String; 2]>,
-    known: Vec<Vec<String>>,
-    key_names: Vec<Vec<String>>,
-    by_oid: HashMap<u32, usize>,
-    kinds: HashMap<(u32, i32), ColumnKind>,
+pub(super) struct State {
+    pub(super) tables: Vec<CapturedTable>,
+    pub(super) names: Vec<(String, String)>,
+    pub(super) keys: Vec<TableKeys>,
+    pub(super) known: Vec<Vec<String>>,
+    pub(super) key_names: Vec<Vec<String>>,
+    /// Their numbers when the stream began, and those of their entries in the publication.
+    oids: Vec<u32>,
+    pub(super) entries: Vec<Option<i64>>,
+    /// Their positions `copy`.
+    pub(super) copy_numbers: Vec<i64>,
+    pub(super) by_oid: HashMap<u32, usize>,
+    pub(super) kinds: HashMap<(u32, i32), ColumnKind>,
     transaction: Option<Transaction>,
+    /// Transactions the stream brought, while somebody wants to know.
+    pub(super) delivered: Option<Vec<u32>>,
     /// Last commit that each table touched since the last boundary was in.
-    touched: BTreeMap<usize, u64>,
+    pub(super) touched: BTreeMap<usize, u64>,
     /// Tables whose rows the stream no longer tells: to be copied again.
-    stale: Vec<usize>,
+    pub(super) stale: Vec<usize>,
     /// Everything before was received.
     received: u64,
     server_at: u64,
-    rows: u64,
+    pub(super) rows: u64,
     bytes: usize,
     bytes_in: u64,
 }
@@ -79,6 +91,7 @@ struct State {
 struct Transaction {
     commit_lsn: u64,
     committed_at: i64,
+    xid: u32,
     ordinal: i64,
 }
 
@@ -91,16 +104,21 @@ impl From<Malformed> for PgError {
 impl<'a> Streaming<'a> {
     pub(super) fn new(source: &'a CaptureSource, ready: Ready, outlet: &'a mut Outlet) -> Self {
         let now = source.clock.monotonic();
-        let Ready { statements, replication, tables, from } = ready;
+        let Ready { statements, replication, tables, from, version } = ready;
+        let mut copying = Copying::default();
         let mut state = State {
             tables: Vec::new(),
             names: Vec::new(),
             keys: Vec::new(),
             known: Vec::new(),
             key_names: Vec::new(),
+            oids: Vec::new(),
+            entries: Vec::new(),
+            copy_numbers: Vec::new(),
             by_oid: HashMap::new(),
             kinds: HashMap::new(),
             transaction: None,
+            delivered: None,
             touched: BTreeMap::new(),
             stale: Vec::new(),
             received: from,
@@ -111,8 +129,11 @@ impl<'a> Streaming<'a> {
         };
         for (index, table) in tables.into_iter().enumerate() {
             state.tables.push(CapturedTable::new(index, table.position, table.log_position));
-            let (written, config) = &source.tables[index];
-            state.keys.push(table_keys(&source.source, &PostgresConfig::lake_name(written, config)));
+            state.keys.push(TableKeys::new(&source.source, &source.lake_name(index)));
+            state.oids.push(table.catalog.oid);
+            state.entries.push(table.published);
+            state.copy_numbers.push(table.copy_number);
+            table.copying.into_iter().for_each(|copy| copying.goes_on(copy));
             state.names.push((table.catalog.schema, table.catalog.name));
             state.known.push(table.known);
             state.key_names.push(table.key);
@@ -122,7 +143,10 @@ impl<'a> Streaming<'a> {
             outlet,
             statements,
             replication,
+            version,
             state,
+            copying,
+            watch: SlotWatch::default(),
             safe: from,
             handed_on: from,
             told_at: now,
@@ -139,8 +163,9 @@ impl<'a> Streaming<'a> {
             let found = self.statements.query("SELECT pg_current_wal_flush_lsn()")?;
             self.target = found.first(0).and_then(parse_lsn);
         }
+        let messages = if self.version >= beside::MESSAGES { ", messages 'true'" } else { "" };
         let command = format!(
-            "START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {})",
+            "START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {}{messages})",
             quoted_name(&self.source.slot()),
             lsn_text(self.safe),
             quoted_text(&quoted_name(&self.source.publication()))
@@ -160,7 +185,7 @@ impl<'a> Streaming<'a> {
         }
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.source.clock.monotonic()
     }
 
@@ -177,6 +202,7 @@ impl<'a> Streaming<'a> {
         if now.saturating_sub(self.heard_at) > SILENCE {
             return Err(PgError::Closed.into());
         }
+        self.look_at_slot(now)?;
         if let Some(parked) = self.parked.take() {
             self.offer(parked);
         }
@@ -198,8 +224,12 @@ impl<'a> Streaming<'a> {
             if !self.state.stale.is_empty() {
                 return self.copy_again().map(Some);
             }
+            self.look_after_copies()?;
+            if self.parked.is_some() {
+                return Ok(None);
+            }
             let at = self.state.received.max(self.state.server_at);
-            if self.target.is_some_and(|target| at >= target) {
+            if self.target.is_some_and(|target| at >= target) && self.copying.is_idle() {
                 if !self.is_settled() {
                     self.end_commit()?;
                     return Ok(None);
@@ -212,8 +242,11 @@ impl<'a> Streaming<'a> {
     }
 
     /// Whether everything received was handed on for a commit.
-    fn is_settled(&self) -> bool {
-        self.state.touched.is_empty() && self.state.rows == 0 && self.handed_on >= self.state.received
+    pub(super) fn is_settled(&self) -> bool {
+        self.state.touched.is_empty()
+            && self.state.rows == 0
+            && !self.copying.has_notes()
+            && self.handed_on >= self.state.received
     }
 
     fn tell(&mut self, asks: bool) -> PgResult<()> {
@@ -244,17 +277,22 @@ impl<'a> Streaming<'a> {
                     self.state.alive(server_at);
                     wants_answer |= wants;
                 }
-                Frame::Data(data) => {
-                    self.state.bytes_in += data.len() as u64;
-                    let event = pgoutput::event(data).map_err(PgError::from)?;
-                    if let Event::Relation(relation) = event {
-                        self.relation(&relation)?;
-                    } else {
-                        self.state.event(event)?;
+                Frame::Data { at, message } => {
+                    self.state.bytes_in += message.len() as u64;
+                    match pgoutput::event(message).map_err(PgError::from)? {
+                        Event::Relation(relation) => self.relation(&relation)?,
+                        Event::Message { prefix, content } => {
+                            let content = content.to_vec();
+                            self.message(&prefix, &content)?;
+                        }
+                        event => self.state.event(at, event)?,
                     }
                 }
             }
             wait = Duration::ZERO;
+            if self.parked.is_some() {
+                break;
+            }
             if self.state.bytes >= PIECE_BYTES || !self.replication.has_buffered() || !self.state.stale.is_empty() {
                 break;
             }
@@ -268,117 +306,13 @@ impl<'a> Streaming<'a> {
         Ok(())
     }
 
-    /// A table is about to be named by its number, with these columns.
-    fn relation(&mut self, relation: &Relation) -> Result<()> {
-        let is_named = |(schema, name): &(String, String)| *schema == relation.schema && *name == relation.name;
-        let Some(index) = self.state.names.iter().position(is_named) else { return Ok(()) };
-        let shape = self.shape(index, relation)?;
-        self.state.by_oid.retain(|_, table| *table != index);
-        self.state.by_oid.insert(relation.oid, index);
-        if self.state.tables.get(index).is_some_and(|table| table.has_shape(&shape)) {
-            return Ok(());
-        }
-        self.look_for_filled(index, relation.oid, &shape)?;
-        // Rows of before and after have different columns: they are different batches.
-        let mut before = None;
-        if let Some(table) = self.state.tables.get_mut(index) {
-            if !table.is_empty() {
-                before = Some(table.take()?);
-            }
-            table.reshape(shape);
-        }
-        if let Some(changes) = before {
-            self.send_now(Changes { tables: vec![changes], boundary: None, bytes: 0 })?;
-        }
-        Ok(())
-    }
-
-    /// A column that came with values for the rows there were: the stream will not tell them.
-    fn look_for_filled(&mut self, index: usize, oid: u32, shape: &Shape) -> Result<()> {
-        for column in &shape.columns {
-            let is_known = self.state.known.get(index).is_some_and(|known| known.contains(&column.name));
-            if !is_known {
-                if setup::has_filled_rows(&mut self.statements, oid, &column.name)?
-                    && !self.state.stale.contains(&index)
-                {
-                    self.state.stale.push(index);
-                }
-                if let Some(known) = self.state.known.get_mut(index) {
-                    known.push(column.name.clone());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn shape(&mut self, index: usize, relation: &Relation) -> Result<Shape> {
-        let (_, config) = &self.source.tables[index];
-        let mut shape = Shape { columns: Vec::new(), places: Vec::new(), key: Vec::new() };
-        for column in &relation.columns {
-            if config.exclude.contains(&column.name) {
-                shape.places.push(None);
-                continue;
-            }
-            let kind = if config.as_text.contains(&column.name) {
-                ColumnKind::Cast
-            } else {
-                self.kind(column.type_oid, column.modifier)?
-            };
-            shape.places.push(Some(shape.columns.len()));
-            shape.columns.push(ColumnType { name: column.name.clone(), kind });
-        }
-        for name in self.state.key_names.get(index).into_iter().flatten() {
-            let place = shape.columns.iter().position(|column| column.name == *name);
-            let place = place.ok_or_else(|| {
-                let table = &relation.name;
-                PgError::refused(format!("{table} no longer has its key column `{name}`"), "Name another `key`.")
-            })?;
-            shape.key.push(place);
-        }
-        let is_key = |place: usize| {
-            let column = relation.columns.iter().zip(&shape.places).find(|(_, at)| **at == Some(place));
-            column.is_some_and(|(column, _)| column.is_key)
-        };
-        if let Some(place) = shape.key.iter().find(|place| !is_key(**place)) {
-            let column = shape.columns.get(*place).map(|column| column.name.clone()).unwrap_or_default();
-            let message =
-                format!("key column `{column}` of {} is no longer part of its replica identity", relation.name);
-            return Err(PgError::refused(message, "Set REPLICA IDENTITY back, or name another `key`.").into());
-        }
-        Ok(shape)
-    }
-
-    /// How values of a type are kept; types that are not the server's own are looked up once.
-    fn kind(&mut self, oid: u32, modifier: i32) -> Result<ColumnKind> {
-        const FIRST_OWN: u32 = 16_384;
-        if oid < FIRST_OWN {
-            return Ok(ColumnKind::of(oid, modifier, "b"));
-        }
-        if let Some(kind) = self.state.kinds.get(&(oid, modifier)) {
-            return Ok(*kind);
-        }
-        let found = self.statements.query(&format!(
-            "WITH RECURSIVE chain AS (\
-               SELECT oid, typtype, typbasetype, CASE WHEN typtype = 'd' THEN typtypmod ELSE {modifier} END AS modifier \
-               FROM pg_type WHERE oid = {oid} \
-               UNION ALL \
-               SELECT t.oid, t.typtype, t.typbasetype, \
-                      CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE chain.modifier END \
-               FROM chain JOIN pg_type t ON t.oid = chain.typbasetype WHERE chain.typtype = 'd') \
-             SELECT oid, modifier, typtype FROM chain WHERE typtype <> 'd'"
-        ))?;
-        let number = |column: usize| found.first(column).and_then(|text| text.parse::<i64>().ok());
-        let base = number(0).and_then(|oid| u32::try_from(oid).ok()).unwrap_or(oid);
-        let below = number(1).and_then(|modifier| i32::try_from(modifier).ok()).unwrap_or(-1);
-        let kind = ColumnKind::of(base, below, found.first(2).unwrap_or("b"));
-        self.state.kinds.insert((oid, modifier), kind);
-        Ok(kind)
-    }
-
     /// Hands on what is due.
     fn hand_on(&mut self) -> Result<()> {
+        if self.parked.is_some() {
+            return Ok(());
+        }
         let now = self.now();
-        if self.state.rows > 0 || !self.state.touched.is_empty() {
+        if self.state.rows > 0 || !self.state.touched.is_empty() || self.copying.has_notes() {
             self.dirty_since.get_or_insert(now);
         }
         let rotation = self.source.rotation;
@@ -402,22 +336,12 @@ impl<'a> Streaming<'a> {
         Ok(())
     }
 
-    /// A table that was dropped and made again is another one, which the publication does not name.
-    fn look_for_new_tables(&mut self) -> Result<()> {
-        for (oid, index) in &self.state.by_oid {
-            let (name, _) = &self.source.tables[*index];
-            if setup::table_number(&mut self.statements, name)?.is_some_and(|now| now != *oid) {
-                let kind = Kind::External { retry_after: None };
-                return Err(Failure::new(kind, format!("table {name} was made anew; it is copied again")).into());
-            }
-        }
-        Ok(())
-    }
-
     fn piece(&mut self) -> Result<Changes> {
         let mut tables = Vec::new();
-        for table in self.state.tables.iter_mut().filter(|table| !table.is_empty()) {
-            tables.push(table.take()?);
+        for index in 0..self.state.tables.len() {
+            if self.state.tables.get(index).is_some_and(|table| !table.is_empty()) {
+                tables.push(self.take_table(index)?);
+            }
         }
         self.state.bytes = 0;
         let bytes = std::mem::take(&mut self.state.bytes_in);
@@ -425,12 +349,12 @@ impl<'a> Streaming<'a> {
     }
 
     /// Hands on everything, to be committed.
-    fn end_commit(&mut self) -> Result<()> {
+    pub(super) fn end_commit(&mut self) -> Result<()> {
         let mut piece = self.piece()?;
         for (index, commit_lsn) in std::mem::take(&mut self.state.touched) {
-            let Some([key, _]) = self.state.keys.get(index) else { continue };
+            let Some(keys) = self.state.keys.get(index) else { continue };
             let mut positions = Positions::default();
-            positions.set(key, as_position(commit_lsn));
+            positions.set(&keys.lsn, as_position(commit_lsn));
             match piece.tables.iter_mut().find(|changes| changes.table == index) {
                 Some(changes) => changes.positions = positions,
                 // Its rows went ahead in pieces of their own.
@@ -441,7 +365,9 @@ impl<'a> Streaming<'a> {
         let received = self.state.received;
         positions.set(progress_key(&self.source.source, "lsn"), as_position(received));
         let lag = self.state.server_at.saturating_sub(received);
-        piece.boundary = Some(Boundary { positions, events: None, acknowledge: as_position(received), lag: Some(lag) });
+        let notes = self.copying.take_notes();
+        let events = (!notes.is_empty()).then(|| self.source.events(&notes));
+        piece.boundary = Some(Boundary { positions, events, acknowledge: as_position(received), lag: Some(lag) });
         self.handed_on = received;
         self.state.rows = 0;
         self.dirty_since = None;
@@ -456,9 +382,9 @@ impl<'a> Streaming<'a> {
         let mut piece = self.piece()?;
         for index in stale {
             names.push(self.source.tables[index].0.clone());
-            if let Some([_, number]) = self.state.keys.get(index) {
+            if let Some(keys) = self.state.keys.get(index) {
                 let mut positions = Positions::default();
-                positions.set(number, 0);
+                positions.set(&keys.oid, 0);
                 match piece.tables.iter_mut().find(|changes| changes.table == index) {
                     Some(changes) => changes.positions = positions,
                     None => piece.tables.push(moved(index, positions)),
@@ -466,12 +392,12 @@ impl<'a> Streaming<'a> {
             }
         }
         for (index, commit_lsn) in std::mem::take(&mut self.state.touched) {
-            let Some([key, _]) = self.state.keys.get(index) else { continue };
+            let Some(keys) = self.state.keys.get(index) else { continue };
             match piece.tables.iter_mut().find(|changes| changes.table == index) {
-                Some(changes) => changes.positions.set(key, as_position(commit_lsn)),
+                Some(changes) => changes.positions.set(&keys.lsn, as_position(commit_lsn)),
                 None => {
                     let mut positions = Positions::default();
-                    positions.set(key, as_position(commit_lsn));
+                    positions.set(&keys.lsn, as_position(commit_lsn));
                     piece.tables.push(moved(index, positions));
                 }
             }
@@ -488,14 +414,14 @@ impl<'a> Streaming<'a> {
         Ok(Ended::Stopped)
     }
 
-    fn offer(&mut self, changes: Changes) {
+    pub(super) fn offer(&mut self, changes: Changes) {
         if let Offer::Full(changes) = self.outlet.offer(changes) {
             self.parked = Some(changes);
         }
     }
 
     /// Hands a piece on before anything else may follow.
-    fn send_now(&mut self, changes: Changes) -> Result<()> {
+    pub(super) fn send_now(&mut self, changes: Changes) -> Result<()> {
         if let Some(parked) = self.parked.take()
             && matches!(self.outlet.send(parked), Offer::Gone)
         {
@@ -513,6 +439,16 @@ fn moved(table: usize, positions: Positions) -> headwater_ingest::capture::Table
 }
 
 impl State {
+    /// Numbers of the tables when the stream began.
+    pub(super) fn numbers(&self) -> Vec<u32> {
+        self.oids.clone()
+    }
+
+    /// Place of the commit of the transaction the stream is in.
+    pub(super) fn commit_lsn(&self) -> Option<u64> {
+        self.transaction.map(|transaction| transaction.commit_lsn)
+    }
+
     fn alive(&mut self, server_at: u64) {
         self.server_at = self.server_at.max(server_at);
         // Between transactions, everything up to there has been sent, or is not for us.
@@ -521,10 +457,12 @@ impl State {
         }
     }
 
-    fn event(&mut self, event: Event<'_>) -> PgResult<()> {
+    /// `lsn` is the place of the event in the log.
+    fn event(&mut self, lsn: u64, event: Event<'_>) -> PgResult<()> {
         match event {
-            Event::Begin { commit_lsn, committed_at } => {
-                self.transaction = Some(Transaction { commit_lsn, committed_at, ordinal: 0 });
+            Event::Begin { commit_lsn, committed_at, xid } => {
+                self.delivered.iter_mut().for_each(|delivered| delivered.push(xid));
+                self.transaction = Some(Transaction { commit_lsn, committed_at, xid, ordinal: 0 });
             }
             Event::Commit { commit_lsn, end_lsn } => {
                 let begun = self.transaction.take().ok_or(PgError::Protocol("the end of no transaction"))?;
@@ -535,39 +473,41 @@ impl State {
                 self.server_at = self.server_at.max(end_lsn);
             }
             Event::Insert { relation, new } => {
-                if let Some((table, at)) = self.touch(relation)? {
+                if let Some((table, at)) = self.touch(relation, lsn)? {
                     table.insert(at, &new)?;
                 }
             }
             Event::Update { relation, old, new } => {
-                if let Some((table, at)) = self.touch(relation)? {
+                if let Some((table, at)) = self.touch(relation, lsn)? {
                     table.update(at, old.as_ref(), &new)?;
                 }
             }
             Event::Delete { relation, old } => {
-                if let Some((table, at)) = self.touch(relation)? {
+                if let Some((table, at)) = self.touch(relation, lsn)? {
                     table.delete(at, &old)?;
                 }
             }
             Event::Truncate { relations } => {
                 for relation in relations {
-                    if let Some((table, at)) = self.touch(relation)? {
+                    if let Some((table, at)) = self.touch(relation, lsn)? {
                         table.truncate(at)?;
                     }
                 }
             }
-            Event::Relation(_) | Event::Other => {}
+            Event::Relation(_) | Event::Message { .. } | Event::Other => {}
         }
         self.bytes = self.tables.iter().map(CapturedTable::bytes).sum();
         Ok(())
     }
 
     /// The table a change is of; nothing when it has it already, or is not ours.
-    fn touch(&mut self, relation: u32) -> PgResult<Option<(&mut CapturedTable, At)>> {
+    fn touch(&mut self, relation: u32, lsn: u64) -> PgResult<Option<(&mut CapturedTable, At)>> {
         let transaction = self.transaction.as_mut().ok_or(PgError::Protocol("a change outside of a transaction"))?;
         let at = At {
             commit_lsn: transaction.commit_lsn,
             committed_at: transaction.committed_at,
+            xid: transaction.xid,
+            lsn,
             ordinal: transaction.ordinal,
         };
         transaction.ordinal += 1;

@@ -1,10 +1,12 @@
 //! One captured table: its columns as the stream names them, and what happened to it since the last piece.
 //!
 //! The log of changes has, before the table's own columns: `_op` (`i`, `u`, `d`, `t` for truncate), `_lsn` (place of the commit
-//! record) and `_seq` (which change of its transaction), `_committed_at`, `_old_key` (a JSON list, when the key changed) and
-//! `_unchanged` (names of long values that were not sent, whose cells are NULL). A deleted row has what the server sent
-//! of it: its key, or all of it under REPLICA IDENTITY FULL.
+//! record) and `_seq` (which change of its transaction), `_committed_at`, `_old_key` (a JSON list, when the key changed),
+//! `_unchanged` (names of long values that were not sent, whose cells are NULL), `_xid` (number of the transaction, without
+//! its epoch) and `_change_lsn` (place of the change itself). A deleted row has what the server sent of it: its key, or all
+//! of it under REPLICA IDENTITY FULL, which also gives long values that did not change.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -15,18 +17,23 @@ use headwater_ingest::capture::{CurrentChange, TableChanges};
 use headwater_ingest::position::Positions;
 use headwater_ingest::sink::{KeyedChanges, Unchanged};
 
-use crate::postgres::capture::image::{Image, Images, Key, Value};
+use crate::postgres::capture::image::{Image, Images, Key, Row, Value};
 use crate::postgres::column::{Column, ColumnType};
 use crate::postgres::error::{PgError, Result};
 use crate::postgres::pgoutput::{Old, Tuple};
 
 const MICROS_TO_2000: i64 = 946_684_800_000_000;
+/// Bytes a change takes beside its values: its key here and there, its places in the tables of keys.
+const HELD: usize = 96;
 
 /// Which transaction, and which change of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct At {
     pub(super) commit_lsn: u64,
     pub(super) committed_at: i64,
+    pub(super) xid: u32,
+    /// Place of the change itself.
+    pub(super) lsn: u64,
     pub(super) ordinal: i64,
 }
 
@@ -50,6 +57,21 @@ pub(super) struct CapturedTable {
     log: Log,
     images: Images,
     bytes: usize,
+    window: Option<Window>,
+}
+
+/// What happened to rows while a chunk of them was read.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    keys: HashSet<Key>,
+    truncated: bool,
+}
+
+impl Window {
+    /// Whether the chunk's row of this key counts.
+    pub(super) fn lets_pass(&self, key: &Key) -> bool {
+        !self.truncated && !self.keys.contains(key)
+    }
 }
 
 struct Log {
@@ -59,6 +81,8 @@ struct Log {
     committed_at: TimestampMicrosecondBuilder,
     old_key: StringBuilder,
     unchanged: StringBuilder,
+    xid: Int64Builder,
+    change_lsn: Int64Builder,
     columns: Vec<Column>,
     rows: usize,
 }
@@ -72,6 +96,8 @@ impl Log {
             committed_at: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
             old_key: StringBuilder::new(),
             unchanged: StringBuilder::new(),
+            xid: Int64Builder::new(),
+            change_lsn: Int64Builder::new(),
             columns: columns.iter().map(Column::new).collect(),
             rows: 0,
         }
@@ -81,19 +107,19 @@ impl Log {
         &mut self,
         op: &str,
         at: At,
-        values: Option<&[Value]>,
+        row: Option<&Row>,
         old_key: Option<String>,
         names: &[ColumnType],
     ) -> Result<()> {
         let mut kept = Vec::new();
         for (index, column) in self.columns.iter_mut().enumerate() {
-            match values.and_then(|values| values.get(index)) {
-                Some(Value::Text(bytes)) => push(column, bytes)?,
-                Some(Value::Unchanged) => {
+            match row.map_or(Value::Null, |row| row.get(index)) {
+                Value::Text(bytes) => push(column, bytes)?,
+                Value::Unchanged => {
                     kept.extend(names.get(index).map(|column| column.name.as_str()));
                     column.push_null();
                 }
-                Some(Value::Null) | None => column.push_null(),
+                Value::Null => column.push_null(),
             }
         }
         self.op.append_value(op);
@@ -102,6 +128,8 @@ impl Log {
         self.committed_at.append_value(at.committed_at.saturating_add(MICROS_TO_2000));
         self.old_key.append_option(old_key);
         self.unchanged.append_option((!kept.is_empty()).then(|| kept.join(", ")));
+        self.xid.append_value(at.xid.into());
+        self.change_lsn.append_value(i64::try_from(at.lsn).unwrap_or(i64::MAX));
         self.rows += 1;
         Ok(())
     }
@@ -118,6 +146,8 @@ impl Log {
             Field::new("_committed_at", time, true),
             Field::new("_old_key", DataType::Utf8, true),
             Field::new("_unchanged", DataType::Utf8, true),
+            Field::new("_xid", DataType::Int64, true),
+            Field::new("_change_lsn", DataType::Int64, true),
         ];
         fields.extend(columns.iter().map(ColumnType::field));
         let mut arrays: Vec<ArrayRef> = vec![
@@ -127,6 +157,8 @@ impl Log {
             Arc::new(self.committed_at.finish()),
             Arc::new(self.old_key.finish()),
             Arc::new(self.unchanged.finish()),
+            Arc::new(self.xid.finish()),
+            Arc::new(self.change_lsn.finish()),
         ];
         arrays.extend(self.columns.iter_mut().map(Column::finish));
         self.rows = 0;
@@ -151,7 +183,35 @@ impl CapturedTable {
     pub(super) fn new(index: usize, position: u64, log_position: u64) -> Self {
         let shape = Shape { columns: Vec::new(), places: Vec::new(), key: Vec::new() };
         let log = Log::new(&shape.columns);
-        Self { index, shape, position, log_position, log, images: Images::default(), bytes: 0 }
+        Self { index, shape, position, log_position, log, images: Images::default(), bytes: 0, window: None }
+    }
+
+    /// From here on keys of changes are noted, until [`CapturedTable::close_window`].
+    pub(super) fn open_window(&mut self) {
+        self.window = Some(Window::default());
+    }
+
+    pub(super) fn close_window(&mut self) -> Option<Window> {
+        self.window.take()
+    }
+
+    fn seen(&mut self, key: &Key) {
+        if let Some(window) = &mut self.window {
+            window.keys.insert(key.clone());
+        }
+    }
+
+    pub(super) fn column_names(&self) -> Vec<&str> {
+        self.shape.columns.iter().map(|column| column.name.as_str()).collect()
+    }
+
+    /// Rows of the next piece with values that were not sent: [`Images::unsent`].
+    pub(super) fn unsent(&self) -> Vec<(Key, Vec<usize>)> {
+        self.images.unsent()
+    }
+
+    pub(super) fn supply(&mut self, key: &Key, value: impl Fn(usize) -> Option<Box<[u8]>>) {
+        self.images.supply(key, value);
     }
 
     /// Whether the stream's columns are these.
@@ -175,62 +235,72 @@ impl CapturedTable {
     }
 
     pub(super) fn insert(&mut self, at: At, new: &Tuple<'_>) -> Result<()> {
-        let values = self.values(new)?;
-        self.note("i", at, Some(&values), None)?;
-        self.images.insert(Key::of(&values, &self.shape.key), values);
+        let row = self.row(new)?;
+        self.note("i", at, Some(&row), None)?;
+        let key = Key::of(&row, &self.shape.key);
+        self.seen(&key);
+        self.bytes += HELD + row.size();
+        self.images.insert(key, row);
         Ok(())
     }
 
     pub(super) fn update(&mut self, at: At, old: Option<&Old<'_>>, new: &Tuple<'_>) -> Result<()> {
-        let values = self.values(new)?;
-        let key = Key::of(&values, &self.shape.key);
+        let row = self.row(new)?;
+        let key = Key::of(&row, &self.shape.key);
         let (before, full) = match old {
-            Some(Old::Key(tuple)) => (Some(self.values(tuple)?), false),
-            Some(Old::Full(tuple)) => (Some(self.values(tuple)?), true),
+            Some(Old::Key(tuple)) => (Some(self.row(tuple)?), false),
+            Some(Old::Full(tuple)) => (Some(self.row(tuple)?), true),
             None => (None, false),
         };
-        let old_key = before.as_ref().map_or_else(|| key.clone(), |values| Key::of(values, &self.shape.key));
+        let old_key = before.as_ref().map_or_else(|| key.clone(), |row| Key::of(row, &self.shape.key));
         let told = (old_key != key).then(|| shown(&old_key));
-        self.note("u", at, Some(&values), told)?;
-        self.images.update(old_key, before.as_deref().filter(|_| full), key, values);
+        match before.as_ref().filter(|_| full && row.lacks_values()) {
+            Some(before) => self.note("u", at, Some(&filled(&row, before)), told)?,
+            None => self.note("u", at, Some(&row), told)?,
+        }
+        self.seen(&old_key);
+        self.seen(&key);
+        self.bytes += HELD + row.size();
+        self.images.update(old_key, before.as_ref().filter(|_| full), key, row);
         Ok(())
     }
 
     pub(super) fn delete(&mut self, at: At, old: &Old<'_>) -> Result<()> {
         let (Old::Key(tuple) | Old::Full(tuple)) = old;
-        let values = self.values(tuple)?;
-        self.note("d", at, Some(&values), None)?;
-        self.images.delete(Key::of(&values, &self.shape.key));
+        let row = self.row(tuple)?;
+        self.note("d", at, Some(&row), None)?;
+        let key = Key::of(&row, &self.shape.key);
+        self.seen(&key);
+        self.bytes += HELD;
+        self.images.delete(key, matches!(old, Old::Full(_)).then_some(&row));
         Ok(())
     }
 
     pub(super) fn truncate(&mut self, at: At) -> Result<()> {
         self.note("t", at, None, None)?;
+        if let Some(window) = &mut self.window {
+            window.truncated = true;
+        }
         self.images.truncate();
         Ok(())
     }
 
     /// Adds a row to the log, unless the log has it already.
-    fn note(&mut self, op: &str, at: At, values: Option<&[Value]>, old_key: Option<String>) -> Result<()> {
+    fn note(&mut self, op: &str, at: At, row: Option<&Row>, old_key: Option<String>) -> Result<()> {
         if at.commit_lsn <= self.log_position {
             return Ok(());
         }
-        self.log.push(op, at, values, old_key, &self.shape.columns)
+        self.bytes += HELD + row.map_or(0, Row::size);
+        self.log.push(op, at, row, old_key, &self.shape.columns)
     }
 
     /// The columns that are kept, in their order.
-    fn values(&mut self, tuple: &Tuple<'_>) -> Result<Vec<Value>> {
+    fn row(&self, tuple: &Tuple<'_>) -> Result<Row> {
         if tuple.len() != self.shape.places.len() {
             return Err(PgError::Protocol("a row with another number of columns than its table"));
         }
-        let mut values = vec![Value::Null; self.shape.columns.len()];
-        for (cell, place) in tuple.iter().zip(&self.shape.places) {
-            if let Some(slot) = place.and_then(|place| values.get_mut(place)) {
-                *slot = Value::from(*cell);
-                self.bytes += if let Value::Text(bytes) = slot { bytes.len() + 32 } else { 16 };
-            }
-        }
-        Ok(values)
+        let kept = tuple.iter().zip(&self.shape.places).filter(|(_, place)| place.is_some());
+        Ok(Row::new(kept.map(|(cell, _)| Value::from(*cell))))
     }
 
     /// What happened since the last piece.
@@ -258,7 +328,7 @@ impl CapturedTable {
             let kept = fill(&mut columns, image)?;
             if !kept.is_empty() {
                 let before = image.before.as_ref().and_then(|key| images.removed_at(key));
-                unchanged.push(Unchanged { row: rows, columns: kept, before });
+                unchanged.push(Unchanged { row: rows, columns: kept, before, required: true });
             }
             rows += 1;
         }
@@ -286,7 +356,7 @@ impl CapturedTable {
 /// Adds a row; returns the columns whose value stays what it was.
 fn fill(columns: &mut [Column], image: &Image) -> Result<Vec<usize>> {
     let mut kept = Vec::new();
-    for (index, (column, value)) in columns.iter_mut().zip(&image.values).enumerate() {
+    for (index, (column, value)) in columns.iter_mut().zip(image.row.iter()).enumerate() {
         match value {
             Value::Text(bytes) => push(column, bytes)?,
             Value::Null => column.push_null(),
@@ -299,7 +369,91 @@ fn fill(columns: &mut [Column], image: &Image) -> Result<Vec<usize>> {
     Ok(kept)
 }
 
+/// The row with the values it had before in the place of those that were not sent again.
+fn filled(row: &Row, before: &Row) -> Row {
+    Row::new(row.iter().enumerate().map(|(index, value)| match value {
+        Value::Unchanged => before.get(index),
+        other => other,
+    }))
+}
+
 fn shown(key: &Key) -> String {
     let values = key.values().into_iter().map(|value| value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()));
     serde_json::json!(values.collect::<Vec<_>>()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::column::Kind;
+    use crate::postgres::pgoutput::Cell;
+
+    const AT: At = At { commit_lsn: 7, committed_at: 0, xid: 3, lsn: 5, ordinal: 0 };
+
+    fn table() -> CapturedTable {
+        let column = |name: &str, kind| ColumnType { name: name.to_owned(), kind };
+        let columns = vec![column("id", Kind::Int4), column("word", Kind::Text)];
+        let mut table = CapturedTable::new(0, 0, 0);
+        // The stream has a column between the two that is left out.
+        table.reshape(Shape { columns, places: vec![Some(0), None, Some(1)], key: vec![0] });
+        table
+    }
+
+    fn tuple(id: &'static str) -> Tuple<'static> {
+        vec![Cell::Text(id.as_bytes()), Cell::Text(b"left out"), Cell::Text(b"word")]
+    }
+
+    fn key(id: &str) -> Key {
+        Key::from_parts([Some(id.as_bytes())].into_iter())
+    }
+
+    #[test]
+    fn a_window_knows_every_key_a_change_was_of() {
+        let mut table = table();
+        table.insert(AT, &tuple("1")).unwrap();
+        table.open_window();
+        table.insert(AT, &tuple("2")).unwrap();
+        table.update(AT, Some(&Old::Key(tuple("3"))), &tuple("4")).unwrap();
+        table.delete(AT, &Old::Key(tuple("5"))).unwrap();
+        let window = table.close_window().unwrap();
+        for (id, passes) in [("1", true), ("2", false), ("3", false), ("4", false), ("5", false), ("6", true)] {
+            assert_eq!(window.lets_pass(&key(id)), passes, "row {id}");
+        }
+        assert!(table.close_window().is_none());
+    }
+
+    #[test]
+    fn nothing_passes_a_window_with_a_truncation() {
+        let mut table = table();
+        table.open_window();
+        table.truncate(AT).unwrap();
+        assert!(!table.close_window().unwrap().lets_pass(&key("1")));
+    }
+
+    #[test]
+    fn the_log_has_long_values_that_only_the_row_before_brought() {
+        let mut table = table();
+        let row = |word| vec![Cell::Text(b"1"), Cell::Null, word];
+        table.update(AT, Some(&Old::Full(row(Cell::Text(b"long")))), &row(Cell::Unchanged)).unwrap();
+        table.update(AT, None, &row(Cell::Unchanged)).unwrap();
+        let log = table.take().unwrap().log.unwrap();
+        let cell = |name: &str, row| {
+            arrow::util::display::array_value_to_string(log.column_by_name(name).unwrap(), row).unwrap()
+        };
+        assert_eq!([cell("word", 0), cell("_unchanged", 0)], ["long", ""]);
+        assert_eq!([cell("word", 1), cell("_unchanged", 1)], ["", "word"]);
+        assert_eq!([cell("_xid", 0), cell("_change_lsn", 0), cell("_lsn", 0)], ["3", "5", "7"]);
+    }
+
+    #[test]
+    fn columns_that_are_left_out_do_not_shift_the_others() {
+        let mut table = table();
+        table.insert(AT, &tuple("1")).unwrap();
+        let changes = table.take().unwrap();
+        let [CurrentChange::Merge(merge)] = changes.current.as_slice() else { panic!("no merge: {changes:?}") };
+        let names: Vec<String> = merge.rows.schema().fields().iter().map(|field| field.name().clone()).collect();
+        assert_eq!(names, ["id", "word"]);
+        let word = arrow::util::display::array_value_to_string(merge.rows.column(1), 0).unwrap();
+        assert_eq!(word, "word");
+    }
 }

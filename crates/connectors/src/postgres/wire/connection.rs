@@ -161,6 +161,11 @@ impl Connection {
     /// Runs statements that give few rows and reads them all.
     pub(crate) fn query(&mut self, sql: &str) -> Result<Rows> {
         self.send_text(b'Q', sql)?;
+        self.until_ready()
+    }
+
+    /// What the server says until it waits for the next statement.
+    fn until_ready(&mut self) -> Result<Rows> {
         let (mut rows, mut failure) = (Rows::default(), None);
         loop {
             let message = match self.receive() {
@@ -195,6 +200,17 @@ impl Connection {
                 _ => return Err(PgError::Protocol("an unknown message within a copy")),
             }
         }
+    }
+
+    /// Begins `COPY ... FROM STDIN`: data follows by [`Connection::send_copy_data`], its end by [`Connection::end_copy_in`].
+    pub(crate) fn copy_in(&mut self, sql: &str) -> Result<()> {
+        self.begin_copy(sql, b'G')
+    }
+
+    /// Ends what [`Connection::copy_in`] began, and waits until the server has taken all of it.
+    pub(crate) fn end_copy_in(&mut self) -> Result<()> {
+        self.send(b'c', &[])?;
+        self.until_ready().map(drop)
     }
 
     /// Begins to stream changes; [`Connection::streamed`] gives what comes.
@@ -258,7 +274,8 @@ impl Connection {
         sent.map_err(|source| PgError::io("write to the server", source))
     }
 
-    fn set_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
+    /// Bounds the wait for the server's next words.
+    pub(crate) fn set_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
         if self.timeout != timeout {
             self.stream.set_read_timeout(timeout).map_err(|source| PgError::io("set a timeout", source))?;
             self.timeout = timeout;
@@ -362,7 +379,8 @@ fn server_error(body: &[u8]) -> PgError {
     PgError::Server {
         code: fields.remove(&b'C').unwrap_or_default(),
         message: fields.remove(&b'M').unwrap_or_default(),
-        detail: fields.remove(&b'D'),
+        // The context of a COPY names row and column.
+        detail: fields.remove(&b'D').or_else(|| fields.remove(&b'W').filter(|context| context.starts_with("COPY "))),
         hint: fields.remove(&b'H'),
     }
 }

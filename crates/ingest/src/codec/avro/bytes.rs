@@ -1,19 +1,16 @@
 //! Avro's binary encoding, read without trust.
 
 use crate::codec::column::Refusal;
+use crate::codec::unread::Unread;
 
 /// Most items of a block that take no bytes at all, such as nulls.
 const MOST_EMPTY_ITEMS: u64 = 1 << 16;
 
-pub(super) struct Bytes<'a>(&'a [u8]);
+pub(super) struct Bytes<'a>(Unread<'a>);
 
 impl<'a> Bytes<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        Self(Unread::new(bytes))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -21,53 +18,32 @@ impl<'a> Bytes<'a> {
     }
 
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], Refusal> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(|| "record ends inside a value".to_owned())?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Refusal> {
-        let (taken, rest) = self.0.split_first_chunk::<N>().ok_or_else(|| "record ends inside a value".to_owned())?;
-        self.0 = rest;
-        Ok(*taken)
+        self.0.take(length as u64)
     }
 
     pub(super) fn boolean(&mut self) -> Result<bool, Refusal> {
-        match self.array::<1>()? {
+        match self.0.array::<1>()? {
             [0] => Ok(false),
             [1] => Ok(true),
             [other] => Err(format!("{other} is no boolean")),
         }
     }
 
-    /// Seven bits a byte, the least first, and the sign in the lowest bit.
     pub(super) fn long(&mut self) -> Result<i64, Refusal> {
-        let mut value = 0_u64;
-        for shift in (0..70).step_by(7) {
-            let [byte] = self.array::<1>()?;
-            let bits = u64::from(byte & 0x7F);
-            if shift == 63 && bits > 1 {
-                break;
-            }
-            value |= bits << shift;
-            if byte & 0x80 == 0 {
-                return Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
-            }
-        }
-        Err("an integer is longer than 64 bits".to_owned())
+        self.0.signed_varint()
     }
 
     pub(super) fn float(&mut self) -> Result<f32, Refusal> {
-        self.array().map(f32::from_le_bytes)
+        self.0.array().map(f32::from_le_bytes)
     }
 
     pub(super) fn double(&mut self) -> Result<f64, Refusal> {
-        self.array().map(f64::from_le_bytes)
+        self.0.array().map(f64::from_le_bytes)
     }
 
     pub(super) fn bytes(&mut self) -> Result<&'a [u8], Refusal> {
         let length = self.long()?;
-        self.take(usize::try_from(length).map_err(|_| format!("a length of {length}"))?)
+        self.0.take(u64::try_from(length).map_err(|_| format!("a length of {length}"))?)
     }
 
     pub(super) fn text(&mut self) -> Result<&'a str, Refusal> {

@@ -55,8 +55,19 @@ pub enum Type {
 impl Schema {
     /// Reads the text of a schema, which must be that of a record.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let json: Value = serde_json::from_str(text).map_err(|error| format!("schema is no JSON: {error}"))?;
-        match Parser::default().parse(&json, "", 0)? {
+        Self::parse_with(text, &[])
+    }
+
+    /// Reads the text of a schema that uses types of others, which come with their names, each after those it uses.
+    pub fn parse_with(text: &str, others: &[(String, String)]) -> Result<Self, String> {
+        let read = |text: &str| serde_json::from_str(text).map_err(|error| format!("schema is no JSON: {error}"));
+        let mut parser = Parser::default();
+        for (name, other) in others {
+            let json: Value = read(other).map_err(|reason| format!("`{name}`: {reason}"))?;
+            parser.parse(&json, "", 0).map_err(|reason| format!("`{name}`: {reason}"))?;
+        }
+        let json: Value = read(text)?;
+        match parser.parse(&json, "", 0)? {
             Type::Record(fields) => Ok(Self { fields }),
             other => Err(format!("schema is that of {}, not of a record", other.name())),
         }

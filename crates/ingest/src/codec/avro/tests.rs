@@ -1,8 +1,10 @@
+use std::sync::Arc;
+
 use arrow::json::LineDelimitedWriter;
 
 use super::*;
 use crate::codec::{Codec, Decoder};
-use crate::schema::Provenance;
+use crate::schema::{DriftPolicy, Provenance};
 use crate::sink::Origin;
 
 const FIRST: &str = r#"{"type": "record", "name": "Order", "namespace": "shop", "fields": [
@@ -73,7 +75,7 @@ fn what_does_not_read_is_refused_and_leaves_nothing() {
         &[cut, first(), more, symbol, items, endless, b"{}".to_vec(), framed_record(3, &[]), framed_record(9, &[])],
         &[r#"{"id":7,"state":"PAID","price":12.34,"at":"1970-01-01T00:00:01Z","tags":["a","b"],"before":"NEW"}"#],
         &[
-            "record ends inside a value",
+            "a length of 1 where 0 bytes of the record are left",
             "1 bytes after the record",
             "an enum has no such symbol",
             "a block claims 2147483647 items and the record has 0 bytes left",
@@ -101,4 +103,23 @@ fn schemas_that_no_column_can_hold_say_why() {
     for (text, expected) in cases {
         assert_eq!(Schema::parse(text).unwrap_err(), expected);
     }
+}
+
+#[test]
+fn types_of_other_schemas_are_known_by_their_names() {
+    let money =
+        r#"{"type": "record", "name": "Money", "namespace": "shop", "fields": [{"name": "cents", "type": "long"}]}"#;
+    let line =
+        r#"{"type": "record", "name": "Line", "namespace": "shop", "fields": [{"name": "price", "type": "Money"}]}"#;
+    let own = r#"{"type": "record", "name": "Bill", "namespace": "other", "fields": [
+        {"name": "lines", "type": {"type": "array", "items": "shop.Line"}}, {"name": "total", "type": ["null", "shop.Money"]}]}"#;
+    let named = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let whole = Schema::parse_with(own, &[named("shop.Money", money), named("shop.Line", line)]).unwrap();
+    let one = r#"{"type": "record", "name": "Bill", "fields": [
+        {"name": "lines", "type": {"type": "array", "items": {"type": "record", "name": "Line", "fields": [
+            {"name": "price", "type": {"type": "record", "name": "Money", "fields": [{"name": "cents", "type": "long"}]}}]}}},
+        {"name": "total", "type": ["null", "Money"]}]}"#;
+    assert_eq!(whole, Schema::parse(one).unwrap());
+    let reason = Schema::parse_with(own, &[named("shop.Line", line)]).unwrap_err();
+    assert_eq!(reason, "`shop.Line`: schema refers to `Money`, which it does not define");
 }

@@ -1,9 +1,10 @@
-//! Dates and times in the text form that `DateStyle` ISO gives.
+//! Values in the text form of PostgreSQL, with `DateStyle` ISO: its connector takes them from the stream of changes, envelopes
+//! of changes from tables that keep them as such.
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// Days since 1970 of a date; `None` for `infinity` and what is no date.
-pub(super) fn date(text: &str) -> Option<i32> {
+pub(crate) fn date(text: &str) -> Option<i32> {
     let (text, before_christ) = match text.strip_suffix(" BC") {
         Some(text) => (text, true),
         None => (text, false),
@@ -30,7 +31,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// Microseconds since 1970 of a timestamp, with an offset or without.
-pub(super) fn timestamp(text: &str) -> Option<i64> {
+pub(crate) fn timestamp(text: &str) -> Option<i64> {
     let (text, era) = match text.strip_suffix(" BC") {
         Some(text) => (text, " BC"),
         None => (text, ""),
@@ -43,13 +44,28 @@ pub(super) fn timestamp(text: &str) -> Option<i64> {
     micros.checked_sub(offset_micros(offset)?)
 }
 
-fn time_of_day(text: &str) -> Option<i64> {
+/// Microseconds since midnight of `12:34:56.789`.
+pub(crate) fn time_of_day(text: &str) -> Option<i64> {
     let (clock, fraction) = text.split_once('.').unwrap_or((text, ""));
     if fraction.len() > 6 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let micros: i64 = format!("{fraction:0<6}").parse().ok()?;
     Some(seconds(clock)? * 1_000_000 + micros)
+}
+
+/// A time of day with its distance from UTC (`04:05:06.7-01:30`): microseconds since midnight in UTC.
+pub(crate) fn time_of_day_in_utc(text: &str) -> Option<i64> {
+    let (clock, offset) = text.split_at_checked(text.find(['+', '-'])?)?;
+    Some((time_of_day(clock)? - offset_micros(offset)?).rem_euclid(MICROS_PER_DAY))
+}
+
+/// The bytes of `\x00ff`.
+pub(crate) fn bytes(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.strip_prefix("\\x")?.as_bytes().as_chunks::<2>();
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+    if rest.is_empty() { bytes.collect() } else { None }
 }
 
 /// `+05`, `-03:30`, `+00:19:32`; nothing is no offset.
@@ -108,6 +124,34 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(timestamp(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_of_day_is_microseconds_since_midnight() {
+        for (text, expected) in [
+            ("00:00:00", Some(0)),
+            ("12:00:00.5", Some(43_200_500_000)),
+            ("24:00:00", Some(MICROS_PER_DAY)),
+            ("12:00:00.1234567", None),
+            ("12:00:00.5x", None),
+            ("", None),
+        ] {
+            assert_eq!(time_of_day(text), expected, "{text}");
+        }
+        for (text, expected) in
+            [("04:05:06.7-01:30", Some(20_106_700_000)), ("00:30:00+01", Some(84_600_000_000)), ("00:30:00", None)]
+        {
+            assert_eq!(time_of_day_in_utc(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_pairs_of_digits() {
+        for (text, expected) in
+            [("\\x", Some(vec![])), ("\\x00fF", Some(vec![0, 0xff])), ("\\x0", None), ("\\x0g", None), ("00", None)]
+        {
+            assert_eq!(bytes(text), expected, "{text}");
         }
     }
 }
