@@ -119,13 +119,14 @@ pub(crate) async fn forever(
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     while !stop.is_cancelled() {
+        let was_there = is_there(&instance, &config).await;
         let failure = match caught(sending(&instance, &config, &progress, &stop)).await.flatten() {
             Ok(()) => break,
             Err(failure) => failure,
         };
         let mut wait = wait_after(&failure);
         if failure.kind == Kind::User {
-            wait = wait_for_table(is_there(&instance, &config).await);
+            wait = wait_for_table(was_there, is_there(&instance, &config).await);
         }
         let Some(wait) = wait else {
             progress.failed(&failure, Phase::Failed, instance.now());
@@ -154,12 +155,13 @@ fn wait_after(failure: &Failure) -> Option<Duration> {
 }
 
 /// The same of a failure that a missing table would explain: a model that is yet to be built, a source that is yet to bring
-/// something. Where nobody can say whether it is there, that decides.
-fn wait_for_table(is_there: Result<bool, Failure>) -> Option<Duration> {
-    match is_there {
-        Ok(true) => None,
-        Ok(false) => Some(Duration::ZERO),
-        Err(failure) => wait_after(&failure),
+/// something. It may have come since the sink looked for it, so that it must have been there before the try as well as after it.
+/// Where nobody can say whether it is there, that decides.
+fn wait_for_table(was_there: Result<bool, Failure>, is_there: Result<bool, Failure>) -> Option<Duration> {
+    match (was_there, is_there) {
+        (Ok(true), Ok(true)) => None,
+        (Ok(_), Ok(_)) => Some(Duration::ZERO),
+        (Err(failure), _) | (_, Err(failure)) => wait_after(&failure),
     }
 }
 
@@ -365,10 +367,13 @@ mod tests {
 
     #[test]
     fn a_table_that_is_not_there_is_waited_for_and_so_is_a_store_that_cannot_say() {
-        assert_eq!(wait_for_table(Ok(true)), None);
-        assert_eq!(wait_for_table(Ok(false)), Some(Duration::ZERO));
-        let away = of_kind(Kind::External { retry_after: None });
-        assert_eq!(wait_for_table(Err(away)), Some(Duration::ZERO));
-        assert_eq!(wait_for_table(Err(of_kind(Kind::User))), None);
+        let (now, away) = (Some(Duration::ZERO), || of_kind(Kind::External { retry_after: None }));
+        assert_eq!(wait_for_table(Ok(true), Ok(true)), None);
+        assert_eq!(wait_for_table(Ok(false), Ok(false)), now);
+        assert_eq!(wait_for_table(Ok(false), Ok(true)), now, "it came while the sink looked for it");
+        assert_eq!(wait_for_table(Ok(true), Ok(false)), now);
+        assert_eq!(wait_for_table(Err(away()), Ok(true)), now);
+        assert_eq!(wait_for_table(Ok(true), Err(away())), now);
+        assert_eq!(wait_for_table(Ok(true), Err(of_kind(Kind::User))), None);
     }
 }
