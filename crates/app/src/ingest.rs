@@ -20,13 +20,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::generators;
-use crate::instance::Instance;
+use crate::instance::{Instance, parse_table_name};
 use crate::source_file::SourceConfig;
 use crate::view::{Observer, PipelineStatus};
 
 use control::{Control, Phase};
 pub(crate) use history::{History, SAMPLE_EVERY, Sample, rate_at};
-pub(crate) use lake_sink::{quarantine_of, quarantine_schema};
+pub(crate) use lake_sink::{changes_of, quarantine_of, quarantine_schema};
 pub(crate) use pipelines::Work;
 pub(crate) use pipelines::{Mode, Planned, plan};
 pub(crate) use positions::told as told_position;
@@ -117,6 +117,8 @@ impl Instance {
                 first.get_or_insert(failure);
             }
         }
+        let filled = handles.iter().filter(|handle| handle.metrics.read().commits > 0);
+        self.checkpoint_filled(filled.filter_map(|handle| parse_table_name(&handle.table))).await;
         match first {
             Some(failure) => Err(failure),
             None => Ok(handles.iter().map(PipelineHandle::status).collect()),

@@ -72,6 +72,11 @@ impl Lake {
         Ok(Maintained { compacted, checkpointed, manifests, vacuumed })
     }
 
+    /// A checkpoint, if one is due. `keep` are versions somebody still reads.
+    pub async fn checkpoint(&self, name: &TableName, policy: Policy, keep: &[u64]) -> Result<Option<Checkpointed>> {
+        checkpoint::checkpoint(self, name, policy, keep).await
+    }
+
     /// Log objects that were set aside because they did not read.
     pub async fn quarantined(&self, name: &TableName) -> Result<Vec<String>> {
         recover::quarantined(self, name).await

@@ -20,7 +20,7 @@ use headwater_project::{Classify, Failure};
 use super::PipelineHandle;
 use super::control::Control;
 use super::copies::TableCopies;
-use super::lake_sink::LakeSink;
+use super::lake_sink::{LakeSink, changes_of};
 use super::lookup::LakeKeys;
 use super::pipelines::{Mode, Planned, Work, handle, options, planned, table_pipeline, topic_source};
 use crate::instance::Instance;
@@ -157,7 +157,7 @@ fn capture(
     for (written, table_config) in config.from.each_table() {
         let name = PostgresConfig::lake_name(written, &table_config);
         let current = TableName::new(config.name.clone(), name.clone());
-        let log = TableName::new(config.name.clone(), format!("{name}__changes"));
+        let log = changes_of(&current);
         let keys = TableKeys::new(&config.name, &name).all();
         let metrics = MetricsHandle::default();
         let handle = handle(&config.name, &current, metrics.clone(), &control);

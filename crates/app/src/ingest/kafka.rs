@@ -14,7 +14,7 @@ use headwater_lake::TableName;
 use headwater_project::config::TextList;
 use headwater_project::{Classify, Failure};
 
-use super::lake_sink::{LakeRawStore, LakeSink};
+use super::lake_sink::{LakeRawStore, LakeSink, changes_of};
 use super::pipelines::{Mode, Planned, planned, table_pipeline};
 use crate::instance::Instance;
 use crate::landing::Landing;
@@ -59,11 +59,6 @@ pub(super) async fn pipeline(
         None => pipeline,
     };
     Ok(planned(pipeline, &config.name, &table))
-}
-
-/// The log of changes of a table.
-fn changes_of(table: &TableName) -> TableName {
-    TableName::new(table.schema.clone(), format!("{}__changes", table.table))
 }
 
 fn source(instance: &Instance, config: &KafkaSourceConfig, mode: Mode) -> Result<KafkaSource, Failure> {

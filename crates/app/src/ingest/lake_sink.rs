@@ -35,6 +35,11 @@ pub(crate) fn quarantine_of(table: &TableName) -> TableName {
     TableName::new(table.schema.clone(), format!("{}_quarantine", table.table))
 }
 
+/// The table with every change of a table that is kept as its source has it.
+pub(crate) fn changes_of(table: &TableName) -> TableName {
+    TableName::new(table.schema.clone(), format!("{}__changes", table.table))
+}
+
 pub(crate) struct LakeSink {
     lake: Lake,
     table: TableName,

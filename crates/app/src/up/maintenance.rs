@@ -6,6 +6,7 @@ use headwater_project::unwind::caught;
 use headwater_project::{Classify, Failure};
 use tokio_util::sync::CancellationToken;
 
+use crate::ingest::{changes_of, quarantine_of};
 use crate::instance::Instance;
 
 /// The shortest time files of older versions are kept, unless a project says otherwise.
@@ -51,7 +52,7 @@ impl Instance {
             Some(headwater_engine::PublishedRelation::Version(version)) => Some(*version),
             _ => None,
         };
-        let keep: Vec<u64> = published_version.into_iter().chain(self.pinned().get(name).copied()).collect();
+        let keep = self.still_read(name, published_version);
         // A built table is replaced by its builds; merging its files would only move its version away from readers.
         let policy = if published.contains_key(name) || self.built_names().contains(name) {
             Policy { small_files: usize::MAX, ..policy }
@@ -74,6 +75,26 @@ impl Instance {
             lines.push(format!("{name}: {} files deleted", maintained.vacuumed.files));
         }
         Ok(lines)
+    }
+
+    fn still_read(&self, name: &TableName, published: Option<u64>) -> Vec<u64> {
+        published.into_iter().chain(self.pinned().get(name).copied()).collect()
+    }
+
+    /// Checkpoints of the tables that sources have filled, and of those beside them. A project that only ever ingests has no
+    /// process that looks after it, and each start would read all commits there ever were. That it fails is no reason for
+    /// rows that are there to count as missing.
+    pub(crate) async fn checkpoint_filled(&self, tables: impl Iterator<Item = TableName>) {
+        let policy = policy(self);
+        for name in tables.flat_map(|table| [quarantine_of(&table), changes_of(&table), table]) {
+            match self.lake.checkpoint(&name, policy, &self.still_read(&name, None)).await {
+                Ok(_) | Err(LakeError::NoSuchTable(_)) => {}
+                Err(error) => {
+                    let failure = error.failure();
+                    tracing::warn!(table = %name, detail = failure.detail.as_deref(), "no checkpoint was made: {failure}");
+                }
+            }
+        }
     }
 
     /// Which version of a table the project wants listed: what readers see of a built table, the newest of any other.

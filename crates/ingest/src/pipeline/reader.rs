@@ -69,6 +69,7 @@ struct Pending {
     positions: Positions,
     info: Vec<String>,
     counts: Counts,
+    /// When the first of it was read, or when the commit before it was made, if that was later.
     since: Duration,
     dirty: bool,
     /// The last batch ended where a commit may.
@@ -127,8 +128,7 @@ impl Reader {
         drop(steps);
         for positions in acknowledged {
             if ended.is_ok()
-                && self.options.acknowledges
-                && let Err(error) = self.source.committed(&positions)
+                && let Err(error) = self.committed(&positions)
             {
                 ended = Err(error);
             }
@@ -149,12 +149,15 @@ impl Reader {
         let mut buffer = RecordBuffer::default();
         let mut stop_asked: Option<Duration> = None;
         loop {
-            for positions in acknowledged.try_iter().filter(|_| self.options.acknowledges) {
-                self.source.committed(&positions)?;
+            for positions in acknowledged.try_iter() {
+                self.committed(&positions)?;
             }
             // A commit that failed may have been all there was to hand on: no later one would tell.
             if steps.is_closed() {
                 return Err(Halt::Disconnected);
+            }
+            if self.may_commit() && self.due() {
+                self.commit(steps)?;
             }
             if stop.is_cancelled() {
                 let asked = *stop_asked.get_or_insert_with(|| self.clock.monotonic());
@@ -188,10 +191,14 @@ impl Reader {
                     return Ok(Ended::SourceEnded);
                 }
             }
-            if self.may_commit() && self.due() {
-                self.commit(steps)?;
-            }
         }
+    }
+
+    /// A commit is made. While it was, the reader stood still as soon as it had a little ahead: that time is not the next
+    /// commit's, or it would be due with this little, and one commit after the other with no more.
+    fn committed(&mut self, positions: &Positions) -> Result<()> {
+        self.pending.since = self.clock.monotonic();
+        if self.options.acknowledges { self.source.committed(positions) } else { Ok(()) }
     }
 
     /// What the source says of itself, which may cost it something: not with every batch.

@@ -33,6 +33,20 @@ impl Clock for TickingClock {
     }
 }
 
+/// Stands still but for the commits of a table, each of which takes a minute of it.
+#[derive(Debug, Default)]
+struct CommitClock(AtomicI64);
+
+impl Clock for CommitClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_micros(u64::try_from(self.now().as_micros()).unwrap())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
     None,
@@ -59,6 +73,7 @@ struct Table {
     commits: Vec<Commit>,
     trouble: VecDeque<Trouble>,
     raw: BTreeMap<String, Bytes>,
+    clock: Option<Arc<CommitClock>>,
 }
 
 #[derive(Clone, Default)]
@@ -156,6 +171,12 @@ impl TableSink for MemoryTable {
 
     async fn commit(&mut self, commit: Commit) -> Result<CommitReceipt, Failure> {
         let met = self.meet(&[Trouble::CommitLost, Trouble::CommitUnknown])?;
+        let clock = self.table().clock.clone();
+        if let Some(clock) = clock {
+            // The reader gets ahead meanwhile, until it is held back.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            clock.0.fetch_add(60_000, Ordering::SeqCst);
+        }
         let mut table = self.shared.lock().unwrap();
         assert_eq!((commit.rows, commit.rejected), (self.staged.len() as u64, self.staged_rejected.len() as u64));
         table.rows.append(&mut self.staged);
@@ -375,6 +396,21 @@ fn time_alone_makes_a_commit_due() {
     let mut pipeline = pipeline(&log, &table, PipelineOptions { rotation, ..options(0) }, true);
     run(&mut pipeline, &CancellationToken::new()).unwrap();
     assert!(table.table().commits.len() > 2);
+}
+
+#[test]
+fn the_time_of_a_commit_does_not_make_the_next_one_due() {
+    let (log, table) = (log_of(400), MemoryTable::default());
+    let clock = Arc::new(CommitClock::default());
+    table.table().clock = Some(Arc::clone(&clock));
+    let rotation = Rotation { rows: 200, bytes: u64::MAX, interval: Duration::from_secs(3) };
+    let options = PipelineOptions { rotation, batch_bytes: 1, ..options(0) };
+    let source = Box::new(source(&log).stop_at_end());
+    let mut pipeline = Pipeline::new("p", source, Box::new(table.clone()), clock, options)
+        .with_raw_files(Arc::new(RawFolder(table.clone())));
+    run(&mut pipeline, &CancellationToken::new()).unwrap();
+    assert_exactly_once(&table.table(), 400);
+    assert_eq!(table.table().commits.len(), 4);
 }
 
 #[test]
