@@ -85,8 +85,10 @@ def check_foreign(world: World) -> None:
         before = content(at)
         check_answers(world, folder, name, fixture)
         world.hold(f"L16 {name}: asking changes nothing of it", content(at) == before, sorted(content(at)))
+    listed(world, folder)
     checkpointed(world, folder)
     not_written(world)
+    written_by_both(world)
 
 
 def check_answers(world: World, folder: Wrapped, name: str, fixture: Fixture) -> None:
@@ -99,6 +101,16 @@ def check_answers(world: World, folder: Wrapped, name: str, fixture: Fixture) ->
         named = all(word in done.stderr for word in fixture.refused) and name in done.stderr
         # To take it for damaged would have its owner remove it.
         world.hold(f"L16 {name}: the refusal names it and does not call it damaged", named and "damaged" not in done.stderr, done.stderr)
+
+
+def listed(world: World, folder: Wrapped) -> None:
+    """One table that is refused does not keep the others out of the list."""
+    done = folder.run("tables", "--json")
+    world.hold("L16 tables are listed", done.returncode == 0, done)
+    found = {table["name"].removeprefix("foreign."): table for table in json.loads(done.stdout)}
+    expected = {name: (None, True) if fixture.refused else (3, False) for name, fixture in FIXTURES.items()}
+    is_told = {name: (table["rows"], table["error"] is not None) for name, table in found.items()}
+    world.hold("L16 those that are refused with their reason", is_told == expected, is_told)
 
 
 def checkpointed(world: World, folder: Wrapped) -> None:
@@ -143,6 +155,26 @@ def not_written(world: World) -> None:
     world.hold("L16 and no version of it is written", commits(content(at)) == commits(before), commits(content(at)))
     rows = folder.run("query", "select count(*) as n from lines.lines", "--format", "csv")
     world.hold("L16 it is still read", rows.stdout == "n\n3\n", rows)
+
+
+def written_by_both(world: World) -> None:
+    """Another engine appends to a table that is ingested, merges its files and makes a checkpoint of it (A19)."""
+    data = world.folder / "data-of-both"
+    folder = Wrapped(world.binary, world.folder / "both", "name: p\n", {"lines": FILES % data})
+    put_lines(data, "1", range(3))
+    folder.run("ingest")
+    at = str(folder.table("lines", "lines"))
+    for number, meddle in enumerate((append_again, lambda path: DeltaTable(path).optimize.compact(), lambda path: DeltaTable(path).create_checkpoint()), 2):
+        meddle(at)
+        put_lines(data, str(number), range(3 * number - 3, 3 * number))
+        done = folder.run("ingest")
+        world.hold(f"A19 the source goes on after a change by others, {number - 1}", done.returncode == 0, done)
+    rows = folder.run("query", "select count(*) as n, count(distinct id) as ids from lines.lines", "--format", "csv")
+    world.hold("A19 every row of ours is there once, and what the other wrote", rows.stdout == "n,ids\n15,12\n", rows)
+
+
+def append_again(at: str) -> None:
+    write_deltalake(at, DeltaTable(at).to_pyarrow_table(), mode="append")
 
 
 def commits(files: dict[str, bytes]) -> list[str]:

@@ -135,6 +135,8 @@ export interface Table {
   files: Integer;
   columns: Column[];
   partition_columns: string[];
+  /** Why nothing more is known of it. */
+  error: Error | null;
 }
 
 export interface Column {

@@ -54,7 +54,7 @@ impl Instance {
         for table in self.tables().await? {
             let known = published.iter().find(|known| known.name == table.name);
             let is_published = matches!(known.map(|known| &known.relation), Some(PublishedAs::Table { .. }));
-            if table.is_view || table.name.ends_with("_quarantine") {
+            if table.is_view || table.failure.is_some() || table.name.ends_with("_quarantine") {
                 continue;
             }
             let at = if is_published { known.map(|known| known.at) } else { None };

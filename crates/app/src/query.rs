@@ -6,7 +6,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use headwater_engine::{Parameter as BoundValue, QueryStream as EngineStream, Relation};
 use headwater_lake::TableName;
-use headwater_project::{Classify, Failure};
+use headwater_project::{Classify, Failure, Kind};
 
 use crate::instance::{Instance, parse_table_name};
 use crate::view::{ColumnSummary, TableSummary};
@@ -58,12 +58,20 @@ impl Instance {
         Ok(QueryStream::from_engine(stream))
     }
 
-    /// Every table and view, by name.
+    /// Every table and view, by name. One that is refused does not keep the others from being listed; a store that does not
+    /// answer does.
     pub async fn tables(&self) -> Result<Vec<TableSummary>, Failure> {
         let session = self.session()?;
         let mut summaries = Vec::new();
         for name in session.catalog().names().await.map_err(|error| error.failure())? {
-            summaries.extend(summary(&session, &name).await?);
+            match summary(&session, &name).await {
+                Ok(summary) => summaries.extend(summary),
+                Err(failure) if failure.kind == Kind::User => {
+                    let (name, failure) = (name.to_string(), Some(failure));
+                    summaries.push(TableSummary { name, failure, ..TableSummary::default() });
+                }
+                Err(failure) => return Err(failure),
+            }
         }
         Ok(summaries)
     }
@@ -93,6 +101,7 @@ async fn summary(session: &headwater_engine::Session, name: &TableName) -> Resul
                 files: table.files().len() as u64,
                 columns: columns(table.schema()),
                 partition_columns: table.partition_columns().to_vec(),
+                failure: None,
             })
         }
         Some(Relation::View { sql }) => {
@@ -100,12 +109,8 @@ async fn summary(session: &headwater_engine::Session, name: &TableName) -> Resul
             Some(TableSummary {
                 name: name.to_string(),
                 is_view: true,
-                version: 0,
-                rows: None,
-                bytes: 0,
-                files: 0,
                 columns: columns(&schema),
-                partition_columns: Vec::new(),
+                ..TableSummary::default()
             })
         }
     })

@@ -108,7 +108,7 @@ pub struct CompiledNode {
 }
 
 /// What is known of a table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TableSummary {
     /// `schema.table`.
     pub name: String,
@@ -120,6 +120,8 @@ pub struct TableSummary {
     pub files: u64,
     pub columns: Vec<ColumnSummary>,
     pub partition_columns: Vec<String>,
+    /// Why nothing more is known of it: a table that others made in a way we do not read.
+    pub failure: Option<Failure>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,14 +7,14 @@ use std::fmt::Write;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use headwater_app::view::{PipelineDetail, SourceSummary, Status};
+use headwater_app::view::{PipelineDetail, SinkSummary, SourceSummary, Status};
 
 use crate::api::{ApiError, SharedApi};
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(crate) async fn metrics(State(api): SharedApi) -> Result<Response, ApiError> {
-    let text = text(&api.up.status(), &api.up.sources().await?);
+    let text = text(&api.up.status(), &api.up.sources().await?, &api.up.sinks().await?);
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
@@ -40,7 +40,22 @@ const OF_TABLES: [(&str, &str, &str, Figure); 10] = [
     }),
 ];
 
-fn text(status: &Status, sources: &[SourceSummary]) -> String {
+/// The same of a sink.
+type SinkFigure = fn(&SinkSummary) -> Option<f64>;
+
+const OF_SINKS: [(&str, &str, &str, SinkFigure); 5] = [
+    ("sink_rows_total", "counter", "Rows sent.", |one| one.rows_sent.map(|rows| rows as f64)),
+    ("sink_transfers_total", "counter", "Sets of rows that went out whole.", |one| {
+        one.transfers.map(|sets| sets as f64)
+    }),
+    ("sink_waiting_rows", "gauge", "Rows that are still to be sent.", |one| one.waiting_rows.map(|rows| rows as f64)),
+    ("sink_behind_seconds", "gauge", "Time since the first of the rows that wait came.", |one| one.behind_seconds),
+    ("sink_last_sent_timestamp_seconds", "gauge", "When rows were sent last.", |one| {
+        one.last_sent_at.map(|at| at.as_micros() as f64 / 1e6)
+    }),
+];
+
+fn text(status: &Status, sources: &[SourceSummary], sinks: &[SinkSummary]) -> String {
     let mut text = String::new();
     let of_process: [(&str, &str, &str, f64); 3] = [
         ("process_resident_memory_bytes", "gauge", "Resident memory of the process.", status.memory_bytes as f64),
@@ -68,6 +83,18 @@ fn text(status: &Status, sources: &[SourceSummary]) -> String {
     for source in sources {
         let paused = if source.paused_at.is_some() { 1.0 } else { 0.0 };
         line(&mut text, "source_paused", &[("source", &source.name)], paused);
+    }
+    for (name, kind, help, figure) in OF_SINKS {
+        head(&mut text, name, kind, help);
+        for sink in sinks {
+            if let Some(value) = figure(sink) {
+                line(&mut text, name, &[("sink", &sink.name), ("table", &sink.table)], value);
+            }
+        }
+    }
+    head(&mut text, "sink_state", "gauge", "1 for the state a sink is in.");
+    for sink in sinks {
+        line(&mut text, "sink_state", &[("sink", &sink.name), ("table", &sink.table), ("state", sink.state)], 1.0);
     }
     text
 }
@@ -120,7 +147,14 @@ mod tests {
         };
         let pipeline = PipelineDetail { status: table, lag_bytes: Some(9), ..PipelineDetail::default() };
         let source = SourceSummary { name: String::from("s"), pipelines: vec![pipeline], ..SourceSummary::default() };
-        let text = text(&status, &[source]);
+        let sink = SinkSummary {
+            name: String::from("out"),
+            table: String::from("s.t"),
+            state: "retrying",
+            rows_sent: Some(5),
+            ..SinkSummary::default()
+        };
+        let text = text(&status, &[source], &[sink]);
         for line in [
             "headwater_start_time_seconds 2.5",
             "headwater_runs_running 1",
@@ -129,9 +163,12 @@ mod tests {
             "headwater_ingest_state{source=\"s\",table=\"s.a\\\"b\",state=\"paused\"} 1",
             "headwater_source_paused{source=\"s\"} 0",
             "# TYPE headwater_ingest_rows_total counter",
+            "headwater_sink_rows_total{sink=\"out\",table=\"s.t\"} 5",
+            "headwater_sink_state{sink=\"out\",table=\"s.t\",state=\"retrying\"} 1",
         ] {
             assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
         }
         assert!(!text.contains("headwater_ingest_lag_records{"), "{text}");
+        assert!(!text.contains("headwater_sink_waiting_rows{"), "{text}");
     }
 }

@@ -27,8 +27,14 @@ fn list(context: &Context, tables: Vec<TableSummary>) -> Result<(), Stop> {
         ("size", Align::Right),
         ("version", Align::Right),
     ]);
+    let mut unreadable = Vec::new();
     for one in tables {
-        let (kind, stored) = if one.is_view { ("view", false) } else { ("table", true) };
+        let (kind, stored) = match (&one.failure, one.is_view) {
+            (Some(_), _) => ("unreadable", false),
+            (None, true) => ("view", false),
+            (None, false) => ("table", true),
+        };
+        unreadable.extend(one.failure);
         let if_stored = |text: String| if stored { text } else { String::new() };
         table.row(&[
             one.name,
@@ -39,7 +45,9 @@ fn list(context: &Context, tables: Vec<TableSummary>) -> Result<(), Stop> {
             if_stored(one.version.to_string()),
         ]);
     }
-    context.printer.table(&table)
+    context.printer.table(&table)?;
+    unreadable.iter().for_each(|failure| context.printer.failure(failure));
+    Ok(())
 }
 
 fn one(context: &Context, summary: TableSummary) -> Result<(), Stop> {

@@ -3,7 +3,7 @@
 use headwater_app::{rfc3339, view};
 use serde::Serialize;
 
-use super::{AssetTest, Integer};
+use super::{AssetTest, Error, Integer};
 
 #[derive(Debug, Serialize)]
 pub struct Assets {
@@ -25,7 +25,7 @@ pub struct Asset {
     pub raw_sql: Option<String>,
     pub compiled_sql: Option<String>,
     /// Why it does not compile now.
-    pub compile_error: Option<super::Error>,
+    pub compile_error: Option<Error>,
     pub upstream: Vec<AssetLink>,
     pub downstream: Vec<AssetLink>,
 }
@@ -82,7 +82,7 @@ pub struct NodeColumns {
     /// Why nothing can be said of its columns.
     pub unknown: Option<String>,
     /// What is wrong with its SQL.
-    pub problem: Option<super::Error>,
+    pub problem: Option<Error>,
 }
 
 #[derive(Debug, Serialize)]
@@ -200,6 +200,8 @@ pub struct Table {
     pub files: Integer,
     pub columns: Vec<Column>,
     pub partition_columns: Vec<String>,
+    /// Why nothing more is known of it.
+    pub error: Option<Error>,
 }
 
 #[derive(Debug, Serialize)]
@@ -220,6 +222,7 @@ impl From<view::TableSummary> for Table {
             files: table.files.into(),
             columns: table.columns.into_iter().map(column).collect(),
             partition_columns: table.partition_columns,
+            error: table.failure.as_ref().map(Into::into),
         }
     }
 }
