@@ -126,6 +126,7 @@ pub(crate) async fn forever(
         };
         let mut wait = wait_after(&failure);
         if failure.kind == Kind::User {
+            let was_there = was_there.map(|was_there| was_there || progress.has_read());
             wait = wait_for_table(was_there, is_there(&instance, &config).await);
         }
         let Some(wait) = wait else {
@@ -155,8 +156,8 @@ fn wait_after(failure: &Failure) -> Option<Duration> {
 }
 
 /// The same of a failure that a missing table would explain: a model that is yet to be built, a source that is yet to bring
-/// something. It may have come since the sink looked for it, so that it must have been there before the try as well as after it.
-/// Where nobody can say whether it is there, that decides.
+/// something. It may have come since the sink looked for it: it counts as there if it was when the try began, or was read by
+/// it, and still is. Where nobody can say whether it is, that decides.
 fn wait_for_table(was_there: Result<bool, Failure>, is_there: Result<bool, Failure>) -> Option<Duration> {
     match (was_there, is_there) {
         (Ok(true), Ok(true)) => None,

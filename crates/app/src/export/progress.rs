@@ -53,6 +53,11 @@ impl ProgressHandle {
         });
     }
 
+    /// Whether it has found its table since it failed last.
+    pub(super) fn has_read(&self) -> bool {
+        matches!(self.read().phase, Phase::Sending | Phase::CaughtUp)
+    }
+
     pub(super) fn sending(&self) {
         self.change(|progress| progress.phase = Phase::Sending);
     }
@@ -99,7 +104,9 @@ mod tests {
         handle.sent(10, 4, Timestamp(1));
         handle.failed(&Failure::user("no"), Phase::Retrying, Timestamp(2));
         handle.opened(Some(4));
+        assert!(!handle.has_read(), "it has not looked again yet");
         handle.sending();
+        assert!(handle.has_read());
         assert!(handle.read().failed.is_some(), "it has not worked again yet");
         handle.sent(5, 6, Timestamp(3));
         handle.caught_up();
