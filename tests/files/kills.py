@@ -89,7 +89,7 @@ def check_numbers(outcome: Outcome, binary: Path, root: Path) -> None:
     """The same, but the life in between ends where the table is as many files on as the quarantine was before: other files."""
     data = root / "numbers"
     data.mkdir()
-    folder = Folder(binary, root / "n", SETTINGS, {"s": SOURCE % ("s", data, "json")})
+    folder = Folder(binary, root / "n", SETTINGS, {"s": (SOURCE % ("s", data, "json")).replace("every: 100ms", "every: 1h")})
     text = lambda number: f'{{"id": {number}}}\nbroken\n'  # noqa: E731
     for number in range(1, 7):
         (data / f"{number}.jsonl").write_text(text(number))
@@ -99,7 +99,7 @@ def check_numbers(outcome: Outcome, binary: Path, root: Path) -> None:
     aside = folder.rows("select count(*) from s.s_quarantine")
     outcome.hold("what they hold is in the quarantine alone", [] if aside == [["6"]] else [str(aside)])
     path = folder.folder / "sources" / "s.yml"
-    path.write_text(path.read_text().replace("every: 100ms", "rows: 1"))
+    path.write_text(path.read_text().replace("every: 1h", "rows: 1"))
     (data / "0.jsonl").write_text(text(0))
     died = folder.run("ingest", variables={"HEADWATER_FAULT": "dl.commit_done_before_upstream_ack=abort@6"})
     outcome.hold("it dies again once six files are taken, each in a commit", [] if died.returncode < 0 else [tail(died.stderr)])
