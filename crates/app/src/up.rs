@@ -10,7 +10,8 @@ mod scheduler;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use headwater_project::Failure;
+use headwater_ingest::log::EventLog;
+use headwater_project::{Classify, Failure, Kind};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,10 @@ use crate::sinks::SinkHandle;
 use crate::source_file::{GeneratorConfig, GeneratorKind, SourceConfig};
 use crate::view::{GeneratorStatus, Observer, Status};
 use drive::Drive;
+
+/// How long the cluster of the log may take to answer when the process begins, and the time between two questions.
+const LOG_PATIENCE: Duration = Duration::from_secs(60);
+const LOG_RETRY: Duration = Duration::from_secs(1);
 
 /// How the process runs.
 #[derive(Clone, Debug, Default)]
@@ -105,6 +110,7 @@ impl Instance {
     pub async fn up(&self, options: UpOptions) -> Result<Up, Failure> {
         self.require_writer()?;
         self.project().require_sound()?;
+        self.reach_log().await?;
         self.land_reference_tables(&[]).await?;
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -152,6 +158,25 @@ impl Instance {
         let (looking_after, token) = (Arc::clone(&shared), stop.clone());
         tasks.spawn(async move { maintenance::run(&looking_after.instance, token).await });
         Ok(Up { shared, stop, tasks })
+    }
+
+    /// Waits for the cluster that the log is on: one that is started beside this process may come a little later.
+    async fn reach_log(&self) -> Result<(), Failure> {
+        let Some(log) = &self.kafka_log else { return Ok(()) };
+        let until = self.clock.monotonic() + LOG_PATIENCE;
+        loop {
+            let log = Arc::clone(log);
+            let asked = tokio::task::spawn_blocking(move || log.topics()).await;
+            let failure = match asked.map_err(|error| Failure::internal(error.to_string()))? {
+                Ok(_) => return Ok(()),
+                Err(error) => error.failure(),
+            };
+            if !matches!(failure.kind, Kind::External { .. }) || self.clock.monotonic() >= until {
+                return Err(failure);
+            }
+            tracing::warn!(detail = failure.detail.as_deref(), "waiting for the log: {failure}");
+            tokio::time::sleep(LOG_RETRY).await;
+        }
     }
 
     /// A process in which nothing goes on, for looking at what is there.
