@@ -85,10 +85,12 @@ pub(super) fn google(builder: GoogleCloudStorageBuilder) -> object_store::Result
     const WITHOUT_KEY: [&str; 3] = ["Unable to open", "Missing bucket name", "may be provided"];
     builder.build().map_err(|error| {
         let said = error.to_string();
-        if WITHOUT_KEY.iter().any(|words| said.contains(words)) {
+        // Somebody may also have put a key where the path of its file belongs.
+        if WITHOUT_KEY.iter().any(|words| said.contains(words)) && !said.contains("private_key") {
             return error;
         }
-        let source = "the settings of the client do not read; a key is the JSON of a key file, as Google gave it".into();
+        let source =
+            "the settings of the client do not read; a key is the JSON of a key file, as Google gave it".into();
         object_store::Error::Generic { store: "GCS", source }
     })
 }

@@ -207,12 +207,16 @@ impl Root {
     }
 
     fn failure(&self, error: &object_store::Error) -> Failure {
-        use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
+        use object_store::Error::{InvalidPath, NotFound, PermissionDenied, Unauthenticated};
         match (error, refusal(error)) {
             (PermissionDenied { .. } | Unauthenticated { .. }, _) | (_, Some(401 | 403)) => {
                 self.trouble(Kind::User, error).with_hint("Check the keys of the connection, and what they may read.")
             }
             (NotFound { .. }, _) | (_, Some(404)) => self.trouble(Kind::User, error).with_hint("Check `path`."),
+            // The client gives nothing of a page that has such a name.
+            (InvalidPath { .. }, _) => self.trouble(Kind::User, error).with_hint(
+                "Rename the object, or name a `path` that it does not lie in: what lies beside it cannot be listed.",
+            ),
             _ => self.trouble(Kind::External { retry_after: None }, error),
         }
     }
