@@ -42,6 +42,8 @@ class Service:
 
     def __init__(self, folder: Path, port: int, *command: str, variables: dict[str, str] | None = None):
         self.port, self.threads = port, threading.local()
+        # What a front was asked for: objects, listings, and listings that go on where a page ended.
+        self.asked: Counter = Counter()
         folder.mkdir(parents=True)
         self.words = (folder / "words").open("w+")
         self.process = subprocess.Popen(
@@ -112,7 +114,7 @@ class Service:
 class Azure(Service):
     """Azurite with an account of our own: it refuses requests whose signature is not that of the account's key."""
 
-    name, scheme, kind = "Azure Blob Storage", "az", "azure"
+    name, scheme = "Azure Blob Storage", "az"
     account = "headwater"
 
     def __init__(self, command: str, folder: Path):
@@ -123,7 +125,7 @@ class Azure(Service):
             "--skipApiVersionCheck", "--disableTelemetry", variables={"AZURITE_ACCOUNTS": f"{self.account}:{self.key}"},
         )
         self.endpoint = f"http://127.0.0.1:{port}/{self.account}"
-        self.pages = Pages(port)
+        self.pages = Pages(self)
         self.signature = self.shared_access_signature(self.key)
         for bucket, headers in ((CLOSED, {}), (OPEN, {"x-ms-blob-public-access": "container"})):
             self.ask("PUT", self.path(bucket, "", "restype=container"), headers=headers)
@@ -203,18 +205,18 @@ class Pages(Server):
     """Passes requests on and asks for shorter pages of listings: Azurite's have 5000 blobs, and to send as many takes long. A
     shared access signature signs nothing of a request, so that something can be added to it."""
 
-    def __init__(self, port: int):
+    def __init__(self, service: Azure):
         super().__init__(PagedRequest)
-        self.port = port
-        self.asked: Counter = Counter()
+        self.service = service
 
 
 class PagedRequest(Handler):
     def do_GET(self) -> None:
+        service: Azure = self.server.service
         listing = "comp=list" in self.path
-        self.server.asked[listing] += 1
+        service.asked["page" if "marker=" in self.path else "listing" if listing else "object"] += 1
         path = f"{self.path}&maxresults={PAGE}" if listing else self.path
-        pass_on(self, *fetched(self.server.port, self.command, path, dict(self.headers.items())))
+        pass_on(self, *fetched(service.port, self.command, path, dict(self.headers.items())))
 
     do_HEAD = do_GET
 
@@ -278,7 +280,7 @@ class Account:
 class Google(Service):
     """fake-gcs-server behind a front that knows one service account."""
 
-    name, scheme, kind = "Google Cloud Storage", "gs", "gcs"
+    name, scheme = "Google Cloud Storage", "gs"
     def __init__(self, command: str, folder: Path):
         port = free_port()
         super().__init__(
@@ -361,7 +363,6 @@ class Front(Server):
     def __init__(self, service: Google):
         super().__init__(Request)
         self.service = service
-        self.asked: Counter = Counter()
         self.tokens: dict[str, bool] = {}
         self.uploads: dict[str, dict[int, bytes]] = {}
         self.checking = threading.Lock()
@@ -401,7 +402,7 @@ class Request(Handler):
         path, _, query = self.path.partition("?")
         bucket, _, key = (urllib.parse.unquote(part) for part in path.removeprefix("/").partition("/"))
         query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
-        server.asked[f"{self.command} {'object' if key else 'bucket'}"] += 1
+        server.service.asked["object" if key else "page" if "continuation-token" in query else "listing"] += 1
         if bucket not in BUCKETS:
             return self.refuse(404, "NoSuchBucket")
         if bucket != OPEN and not server.admits(self.headers.get("Authorization", "")):

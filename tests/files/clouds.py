@@ -63,6 +63,10 @@ def parquet(ids: range) -> bytes:
     return out.getvalue()
 
 
+# Where the objects of each source lie, and what makes one of them of numbers.
+PLACES = {"events": (CLOSED, "in/events", lines), "cells": (CLOSED, "in/cells", cells), "tables": (OPEN, "tables", parquet)}
+
+
 def settings(connections: dict[str, str]) -> str:
     return "\n".join(["name: clouds", "connections:", *(f"  {name}: {text}" for name, text in connections.items()), ""])
 
@@ -91,7 +95,7 @@ class Reading:
 
     def put(self, source: str, objects: dict[str, range]) -> None:
         """Objects of a source with these numbers; `expected` is what is in the lake once they are taken."""
-        bucket, prefix, pack = {"events": (CLOSED, "in/events", lines), "cells": (CLOSED, "in/cells", cells), "tables": (OPEN, "tables", parquet)}[source]
+        bucket, prefix, pack = PLACES[source]
         self.service.put_all(bucket, {f"{prefix}/{name}": pack(ids) for name, ids in objects.items()})
         self.expected[source] |= {name: [str(len(ids)), str(ids[0]), str(ids[-1])] for name, ids in objects.items()}
 
@@ -121,15 +125,16 @@ def check_reading(outcome: Outcome, service: Service, binary: Path, root: Path, 
     reading.put("events", days | odd)
     reading.put("cells", {"a b%.csv.gz": range(300), "deep/ü.csv.gz": range(300, 500)})
     reading.put("tables", {"a.parquet": range(3000), "deep/b 1.parquet": range(3000, 4000)})
-    # Nobody asks for these, though they lie there, or beside.
+    # Nobody wants these, though they lie there, or beside.
     service.put_all(CLOSED, {"in/events/day=2024-01-15/other.txt": b"no", "in/events/": b"", "in/eventsother/a.jsonl": b"no"})
-    outcome.hold("listings have several pages", [] if len(days) > PAGE else [f"{len(days)} objects are on one"])
     outcome.hold("every object is taken", reading.held(reading.ingest()))
+    outcome.hold("over more than one page", [] if service.asked["page"] >= len(days | odd) // PAGE > 0 else [str(service.asked)])
     day = reading.lake.rows("select cast(day as varchar), count(*) from events.events where _source_file like 'day=2024-02-01/%' group by 1")
     outcome.hold("folders are columns", [] if day == [["2024-02-01", str(2 * len(NAMES))]] else [str(day)])
-    files = reading.files()
+    files, asked = reading.files(), service.asked["object"]
     outcome.hold("a second ingest ends well", reading.held(reading.ingest()))
     outcome.hold("and takes nothing", differing("tables", files, reading.files()))
+    outcome.hold("nor reads anything", [] if 0 < asked == service.asked["object"] else [f"{asked} objects before, then {service.asked}"])
     check_verify(outcome, reading, "as they were taken", 0)
     check_changes(outcome, reading)
     check_verify(outcome, reading, "one of them changed", 1)
@@ -201,7 +206,8 @@ SINKS = {
 }
 READERS = {
     "rows": "read_parquet({0}, hive_partitioning = true)",
-    "lines": "read_json({0}, format = 'newline_delimited', columns = {{id: 'BIGINT', word: 'VARCHAR', half: 'DOUBLE', day: 'VARCHAR', tags: 'BIGINT[]'}})",
+    "lines": "read_json({0}, format = 'newline_delimited', columns = {{"
+             "id: 'BIGINT', word: 'VARCHAR', half: 'DOUBLE', day: 'VARCHAR', tags: 'BIGINT[]'}})",
 }
 COLUMNS = "select id, word, half, cast(day as varchar) as day, tags from "
 PADDING = "'\"\\ü\t," * 40
