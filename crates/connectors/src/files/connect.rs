@@ -9,7 +9,7 @@ use headwater_project::Failure;
 use headwater_project::config::{AzureConnection, GcsConnection, HttpAuth, HttpConnection, S3Connection, Secret};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
-use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{ClientConfigKey, ObjectStore};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
@@ -77,7 +77,22 @@ pub(super) fn gcs(
     if config.anonymous {
         builder = builder.with_skip_signature(true);
     }
-    Ok(Arc::new(builder.build()?))
+    Ok(Arc::new(google(builder)?))
+}
+
+/// Opens a bucket of Google's. What the client says of a key that does not read may quote it: only what cannot is passed on.
+pub(super) fn google(builder: GoogleCloudStorageBuilder) -> object_store::Result<GoogleCloudStorage> {
+    const WITHOUT_KEY: [&str; 3] = ["Unable to open", "Missing bucket name", "may be provided"];
+    builder.build().map_err(|error| {
+        let said = error.to_string();
+        // Somebody may also have put a key where the path of its file belongs.
+        if WITHOUT_KEY.iter().any(|words| said.contains(words)) && !said.contains("private_key") {
+            return error;
+        }
+        let source =
+            "the settings of the client do not read; a key is the JSON of a key file, as Google gave it".into();
+        object_store::Error::Generic { store: "GCS", source }
+    })
 }
 
 pub(super) fn azure(container: &str, config: &AzureConnection) -> object_store::Result<Arc<dyn ObjectStore>> {

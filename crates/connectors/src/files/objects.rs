@@ -207,12 +207,16 @@ impl Root {
     }
 
     fn failure(&self, error: &object_store::Error) -> Failure {
-        use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
-        match error {
-            PermissionDenied { .. } | Unauthenticated { .. } => {
+        use object_store::Error::{InvalidPath, NotFound, PermissionDenied, Unauthenticated};
+        match (error, refusal(error)) {
+            (PermissionDenied { .. } | Unauthenticated { .. }, _) | (_, Some(401 | 403)) => {
                 self.trouble(Kind::User, error).with_hint("Check the keys of the connection, and what they may read.")
             }
-            NotFound { .. } => self.trouble(Kind::User, error).with_hint("Check `path`."),
+            (NotFound { .. }, _) | (_, Some(404)) => self.trouble(Kind::User, error).with_hint("Check `path`."),
+            // The client gives nothing of a page that has such a name.
+            (InvalidPath { .. }, _) => self.trouble(Kind::User, error).with_hint(
+                "Rename the object, or name a `path` that it does not lie in: what lies beside it cannot be listed.",
+            ),
             _ => self.trouble(Kind::External { retry_after: None }, error),
         }
     }
@@ -232,6 +236,20 @@ impl Root {
         };
         io::Error::new(kind, without(self.secret().as_deref(), error))
     }
+}
+
+/// The status with which a server refused. Of requests for objects the client says it by the kind of its error, of listings by
+/// its words alone.
+fn refusal(error: &object_store::Error) -> Option<u16> {
+    let mut next: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = next {
+        let said = error.to_string();
+        if let Some(status) = said.strip_prefix("Server returned non-2xx status code: ") {
+            return status.get(..3)?.parse().ok();
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// An error's text without the query of an address, which may be a key.

@@ -23,6 +23,8 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
 
+use crate::files::connect::google;
+
 /// Bytes of a file that are kept until they are sent on.
 const PART: usize = 8 << 20;
 
@@ -205,7 +207,7 @@ fn bucket(location: &str, credentials: Option<&StorageCredentials>) -> object_st
     let (scheme, rest) = location.split_once("://").unwrap_or(("", location));
     let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let store: Arc<dyn ObjectStore> = match scheme {
-        "gs" => Arc::new(GoogleCloudStorageBuilder::from_env().with_bucket_name(name).build()?),
+        "gs" => Arc::new(google(GoogleCloudStorageBuilder::from_env().with_bucket_name(name))?),
         "az" => Arc::new(MicrosoftAzureBuilder::from_env().with_container_name(name).build()?),
         _ => Arc::new(s3(name, credentials).build()?),
     };

@@ -1,6 +1,6 @@
 //! Objects of a store, here one in memory; faults of the network are for the scripts under `tests/files`.
 
-use headwater_project::config::{ConnectionConfig, HttpConnection, S3Connection};
+use headwater_project::config::{ConnectionConfig, GcsConnection, HttpConnection, S3Connection};
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -90,4 +90,19 @@ fn places_need_connections_of_their_kind() {
         http(),
         Some("`https://elsewhere.example.com/a.csv` is not on the server of its connection"),
     );
+}
+
+#[test]
+fn what_is_said_of_a_key_that_does_not_read_does_not_quote_it() {
+    let one_line = "-----BEGIN PRIVATE KEY----- canary -----END PRIVATE KEY-----";
+    let account = serde_json::json!({"client_email": "a", "private_key_id": "1", "private_key": one_line});
+    for key in [String::from("canary"), String::from("\"canary\""), account.to_string()] {
+        let connection: GcsConnection =
+            serde_json::from_value(serde_json::json!({"service_account_key": key})).unwrap();
+        let opened = Store::open(&[String::from("gs://b")], Some(&ConnectionConfig::Gcs(connection)), Path::new("."));
+        let said = format!("{:?}", opened.err().unwrap());
+        assert!(said.contains("cannot be read"), "{said}");
+        // Some say what they cannot read as the numbers of its bytes.
+        assert!(!said.contains("canary") && !said.contains("99, 97, 110"), "{said}");
+    }
 }
