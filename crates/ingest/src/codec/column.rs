@@ -23,6 +23,8 @@ pub(crate) type Refusal = String;
 #[derive(Debug)]
 pub(crate) struct Column {
     field: FieldRef,
+    /// The name as most JSON has it, quotes included; nothing where it has characters that are escaped.
+    label: Vec<u8>,
     values: Values,
     validity: Validity,
 }
@@ -119,11 +121,20 @@ impl Column {
                 return Err(Error::Schema { reason });
             }
         };
-        Ok(Self { field: Arc::clone(field), values, validity: Validity::default() })
+        let is_plain = !field.name().contains(|one: char| matches!(one, '"' | '\\' | '\0'..' '));
+        let label = if is_plain { format!("\"{}\"", field.name()).into_bytes() } else { Vec::new() };
+        Ok(Self { field: Arc::clone(field), label, values, validity: Validity::default() })
     }
 
     pub(crate) fn name(&self) -> &str {
         self.field.name()
+    }
+
+    /// How much of a text of JSON is this column's name, if the text begins with it.
+    pub(crate) fn labels(&self, text: &[u8]) -> Option<usize> {
+        let length = self.label.len();
+        let is_same = |head: &[u8]| head.iter().zip(&self.label).all(|(one, other)| one == other);
+        (length > 0 && text.get(..length).is_some_and(is_same)).then_some(length)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -149,18 +149,14 @@ impl<'a> JsonReader<'a> {
         let mut expected = 0;
         let mut first = true;
         while !self.take(b'}') {
-            let key = self.key(&mut first)?;
-            let Some(index) = columns.find(key.as_str(), expected) else {
-                self.unknown(key.as_str(), columns)?;
-                continue;
-            };
+            let Some(index) = self.column(columns, expected, &mut first)? else { continue };
             expected = index + 1;
             let Some(column) = columns.columns.get_mut(index) else { continue };
             if column.len() > rows {
                 return Err(format!("field `{}` is there twice", column.name()));
             }
             if self.unknown_fields == UnknownFields::Keep {
-                self.notes.overflow.enter(key.as_str());
+                self.notes.overflow.enter(column.name());
                 self.value(column)?;
                 self.notes.overflow.leave();
             } else {
@@ -171,21 +167,47 @@ impl<'a> JsonReader<'a> {
         columns.finish_row()
     }
 
+    /// The column of the next field, of which the key is then read; nothing for a field that has none, which is then read whole.
+    fn column(&mut self, columns: &Fieldset, expected: usize, first: &mut bool) -> Result<Option<usize>, Refusal> {
+        self.before_key(first)?;
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        // Records of one producer keep their order of fields: the key is compared, not read.
+        if let Some(length) = columns.columns.get(expected).and_then(|column| column.labels(rest)) {
+            self.at += length;
+            self.colon()?;
+            return Ok(Some(expected));
+        }
+        let key = self.string()?;
+        self.colon()?;
+        let found = columns.find(key.as_str(), expected);
+        if found.is_none() {
+            self.unknown(key.as_str(), columns)?;
+        }
+        Ok(found)
+    }
+
     /// The next key with its colon, after the comma where one belongs.
     fn key(&mut self, first: &mut bool) -> Result<Text<'a>, Refusal> {
+        self.before_key(first)?;
+        let key = self.string()?;
+        self.colon()?;
+        Ok(key)
+    }
+
+    fn before_key(&mut self, first: &mut bool) -> Result<(), Refusal> {
         if !std::mem::take(first) && !self.take(b',') {
             return Err(self.expected("`,` or `}`"));
         }
         self.skip_space();
-        if self.peek() != Some(b'"') {
-            return Err(self.expected("a field name"));
-        }
-        let key = self.string()?;
+        if self.peek() == Some(b'"') { Ok(()) } else { Err(self.expected("a field name")) }
+    }
+
+    fn colon(&mut self) -> Result<(), Refusal> {
         if !self.take(b':') {
             return Err(self.expected("`:`"));
         }
         self.skip_space();
-        Ok(key)
+        Ok(())
     }
 
     fn unknown(&mut self, name: &str, columns: &Fieldset) -> Result<(), Refusal> {
