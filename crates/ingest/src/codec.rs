@@ -15,6 +15,7 @@ pub mod path_columns;
 pub mod pattern;
 pub mod protobuf;
 mod provenance;
+mod scan;
 pub mod schemas;
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::arrow::AsyncArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
@@ -110,7 +110,7 @@ impl Stage {
             return Err(LakeError::Internal(String::from("a table needs a column besides its partition columns")));
         }
         let file_schema = Arc::new(Schema::new(fields));
-        let properties = writer_properties(options, &file_schema)?;
+        let properties = writer_properties(options)?;
         Ok(Self {
             store,
             table_path,
@@ -241,8 +241,14 @@ impl Stage {
         let target = BufWriter::new(Arc::clone(&self.store), location);
         // The Delta schema says what a column is; how one batch happened to carry it in memory is nobody's business.
         let mut properties = self.properties.clone().into_builder();
-        for column in dictionary::outgrown(first)? {
-            properties = properties.set_column_dictionary_enabled(ColumnPath::from(vec![column]), false);
+        let mut plain = dictionary::outgrown(first)?;
+        plain.extend(times(first.schema_ref()));
+        for (column, values) in plain.iter().filter_map(|name| Some((name, first.column_by_name(name)?))) {
+            let path = ColumnPath::from(vec![column.clone()]);
+            properties = properties.set_column_dictionary_enabled(path.clone(), false);
+            if dictionary::is_close(values)? {
+                properties = properties.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+            }
         }
         let options = ArrowWriterOptions::new().with_properties(properties.build()).with_skip_arrow_metadata(true);
         let writer = AsyncArrowWriter::try_new_with_options(target, first.schema(), options)?;
@@ -304,16 +310,18 @@ fn path_safe(text: &str) -> String {
         .collect()
 }
 
-fn writer_properties(options: StageOptions, schema: &Schema) -> Result<WriterProperties> {
-    let mut builder = WriterProperties::builder()
+/// Times hardly repeat: a dictionary of them is made, outgrown and thrown away.
+fn times(schema: &Schema) -> impl Iterator<Item = String> {
+    let times = schema.fields().iter().filter(|field| matches!(field.data_type(), DataType::Timestamp(_, _)));
+    times.map(|field| field.name().clone())
+}
+
+fn writer_properties(options: StageOptions) -> Result<WriterProperties> {
+    let builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_max_row_group_row_count(Some(options.row_group_rows))
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(format!("headwater {}", env!("CARGO_PKG_VERSION")));
-    // Times hardly repeat: a dictionary of them is made, outgrown and thrown away.
-    for field in schema.fields().iter().filter(|field| matches!(field.data_type(), DataType::Timestamp(_, _))) {
-        builder = builder.set_column_dictionary_enabled(ColumnPath::from(field.name().as_str()), false);
-    }
     Ok(builder.build())
 }

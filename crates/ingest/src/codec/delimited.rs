@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use crate::codec::column::{Column, Fieldset, Refusal};
 use crate::codec::header::Header;
 use crate::codec::json::{Notes, UnknownFields};
+use crate::codec::scan::find;
 
 /// The marks of a delimited file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +72,7 @@ impl<'a> Iterator for Fields<'a> {
                 Err(reason) => return Some(Err(reason)),
             }
         } else {
-            let end = memchr::memchr(self.marks.delimiter, rest.as_bytes()).unwrap_or(rest.len());
+            let end = find(self.marks.delimiter, rest.as_bytes()).unwrap_or(rest.len());
             let (text, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
             (Field { text: Cow::Borrowed(text), quoted: false }, after)
         };
@@ -87,7 +88,7 @@ fn quoted(row: &str, marks: Delimiters) -> Result<(Field<'_>, &str), Refusal> {
     let mut doubled = false;
     let mut from = 0;
     loop {
-        let Some(found) = memchr::memchr(marks.quote, bytes.get(from..).unwrap_or_default()) else {
+        let Some(found) = find(marks.quote, bytes.get(from..).unwrap_or_default()) else {
             return Err("quote is never closed".to_owned());
         };
         let end = from + found;
@@ -145,7 +146,7 @@ pub fn row(row: &[u8], marks: Delimiters, names: usize) -> Result<Vec<Field<'_>>
 }
 
 fn checked(row: &str, marks: Delimiters, names: usize) -> Result<Vec<Field<'_>>, Refusal> {
-    if row.as_bytes().contains(&0) {
+    if holds_nul(row) {
         return Err("row holds a NUL byte".to_owned());
     }
     let found = fields(row, marks).collect::<Result<Vec<_>, _>>()?;
@@ -198,10 +199,14 @@ fn decode_fields(
         }
         found += 1;
     }
-    if found != header.len() || row.as_bytes().contains(&0) {
+    if found != header.len() || holds_nul(row) {
         return misshapen();
     }
     columns.finish_row()
+}
+
+fn holds_nul(row: &str) -> bool {
+    memchr::memchr(0, row.as_bytes()).is_some()
 }
 
 /// A text as JSON writes it.

@@ -13,6 +13,7 @@
 
 use crate::codec::column::{Column, Fieldset, Refusal, Values};
 use crate::codec::overflow::Overflow;
+use crate::codec::scan::{SHORT, before, everywhere, less};
 use crate::limits::MAX_JSON_DEPTH;
 use crate::schema::is_reserved;
 
@@ -432,14 +433,6 @@ impl<'a> JsonReader<'a> {
     }
 }
 
-/// Bytes looked at eight by eight before the search for the end of a text takes many at once: names and codes are short.
-const SHORT: usize = 32;
-
-/// A byte in each place of a word.
-const fn everywhere(byte: u8) -> u64 {
-    u64::from_le_bytes([byte; 8])
-}
-
 /// Bytes up to the first quote, backslash or control character.
 fn plain(text: &[u8]) -> Option<usize> {
     let (short, long) = text.split_at(text.len().min(SHORT));
@@ -447,17 +440,17 @@ fn plain(text: &[u8]) -> Option<usize> {
     for (index, word) in words.iter().enumerate() {
         let ends = ends_in(u64::from_le_bytes(*word));
         if ends != 0 {
-            return Some(index * 8 + ends.trailing_zeros() as usize / 8);
+            return Some(index * 8 + before(ends));
         }
     }
     if let Some(length) = last.iter().position(is_end) {
         return Some(words.len() * 8 + length);
     }
     let end = memchr::memchr2(b'"', b'\\', long);
-    let before = long.get(..end.unwrap_or(long.len())).unwrap_or_default();
+    let until = long.get(..end.unwrap_or(long.len())).unwrap_or_default();
     // Without a way out of the loop it is done for many bytes at once.
-    let is_plain = before.iter().fold(true, |plain, byte| plain & (*byte >= 0x20));
-    let length = if is_plain { end? } else { before.iter().position(is_end)? };
+    let is_plain = until.iter().fold(true, |plain, byte| plain & (*byte >= 0x20));
+    let length = if is_plain { end? } else { until.iter().position(is_end)? };
     Some(short.len() + length)
 }
 
@@ -467,7 +460,6 @@ fn is_end(byte: &u8) -> bool {
 
 /// The highest bit of the first byte that ends a text, if one of the eight does; what is set above it means nothing.
 fn ends_in(word: u64) -> u64 {
-    let less = |word: u64, than: u8| word.wrapping_sub(everywhere(than)) & !word & everywhere(0x80);
     less(word, 0x20) | less(word ^ everywhere(b'"'), 1) | less(word ^ everywhere(b'\\'), 1)
 }
 

@@ -85,6 +85,19 @@ fn values_go_in_as_they_are() {
 }
 
 #[test]
+fn a_name_that_is_escaped_is_read_and_not_taken_as_it_stands() {
+    let schema =
+        Arc::new(Schema::new(vec![Field::new("a\"b", DataType::Int64, true), Field::new("c", DataType::Int64, true)]));
+    let policy = DriftPolicy { new_fields: NewFields::Freeze, ..DriftPolicy::default() };
+    let mut decoder = Decoder::new(Codec::Json, policy, Provenance::Log, Some(schema)).unwrap();
+    let payloads: [&[u8]; 4] = [br#"{"a\"b":1,"c":2}"#, br#"{"c":3,"a\u0022b":4}"#, br#"{"a"b":5}"#, br#"{"cc":6}"#];
+    let decoded = decoder.decode(&records(payloads), &[], &origin()).unwrap();
+    assert_eq!(rows(&decoded.rows), [r#"{"a\"b":1,"c":2}"#, r#"{"a\"b":4,"c":3}"#]);
+    let reasons: Vec<&str> = decoded.rejected.iter().map(|one| one.reason.as_ref()).collect();
+    assert!(reasons[0].contains("expected `:`") && reasons[1].contains("no column"), "{reasons:?}");
+}
+
+#[test]
 fn what_is_no_record_is_refused() {
     check("", Err("no JSON object"));
     check("[1]", Err("no JSON object"));
