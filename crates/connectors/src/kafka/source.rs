@@ -211,6 +211,8 @@ impl KafkaSource {
             ("fetch.message.max.bytes", (answer / 2).to_string()),
             ("receive.message.max.bytes", (answer + (64 << 20)).to_string()),
             ("fetch.wait.max.ms", "100".to_owned()),
+            // Otherwise a second passes, whatever was taken off a full queue meanwhile.
+            ("fetch.queue.backoff.ms", "10".to_owned()),
             ("topic.metadata.refresh.interval.ms", "30000".to_owned()),
         ]))
     }

@@ -42,6 +42,8 @@ impl Reader {
             ("queued.max.messages.kbytes", "8192".to_owned()),
             ("fetch.max.bytes", "4194304".to_owned()),
             ("fetch.wait.max.ms", "50".to_owned()),
+            // Otherwise a second passes once the queue was full.
+            ("fetch.queue.backoff.ms", "10".to_owned()),
         ]))?;
         Ok(Self { consumer, clock, topic: topic.to_owned(), partition, next: None })
     }
