@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use headwater_connectors::kafka::{KafkaLog, Target};
+use headwater_connectors::sink::debezium::SourceTable;
 use headwater_engine::{Dialect, Engine, EngineOptions, External, PublishedRelation, Session};
 use headwater_ingest::log::{Consumers, EventLog, LocalLog, LocalLogOptions};
 use headwater_lake::{Credentials, Lake, Location, Storage, TableName};
@@ -43,6 +44,8 @@ pub struct Inner {
     /// The same log, when it is on Kafka.
     pub(crate) kafka_log: Option<Arc<KafkaLog>>,
     pub(crate) consumers: Arc<Consumers>,
+    /// Captured tables as their database had them last, by source and name: what is written of them after they are dropped.
+    pub(crate) described: Arc<Mutex<BTreeMap<(String, String), SourceTable>>>,
     pub(crate) pushes: crate::push::Pushes,
     pub(crate) boot: BootId,
     pub(crate) local_token: Secret,
@@ -120,6 +123,7 @@ impl Instance {
             log,
             kafka_log,
             consumers: Arc::new(Consumers::default()),
+            described: Arc::default(),
             pushes: crate::push::Pushes::default(),
             boot,
             local_token,

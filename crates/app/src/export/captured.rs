@@ -1,7 +1,7 @@
 //! The captured table whose changes a sink publishes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use headwater_connectors::kafka::Messages;
 use headwater_connectors::kafka::config::{DebeziumTopic, SinkTopic};
@@ -73,8 +73,18 @@ impl<'a> Captured<'a> {
             masked: self.source.rows.mask.keys().cloned().collect(),
             entropy: Arc::clone(&instance.entropy),
         };
-        let mut last = None;
-        Ok(Messages::Changes { describe: Box::new(move || table.describe(&mut last)), options })
+        // Kept for the process, not for one life of the sink: it may fail, and the table be dropped, before its last changes go out.
+        let (described, key) = (Arc::clone(&instance.described), (self.source.name.clone(), self.written.to_owned()));
+        let describe = move || {
+            let known = || described.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut last = known().get(&key).cloned();
+            let found = table.describe(&mut last);
+            if let Some(last) = last {
+                known().insert(key.clone(), last);
+            }
+            found
+        };
+        Ok(Messages::Changes { describe: Box::new(describe), options })
     }
 
     /// Where the lake's table is; nothing as long as it is not copied to the end.
