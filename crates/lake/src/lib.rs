@@ -13,7 +13,7 @@
 
 mod column_cache;
 mod commit;
-mod dictionary;
+mod encoding;
 mod error;
 mod file;
 mod history;

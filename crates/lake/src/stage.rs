@@ -22,7 +22,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use crate::dictionary;
+use crate::encoding;
 use crate::error::{LakeError, Result};
 use crate::file::DataFile;
 use crate::schema::to_storable;
@@ -241,12 +241,12 @@ impl Stage {
         let target = BufWriter::new(Arc::clone(&self.store), location);
         // The Delta schema says what a column is; how one batch happened to carry it in memory is nobody's business.
         let mut properties = self.properties.clone().into_builder();
-        let mut plain = dictionary::outgrown(first)?;
+        let mut plain = encoding::outgrown(first)?;
         plain.extend(times(first.schema_ref()));
         for (column, values) in plain.iter().filter_map(|name| Some((name, first.column_by_name(name)?))) {
             let path = ColumnPath::from(vec![column.clone()]);
             properties = properties.set_column_dictionary_enabled(path.clone(), false);
-            if dictionary::is_close(values)? {
+            if encoding::is_close(values)? {
                 properties = properties.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
             }
         }

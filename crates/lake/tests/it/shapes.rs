@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray};
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit, TimestampMicrosecondType};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit, TimestampMicrosecondType};
 use headwater_lake::maintain::Policy;
 use headwater_lake::{KeyedRows, Owner, PipelineWriter, StageOptions};
 use object_store::memory::InMemory;
@@ -113,6 +115,35 @@ async fn moments_are_cut_to_microseconds_and_taken_as_utc_whatever_their_age() {
         let cut: Vec<i64> = nanos.iter().map(|nano| nano / 1_000).collect();
         assert_eq!(found, cut, "{zone:?}");
     }
+}
+
+/// The first rows decide how a column is written, and the last of its file are nothing like them.
+#[tokio::test]
+async fn numbers_written_as_differences_come_back_however_wild_they_become() {
+    let world = World::over(Arc::new(InMemory::new()));
+    let wild = [i64::MIN, i64::MAX, -1, 0, i64::MIN, 1, i64::MAX];
+    let rest = wild.iter().cycle().take(7_000).enumerate().map(|(row, value)| (row % 11 > 0).then_some(*value));
+    let numbers: Vec<Option<i64>> = (0..9_000).map(Some).chain(rest).collect();
+    let columns = Schema::new(vec![
+        Field::new("place", DataType::Int64, true),
+        Field::new("n", DataType::Int64, true),
+        Field::new("at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
+    ]);
+    let mut writer = writer_of(&world, &columns).await.unwrap();
+    let times = TimestampMicrosecondArray::from(numbers.clone()).with_timezone("UTC");
+    let arrays: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values(0..numbers.len() as i64)),
+        Arc::new(Int64Array::from(numbers.clone())),
+        Arc::new(times),
+    ];
+    writer.write(&RecordBatch::try_new(Arc::new(columns), arrays).unwrap()).await.unwrap();
+    writer.commit(&at(0), &serde_json::Value::Null).await.unwrap();
+    let (mut found, mut moments) = (Vec::new(), Vec::new());
+    for batch in world.batches("select n, at from t order by place").await {
+        found.extend(batch.column(0).as_primitive::<Int64Type>().iter());
+        moments.extend(batch.column(1).as_primitive::<TimestampMicrosecondType>().iter());
+    }
+    assert!(found == numbers && moments == numbers);
 }
 
 /// What a table of (id bigint, place {city}) makes of these columns: their names when it took them, or the refusal.
