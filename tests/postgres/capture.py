@@ -172,6 +172,48 @@ def check_columns(outcome: Outcome, cluster: Cluster, binary: Path, root: Path) 
     cluster.sql("select pg_drop_replication_slot('headwater_c'); drop publication headwater_c; drop table c, d;")
 
 
+def check_drops(outcome: Outcome, cluster: Cluster, binary: Path, root: Path) -> None:
+    """A table that is dropped takes nobody along, and what was changed before comes in, whoever looks when."""
+    cluster.sql("create type mood as enum ('good', 'bad'); create table stays (id int primary key); insert into stays values (1);"
+                "create table goes (b int, a int, m mood, w text, primary key (a, b)); insert into goes select n, n % 3, 'good', 'a' from generate_series(1, 50) n;"
+                "create table whole (id int, w text); alter table whole replica identity full; insert into whole values (1, 'a'), (2, 'b');"
+                "create table untold (id int primary key, w text); alter table untold replica identity full; insert into untold values (1, 'a'), (2, 'b');")
+    folder = project(binary, root / "drops", cluster, {"stays": "", "goes": "", "whole": "key: [id]", "untold": ""}, name="d")
+    ingest(outcome, "the copy ends", folder)
+    cluster.sql("insert into stays values (2); update goes set m = 'bad', w = 'b' where b <= 10; delete from goes where b > 40; drop table goes; drop type mood;"
+                "delete from whole where id = 1; drop table whole; delete from untold where id = 1; drop table untold; insert into stays values (3);")
+    done = folder.run("ingest")
+    told = [name for name in ("goes", "whole", "untold") if f"table=\"{name}\"" not in done.stderr or "a captured table was dropped" not in done.stderr]
+    outcome.hold("dropped tables are told, and stop nothing", [] if done.returncode == 0 and not told else [f"{told}: {done.stderr[-900:]}"])
+    outcome.hold("one that cannot be followed is told", [] if "last changes of a dropped table are not taken" in done.stderr else [done.stderr[-600:]])
+
+    def holds(what: str, sql: str, expected: list[list[str]]) -> None:
+        found = folder.rows(sql)
+        outcome.hold(what, [] if found == expected else [f"{found} instead of {expected}"])
+
+    holds("the others go on", "select id from d.stays order by id", [["1"], ["2"], ["3"]])
+    holds("what was changed before comes in", "select m, w, count(*) from d.goes group by all order by 1", [["bad", "b", "10"], ["good", "a", "30"]])
+    holds("and is in the log", "select _op, count(*) from d.goes__changes group by all order by 1", [["d", "10"], ["u", "10"]])
+    holds("of one with a key of ours too", "select id, w from d.whole", [["2", "b"]])
+    holds("what cannot be followed stays", "select count(*) from d.untold", [["2"]])
+    process = folder.start("up", "--port", "0")
+    outcome.hold("a process begins without them", [] if process.until("Listening on", 60) else [process.said()[-600:]])
+    cluster.sql("insert into stays values (4); create table goes (b int, a int, m text, w text, primary key (a, b)); insert into goes values (7, 7, 'new', 'n');")
+    end, found = time.monotonic() + 30, []
+    while time.monotonic() < end and found != [["4"]]:
+        found = folder.rows("select max(id) from d.stays")
+    outcome.hold("and follows the others", [] if found == [["4"]] else [f"{found}: {process.said()[-600:]}"])
+    process.kill()
+    ingest(outcome, "a table that is made again", folder)
+    holds("is copied anew", "select a, b, m, w from d.goes", [["7", "7", "new", "n"]])
+    cluster.sql("insert into goes values (8, 8, 'more', 'm'); drop table goes, stays;")
+    ingest(outcome, "all tables are dropped", folder)
+    holds("and their last changes come in", "select count(*) from d.goes", [["2"]])
+    mistyped = project(binary, root / "mistyped", cluster, {"no_such": ""}, name="m").run("ingest")
+    outcome.hold("a name that never was is refused", [] if mistyped.returncode and "no_such does not exist" in mistyped.stderr else [mistyped.stderr[-600:]])
+    cluster.sql("select pg_drop_replication_slot('headwater_d'); drop publication headwater_d;")
+
+
 POINTS = ["cdc.slot_created_before_state", "cdc.mid_copy", "cdc.log_committed_before_current",
           "cdc.table_a_committed_before_table_b", "cdc.all_committed_before_ack"]
 
@@ -296,7 +338,7 @@ def main() -> int:
     outcome = Outcome()
     with workplace() as root, Cluster() as cluster:
         given = outcome, cluster, options.binary, root
-        run_checks((check_refusals, check_changes, check_values, check_gaps, check_columns, check_points), options.only, *given)
+        run_checks((check_refusals, check_changes, check_values, check_gaps, check_columns, check_drops, check_points), options.only, *given)
         run_checks([check_kills], options.only, *given, options.kills, options.seconds, options.seed, options.recopies)
     return outcome.finish()
 

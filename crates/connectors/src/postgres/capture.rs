@@ -135,6 +135,16 @@ impl CaptureSource {
         PostgresConfig::lake_name(name, config)
     }
 
+    /// Says that a captured table was dropped, and that the others go on.
+    fn tell_dropped(&self, index: usize) {
+        let name = self.tables.get(index).map(|(name, _)| name);
+        tracing::warn!(
+            source = self.source,
+            table = name,
+            "a captured table was dropped: what the lake has of it stays; take it out of `tables`, or make it again to have it copied"
+        );
+    }
+
     /// Rows of the progress table: what happened, and the rest of the story.
     fn events(&self, told: &[(String, String)]) -> RecordBatch {
         let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));

@@ -63,6 +63,8 @@ pub(crate) struct Relation {
     pub(crate) oid: u32,
     pub(crate) schema: String,
     pub(crate) name: String,
+    /// The rows before come whole: `is_key` says nothing.
+    pub(crate) is_full: bool,
     pub(crate) columns: Vec<RelationColumn>,
 }
 
@@ -244,7 +246,7 @@ fn expect(input: &mut Input<'_>, mark: u8) -> Parsed<()> {
 
 fn relation(input: &mut Input<'_>) -> Parsed<Relation> {
     let (oid, schema, name) = (input.u32()?, input.text()?, input.text()?);
-    input.take(1)?;
+    let is_full = input.byte()? == b'f';
     let count = input.u16()?;
     let mut columns = Vec::new();
     for _ in 0..count {
@@ -252,7 +254,7 @@ fn relation(input: &mut Input<'_>) -> Parsed<Relation> {
         let name = input.text()?;
         columns.push(RelationColumn { name, is_key, type_oid: input.u32()?, modifier: input.u32()?.cast_signed() });
     }
-    Ok(Relation { oid, schema, name, columns })
+    Ok(Relation { oid, schema, name, is_full, columns })
 }
 
 fn truncate<'a>(input: &mut Input<'_>) -> Parsed<Event<'a>> {
@@ -299,8 +301,13 @@ mod tests {
         let commit = bytes(&[b"C\0", &[0, 0, 0, 0, 0, 0, 1, 2], &[0, 0, 0, 0, 0, 0, 1, 8], &[0; 8]]);
         assert_eq!(event(&commit), Ok(Event::Commit { commit_lsn: 0x102, end_lsn: 0x108 }));
         let column = RelationColumn { name: String::from("id"), is_key: true, type_oid: 23, modifier: -1 };
-        let expected =
-            Relation { oid: 16_385, schema: String::from("public"), name: String::from("t"), columns: vec![column] };
+        let expected = Relation {
+            oid: 16_385,
+            schema: String::from("public"),
+            name: String::from("t"),
+            is_full: false,
+            columns: vec![column],
+        };
         let message = bytes(&[b"R", OID, b"public\0t\0d", &[0, 1, 1], b"id\0", &[0, 0, 0, 23], &[0xff; 4]]);
         assert_eq!(event(&message), Ok(Event::Relation(expected)));
         let insert = bytes(&[b"I", OID, b"N", &[0, 3], b"t", &[0, 0, 0, 2], b"42", b"nu"]);

@@ -126,7 +126,13 @@ impl Streaming<'_> {
     fn begin_copy(&mut self, index: usize) -> Result<()> {
         let source = self.source;
         let (written, config) = &source.tables[index];
-        let catalog = CatalogTable::read(&mut self.statements, written, config)?.without_generated();
+        let catalog = match CatalogTable::read(&mut self.statements, written, config) {
+            Err(PgError::NoSuchTable(_)) => {
+                self.source.tell_dropped(index);
+                return Ok(());
+            }
+            catalog => catalog?.without_generated(),
+        };
         let key = self.state.key_names.get(index).cloned().unwrap_or_default();
         if let Some(why) = beside::obstacle(&mut self.statements, &catalog, &key, self.version)? {
             tracing::warn!(table = written, why, "the table is not copied again: it cannot be while its changes go on");

@@ -7,12 +7,12 @@ use crate::postgres::error::{PgError, Result};
 use crate::postgres::wire::{Connection, quoted_name, quoted_text};
 
 impl CaptureSource {
-    /// Makes the publication that is ours to make name exactly the tables; one that was given must name them.
-    pub(super) fn ensure_publication(
-        &self,
-        statements: &mut Connection,
-        tables: &[(CatalogTable, Vec<String>)],
-    ) -> Result<()> {
+    /// Makes the publication that is ours to make name exactly the tables; one that was given must name them. Dropped tables
+    /// leave publications by themselves; one that is left without any still tells what was changed before.
+    pub(super) fn ensure_publication(&self, statements: &mut Connection, tables: &[&CatalogTable]) -> Result<()> {
+        if tables.is_empty() {
+            return Ok(());
+        }
         let publication = self.publication();
         let quoted = quoted_text(&publication);
         let exists =
@@ -21,8 +21,7 @@ impl CaptureSource {
             "SELECT schemaname || '.' || tablename FROM pg_publication_tables WHERE pubname = {quoted} ORDER BY 1"
         ))?;
         let named: Vec<String> = found.rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
-        let mut wanted: Vec<String> =
-            tables.iter().map(|(table, _)| format!("{}.{}", table.schema, table.name)).collect();
+        let mut wanted: Vec<String> = tables.iter().map(|table| format!("{}.{}", table.schema, table.name)).collect();
         wanted.sort();
         if self.config.publication.is_some() {
             return match wanted.iter().find(|table| !named.contains(table)) {
@@ -37,7 +36,7 @@ impl CaptureSource {
                 )),
             };
         }
-        let list: Vec<String> = tables.iter().map(|(table, _)| table.quoted()).collect();
+        let list: Vec<String> = tables.iter().map(|table| table.quoted()).collect();
         let (name, list) = (quoted_name(&publication), list.join(", "));
         if !exists {
             let through_root =

@@ -42,7 +42,11 @@ enum Standing {
 }
 
 pub(super) struct ReadyTable {
-    pub(super) catalog: CatalogTable,
+    /// Nothing where the table was dropped: its last changes may still come.
+    pub(super) catalog: Option<CatalogTable>,
+    /// Its number at the server, or the one it had.
+    pub(super) oid: u32,
+    /// Empty where only the stream can tell.
     pub(super) key: Vec<String>,
     /// The last commit the table includes.
     pub(super) position: u64,
@@ -74,8 +78,10 @@ impl<'a> Setup<'a> {
         let mut statements = self.connect(Purpose::Statements)?;
         statements.query("SET lock_timeout = '30s'").map_err(Error::from)?;
         let tables = self.describe(&mut statements)?;
-        self.source.ensure_publication(&mut statements, &tables)?;
-        let oids: Vec<u32> = tables.iter().map(|(catalog, _)| catalog.oid).collect();
+        let there: Vec<&CatalogTable> = tables.iter().filter_map(|(catalog, _)| catalog.as_ref()).collect();
+        self.source.ensure_publication(&mut statements, &there)?;
+        let oids: Vec<u32> =
+            (0..).zip(&tables).map(|(index, (catalog, _))| self.number(index, catalog.as_ref())).collect();
         let published = self.source.published(&mut statements, &oids)?;
         let mut replication = self.connect(Purpose::Replication)?;
         let system = system_identifier(&mut replication)?;
@@ -89,10 +95,13 @@ impl<'a> Setup<'a> {
             .collect();
         let mut to_copy = Vec::new();
         for (index, table) in tables.iter_mut().enumerate() {
-            let Standing::Lacks { truncates } = self.standing(&mut statements, index, table)? else { continue };
-            if is_new || !self.fits_beside(&mut statements, table, version)? {
+            let Some(catalog) = table.catalog.clone() else { continue };
+            let Standing::Lacks { truncates } = self.standing(&mut statements, index, table, &catalog)? else {
+                continue;
+            };
+            if is_new || !self.fits_beside(&mut statements, &catalog, &table.key, version)? {
                 to_copy.push(index);
-            } else if !self.begin_beside(index, table, from, truncates)? {
+            } else if !self.begin_beside(index, table, &catalog, from, truncates)? {
                 return Ok(None);
             }
         }
@@ -109,14 +118,32 @@ impl<'a> Setup<'a> {
         Ok(Connection::open(&self.source.target, purpose, &*self.source.entropy)?)
     }
 
-    fn describe(&self, statements: &mut Connection) -> Result<Vec<(CatalogTable, Vec<String>)>> {
+    fn describe(&self, statements: &mut Connection) -> Result<Vec<(Option<CatalogTable>, Vec<String>)>> {
         let mut tables = Vec::new();
-        for (name, config) in &self.source.tables {
-            let catalog = CatalogTable::read(statements, name, config)?.without_generated();
+        for (index, (name, config)) in self.source.tables.iter().enumerate() {
+            let catalog = match CatalogTable::read(statements, name, config) {
+                // One that the lake has was not mistyped: it was dropped, and the others go on.
+                Err(PgError::NoSuchTable(_)) if self.stored(index, |keys| &keys.lsn).is_some() => {
+                    self.source.tell_dropped(index);
+                    tables.push((None, Vec::new()));
+                    continue;
+                }
+                catalog => catalog?.without_generated(),
+            };
             let key = required_key(name, &catalog, config)?;
-            tables.push((catalog, key));
+            tables.push((Some(catalog), key));
         }
         Ok(tables)
+    }
+
+    /// What the lake's table holds of one of its positions.
+    fn stored(&self, index: usize, key: impl Fn(&TableKeys) -> &String) -> Option<i64> {
+        self.from.tables.get(index)?.get(key(&self.keys(index)))
+    }
+
+    fn number(&self, index: usize, catalog: Option<&CatalogTable>) -> u32 {
+        let before = || self.stored(index, |keys| &keys.oid).and_then(|oid| u32::try_from(oid).ok()).unwrap_or(0);
+        catalog.map_or_else(before, |catalog| catalog.oid)
     }
 
     /// How far the stream was taken, with the slot made if there is none, and whether it was.
@@ -167,7 +194,13 @@ impl<'a> Setup<'a> {
     }
 
     /// What the lake knows of a table.
-    fn ready(&self, index: usize, catalog: CatalogTable, key: Vec<String>, published: Option<i64>) -> ReadyTable {
+    fn ready(
+        &self,
+        index: usize,
+        catalog: Option<CatalogTable>,
+        key: Vec<String>,
+        published: Option<i64>,
+    ) -> ReadyTable {
         let keys = self.keys(index);
         let lake = self.from.schemas.get(index).and_then(Option::as_ref);
         let known = lake.map(|schema| schema.fields().iter().map(|field| field.name().clone()).collect());
@@ -177,8 +210,11 @@ impl<'a> Setup<'a> {
         let stored = self.from.tables.get(index);
         let number = stored.and_then(|stored| stored.get(&keys.copy)).unwrap_or(0);
         let name = self.source.lake_name(index);
-        let copying = TableKeys::is_copying(number).then(|| Beside::resumed(index, number, &name, &self.from.ledger));
+        // There is nothing to copy of a table that was dropped.
+        let is_copying = catalog.is_some() && TableKeys::is_copying(number);
+        let copying = is_copying.then(|| Beside::resumed(index, number, &name, &self.from.ledger));
         ReadyTable {
+            oid: self.number(index, catalog.as_ref()),
             catalog,
             key,
             position: place(stored),
@@ -191,23 +227,28 @@ impl<'a> Setup<'a> {
     }
 
     /// Whether the stream goes on where the table was left.
-    fn standing(&self, statements: &mut Connection, index: usize, table: &ReadyTable) -> Result<Standing> {
-        let keys = self.keys(index);
-        let stored = |key: &str| self.from.tables.get(index).and_then(|stored| stored.get(key));
-        if stored(&keys.lsn).is_none() {
+    fn standing(
+        &self,
+        statements: &mut Connection,
+        index: usize,
+        table: &ReadyTable,
+        catalog: &CatalogTable,
+    ) -> Result<Standing> {
+        if self.stored(index, |keys| &keys.lsn).is_none() {
             return Ok(Standing::Lacks { truncates: false });
         }
-        let oid = stored(&keys.oid).unwrap_or(0);
-        if oid != i64::from(table.catalog.oid) {
+        let oid = self.stored(index, |keys| &keys.oid).unwrap_or(0);
+        if oid != i64::from(catalog.oid) {
             // Without a number it is the same table, of which the log does not tell all.
             return Ok(Standing::Lacks { truncates: oid != 0 });
         }
-        if stored(&keys.published).is_some_and(|entry| table.published.is_some_and(|now| now != entry)) {
+        let entry = self.stored(index, |keys| &keys.published);
+        if entry.is_some_and(|entry| table.published.is_some_and(|now| now != entry)) {
             return Ok(Standing::Lacks { truncates: false });
         }
         let is_new = |name: &&str| !table.known.iter().any(|known| known == name);
-        for column in table.catalog.columns.iter().map(|column| column.column.name.as_str()).filter(is_new) {
-            if has_filled_rows(statements, table.catalog.oid, column)? {
+        for column in catalog.columns.iter().map(|column| column.column.name.as_str()).filter(is_new) {
+            if has_filled_rows(statements, catalog.oid, column)? {
                 return Ok(Standing::Lacks { truncates: false });
             }
         }
@@ -215,25 +256,38 @@ impl<'a> Setup<'a> {
     }
 
     /// Whether a table is worth copying beside the stream, and can be.
-    fn fits_beside(&self, statements: &mut Connection, table: &ReadyTable, version: u32) -> Result<bool> {
+    fn fits_beside(
+        &self,
+        statements: &mut Connection,
+        catalog: &CatalogTable,
+        key: &[String],
+        version: u32,
+    ) -> Result<bool> {
         Ok(self.outlet.copies().is_some()
-            && Size::read(statements, &table.catalog)?.is_large()
-            && beside::obstacle(statements, &table.catalog, &table.key, version)?.is_none())
+            && Size::read(statements, catalog)?.is_large()
+            && beside::obstacle(statements, catalog, key, version)?.is_none())
     }
 
     /// Has it committed that a table is copied beside the stream.
-    fn begin_beside(&mut self, index: usize, table: &mut ReadyTable, from: u64, truncates: bool) -> Result<bool> {
+    fn begin_beside(
+        &mut self,
+        index: usize,
+        table: &mut ReadyTable,
+        catalog: &CatalogTable,
+        from: u64,
+        truncates: bool,
+    ) -> Result<bool> {
         table.copy_number = beside::next_number(table.copy_number);
         if table.position == 0 {
             // A commit record at this place belongs to the stream.
             table.position = from.saturating_sub(1);
         }
-        table.known = beside::column_names(&table.catalog);
+        table.known = beside::column_names(catalog);
         table.copying = Some(Beside::new(index, table.copy_number));
         let beginning = Beginning {
             index,
             keys: &self.keys(index),
-            catalog: &table.catalog,
+            catalog,
             number: table.copy_number,
             position: table.position,
             published: table.published,
@@ -252,7 +306,7 @@ impl<'a> Setup<'a> {
         let mut noted = Vec::new();
         for (index, table) in tables.iter().enumerate().filter(|(index, _)| !to_copy.contains(index)) {
             let keys = self.keys(index);
-            let is_noted = self.from.tables.get(index).is_some_and(|stored| stored.get(&keys.published).is_some());
+            let is_noted = self.stored(index, |keys| &keys.published).is_some();
             if let (Some(entry), false) = (table.published, is_noted || table.copying.is_some()) {
                 let mut positions = Positions::default();
                 positions.set(keys.published, entry);
@@ -277,17 +331,18 @@ impl<'a> Setup<'a> {
         let version = catalog::version(statements)?;
         for index in to_copy {
             let Some(table) = tables.get_mut(*index) else { continue };
+            let Some(catalog) = table.catalog.clone() else { continue };
             table.position = at.saturating_sub(1);
-            table.known = beside::column_names(&table.catalog);
+            table.known = beside::column_names(&catalog);
             table.copy_number = beside::ended(table.copy_number);
             table.copying = None;
-            let chunks = chunk::chunks(statements, &table.catalog, version)?;
+            let chunks = chunk::chunks(statements, &catalog, version)?;
             let plan = CopyPlan {
                 target: self.source.target.clone(),
                 snapshot: snapshot.clone(),
                 chunks,
-                columns: table.catalog.column_types(),
-                select_list: table.catalog.select_list(),
+                columns: catalog.column_types(),
+                select_list: catalog.select_list(),
                 parallel: self.source.config.parallel.into(),
                 bytes_per_second: self.source.config.max_bytes_per_second.map(|size| size.0),
                 clock: Arc::clone(&self.source.clock),
@@ -296,7 +351,7 @@ impl<'a> Setup<'a> {
             let mut positions = Positions::default();
             let keys = self.keys(*index);
             positions.set(keys.lsn, as_position(table.position));
-            positions.set(keys.oid, table.catalog.oid.into());
+            positions.set(keys.oid, catalog.oid.into());
             positions.set(keys.copy, table.copy_number);
             if let Some(entry) = table.published {
                 positions.set(keys.published, entry);

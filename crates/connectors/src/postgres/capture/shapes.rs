@@ -8,6 +8,7 @@ use super::publication;
 use super::stream::Streaming;
 use super::table::Shape;
 use crate::postgres::column::{ColumnType, Kind as ColumnKind};
+use crate::postgres::config::TableConfig;
 use crate::postgres::error::{PgError, Result as PgResult};
 use crate::postgres::pgoutput::Relation;
 use crate::postgres::wire::{Connection, quoted_text};
@@ -17,6 +18,13 @@ impl Streaming<'_> {
     pub(super) fn relation(&mut self, relation: &Relation) -> Result<()> {
         let is_named = |(schema, name): &(String, String)| *schema == relation.schema && *name == relation.name;
         let Some(index) = self.state.names.iter().position(is_named) else { return Ok(()) };
+        if !self.has_key(index, relation) {
+            tracing::warn!(
+                table = relation.name,
+                "the last changes of a dropped table are not taken: with REPLICA IDENTITY FULL only `key` says what its rows are told apart by"
+            );
+            return Ok(());
+        }
         let shape = self.shape(index, relation)?;
         self.state.by_oid.retain(|_, table| *table != index);
         self.state.by_oid.insert(relation.oid, index);
@@ -36,6 +44,18 @@ impl Streaming<'_> {
             self.send_now(Changes { tables: vec![changes], boundary: None, bytes: 0 })?;
         }
         Ok(())
+    }
+
+    /// Whether it is known what tells the rows of a table apart; of one that was dropped the stream says it.
+    fn has_key(&mut self, index: usize, relation: &Relation) -> bool {
+        let Some(key) = self.state.key_names.get_mut(index).filter(|key| key.is_empty()) else { return true };
+        let named = relation.columns.iter().filter(|column| column.is_key && !relation.is_full);
+        *key = named.map(|column| column.name.clone()).collect();
+        if let (true, Some((_, TableConfig { key: Some(given), .. }))) = (key.is_empty(), self.source.tables.get(index))
+        {
+            key.clone_from(given);
+        }
+        !key.is_empty()
     }
 
     /// A column that came with values for the rows there were: the stream will not tell them.
@@ -118,22 +138,29 @@ impl Streaming<'_> {
         Ok(kind)
     }
 
-    /// A table that was dropped and made again is another one, which the publication does not name.
+    /// A table that was dropped and made again is another one, which the publication does not name. One that was only dropped
+    /// holds nobody up.
     pub(super) fn look_for_new_tables(&mut self) -> Result<()> {
         let entries = self.source.published(&mut self.statements, &self.state.numbers())?;
-        for ((index, entry), now) in self.state.entries.iter().enumerate().zip(entries) {
-            if *entry != now {
-                let (name, _) = &self.source.tables[index];
-                let kind = Kind::External { retry_after: None };
-                return Err(Failure::new(kind, format!("table {name} was taken out of the publication")).into());
-            }
-        }
-        for (oid, index) in &self.state.by_oid {
-            let (name, _) = &self.source.tables[*index];
-            if publication::table_number(&mut self.statements, name)?.is_some_and(|now| now != *oid) {
-                let kind = Kind::External { retry_after: None };
-                return Err(Failure::new(kind, format!("table {name} was made anew; it is copied again")).into());
-            }
+        for (index, published) in entries.into_iter().enumerate() {
+            let (name, _) = &self.source.tables[index];
+            let now = publication::table_number(&mut self.statements, name)?;
+            let Some(dropped) = self.state.dropped.get_mut(index) else { continue };
+            let problem = match now {
+                None if !std::mem::replace(dropped, true) => {
+                    self.source.tell_dropped(index);
+                    continue;
+                }
+                None => continue,
+                Some(_) if *dropped => "was made anew; it is copied again",
+                Some(now) if self.state.by_oid.iter().any(|(oid, of)| *of == index && *oid != now) => {
+                    "was made anew; it is copied again"
+                }
+                Some(_) if self.state.entries.get(index) != Some(&published) => "was taken out of the publication",
+                Some(_) => continue,
+            };
+            let kind = Kind::External { retry_after: None };
+            return Err(Failure::new(kind, format!("table {name} {problem}")).into());
         }
         Ok(())
     }

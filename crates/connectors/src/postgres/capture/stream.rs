@@ -16,6 +16,7 @@ use super::watch::SlotWatch;
 use super::{CaptureSource, TableKeys, beside, progress_key};
 use crate::postgres::catalog::{lsn_text, parse_lsn};
 use crate::postgres::column::Kind as ColumnKind;
+use crate::postgres::config::split_name;
 use crate::postgres::error::{PgError, Result as PgResult};
 use crate::postgres::pgoutput::{self, Event, Frame, Malformed, status_update};
 use crate::postgres::wire::{Connection, quoted_name, quoted_text};
@@ -64,7 +65,10 @@ pub(super) struct State {
     pub(super) names: Vec<(String, String)>,
     pub(super) keys: Vec<TableKeys>,
     pub(super) known: Vec<Vec<String>>,
+    /// Empty where only the stream can tell.
     pub(super) key_names: Vec<Vec<String>>,
+    /// Whether they are known to be gone.
+    pub(super) dropped: Vec<bool>,
     /// Their numbers when the stream began, and those of their entries in the publication.
     oids: Vec<u32>,
     pub(super) entries: Vec<Option<i64>>,
@@ -112,6 +116,7 @@ impl<'a> Streaming<'a> {
             keys: Vec::new(),
             known: Vec::new(),
             key_names: Vec::new(),
+            dropped: Vec::new(),
             oids: Vec::new(),
             entries: Vec::new(),
             copy_numbers: Vec::new(),
@@ -130,11 +135,13 @@ impl<'a> Streaming<'a> {
         for (index, table) in tables.into_iter().enumerate() {
             state.tables.push(CapturedTable::new(index, table.position, table.log_position));
             state.keys.push(TableKeys::new(&source.source, &source.lake_name(index)));
-            state.oids.push(table.catalog.oid);
+            state.oids.push(table.oid);
             state.entries.push(table.published);
             state.copy_numbers.push(table.copy_number);
             table.copying.into_iter().for_each(|copy| copying.goes_on(copy));
-            state.names.push((table.catalog.schema, table.catalog.name));
+            let (schema, name) = split_name(&source.tables[index].0);
+            state.names.push((schema.to_owned(), name.to_owned()));
+            state.dropped.push(table.catalog.is_none());
             state.known.push(table.known);
             state.key_names.push(table.key);
         }
