@@ -2,6 +2,7 @@
 
 pub mod avro;
 pub(crate) mod base64;
+mod block;
 pub(crate) mod cells;
 pub(crate) mod column;
 pub mod decoder;
@@ -10,6 +11,7 @@ pub mod framing;
 mod header;
 pub(crate) mod json;
 pub mod json_values;
+mod number;
 pub(crate) mod overflow;
 pub mod path_columns;
 pub mod pattern;

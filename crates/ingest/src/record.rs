@@ -77,6 +77,11 @@ impl RecordBuffer {
         !self.absent.is_empty() && self.absent.binary_search(&index).is_ok()
     }
 
+    /// Whether any record has no payload at all.
+    pub(crate) fn has_absent(&self) -> bool {
+        !self.absent.is_empty()
+    }
+
     /// Names and values of a record's headers, in order.
     pub fn headers(&self, index: usize) -> Headers<'_> {
         let place = self.header_ends.binary_search_by_key(&index, |(index, _)| *index).ok();

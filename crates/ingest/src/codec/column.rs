@@ -89,6 +89,17 @@ impl Fieldset {
         Ok(())
     }
 
+    /// Ends rows that were filled in column by column: columns they did not mention are null.
+    pub(crate) fn finish_rows(&mut self, count: usize) -> Result<(), Refusal> {
+        self.rows += count;
+        for column in &mut self.columns {
+            while column.len() < self.rows {
+                column.push_null()?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn truncate(&mut self, rows: usize) {
         self.rows = rows;
         for column in &mut self.columns {
@@ -191,6 +202,20 @@ impl Column {
     /// Counts the value that was just put into `values`.
     pub(crate) fn mark_present(&mut self) {
         self.validity.append(true);
+    }
+
+    /// Counts so many values that were put into `values`, each of them there.
+    pub(crate) fn mark_all_present(&mut self, count: usize) {
+        self.validity.append_present(count);
+    }
+
+    /// Counts a value that was put into `values`, whether it is there or only keeps a place.
+    pub(crate) fn mark(&mut self, is_present: bool) {
+        self.validity.append(is_present);
+    }
+
+    pub(crate) fn is_nullable(&self) -> bool {
+        self.field.is_nullable()
     }
 
     pub(crate) fn push_text(&mut self, text: &str) -> Result<(), Refusal> {

@@ -1,11 +1,13 @@
 //! Batches of raw records into batches of rows.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{Schema, SchemaRef};
 use headwater_project::Failure;
 
+use crate::codec::block::{self, Blocks};
 use crate::codec::column::{Fieldset, Refusal};
 use crate::codec::header::Header;
 use crate::codec::json::{Notes, UnknownFields};
@@ -169,29 +171,45 @@ impl Decoder {
         let mut pass = Pass::default();
         let header = Header::new(header, columns);
         let text = if self.codec.is_text() { records.text() } else { None };
-        for (index, record) in records.iter().enumerate() {
-            let payload = Payload::new(record.payload, text, records.payload_range(index));
-            let result = match provenance::check_key(record.key, self.provenance) {
-                Ok(()) if records.is_absent(index) => columns.finish_row(),
-                Ok(()) => self.decode_record(payload, unknown_fields, &header, columns, notes),
-                Err(reason) => Err(reason),
-            };
-            let overflow = notes.overflow.take();
-            match result {
-                Ok(()) => {
-                    pass.accepted.push(index);
-                    if self.policy.new_fields == NewFields::Discard {
-                        pass.overflow.push(overflow);
+        let mut blocks = text.and_then(|text| self.blocks(records, text, &header));
+        let mut next = 0;
+        while next < records.len() {
+            let rows = next..(next + block::ROWS).min(records.len());
+            next = rows.end;
+            if blocks.as_mut().is_some_and(|blocks| blocks.decode(records, rows.clone(), columns)) {
+                pass.accept(rows, self.policy, None);
+                continue;
+            }
+            for index in rows {
+                let payload = Payload::new(records.payload(index), text, records.payload_range(index));
+                let result = match provenance::check_key(records.key(index), self.provenance) {
+                    Ok(()) if records.is_absent(index) => columns.finish_row(),
+                    Ok(()) => self.decode_record(payload, unknown_fields, &header, columns, notes),
+                    Err(reason) => Err(reason),
+                };
+                let overflow = notes.overflow.take();
+                match result {
+                    Ok(()) => pass.accept(index..index + 1, self.policy, overflow),
+                    Err(reason) => {
+                        // Half a row may be there by now.
+                        columns.truncate(pass.accepted.len());
+                        pass.refused.push((index, reason));
                     }
-                }
-                Err(reason) => {
-                    // Half a row may be there by now.
-                    columns.truncate(pass.accepted.len());
-                    pass.refused.push((index, reason));
                 }
             }
         }
         pass
+    }
+
+    /// Delimited rows whose records say nothing but what is in them.
+    fn blocks<'a>(&self, records: &RecordBuffer, text: &'a str, header: &Header<'_>) -> Option<Blocks<'a>> {
+        let marks = match &self.codec {
+            Codec::Delimited(marks) => *marks,
+            Codec::Detected(dialect) => dialect.get(),
+            _ => return None,
+        };
+        let has_more = matches!(self.provenance, Provenance::Message(_));
+        if has_more { None } else { Blocks::new(records, text, marks, header) }
     }
 
     fn decode_record(
@@ -226,6 +244,16 @@ struct Pass {
     refused: Vec<(usize, Refusal)>,
     /// One for each accepted record, where such are kept.
     overflow: Vec<Option<String>>,
+}
+
+impl Pass {
+    /// `overflow` is that of a single record: those of a block have none.
+    fn accept(&mut self, records: Range<usize>, policy: DriftPolicy, overflow: Option<String>) {
+        self.accepted.extend(records);
+        if policy.new_fields == NewFields::Discard {
+            self.overflow.resize(self.accepted.len(), overflow);
+        }
+    }
 }
 
 fn decode_text(text: &str, columns: &mut Fieldset) -> Result<(), Refusal> {

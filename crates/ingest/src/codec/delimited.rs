@@ -107,7 +107,7 @@ fn quoted(row: &str, marks: Delimiters) -> Result<(Field<'_>, &str), Refusal> {
     }
 }
 
-fn undoubled(text: &str, quote: u8) -> String {
+pub(super) fn undoubled(text: &str, quote: u8) -> String {
     let quote = char::from(quote).to_string();
     text.replace(&quote.repeat(2), &quote)
 }

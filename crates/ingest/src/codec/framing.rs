@@ -58,15 +58,27 @@ impl Splitter {
             self.skipping = false;
             self.line += 1;
         }
-        self.pending.extend_from_slice(chunk);
-        self.split(timestamp, into);
+        // What came before is completed line by line; all after it is cut where it lies.
+        while !self.pending.is_empty() {
+            let end = memchr::memchr(b'\n', chunk).map_or(chunk.len(), |end| end + 1);
+            let (line, rest) = chunk.split_at_checked(end).unwrap_or((chunk, &[]));
+            self.pending.extend_from_slice(line);
+            self.split_pending(timestamp, into);
+            chunk = rest;
+            if chunk.is_empty() {
+                return;
+            }
+        }
+        let start = self.split(chunk, 0, timestamp, into);
+        self.keep(chunk.get(start..).unwrap_or_default());
+        self.give_up_long(timestamp, into);
     }
 
     /// The stream is over: a last line without an end is a record too.
     pub fn finish(&mut self, timestamp: i64, into: &mut RecordBuffer) {
         while self.quoted {
             self.give_up_line("quote is never closed");
-            self.split(timestamp, into);
+            self.split_pending(timestamp, into);
         }
         let last = std::mem::take(&mut self.pending);
         self.searched = 0;
@@ -84,37 +96,51 @@ impl Splitter {
         std::mem::take(&mut self.unframed)
     }
 
-    fn split(&mut self, timestamp: i64, into: &mut RecordBuffer) {
-        let pending = std::mem::take(&mut self.pending);
-        let from = std::mem::take(&mut self.searched);
-        let unsearched = pending.get(from..).unwrap_or_default();
-        let mut start = 0;
-        match self.framing {
-            Framing::Lines => {
-                for at in memchr::memchr_iter(b'\n', unsearched) {
-                    self.end_record(pending.get(start..from + at), timestamp, into);
-                    start = from + at + 1;
-                }
-            }
-            Framing::Rows { quote } => {
-                for at in memchr::memchr2_iter(b'\n', quote, unsearched) {
-                    if unsearched.get(at) == Some(&quote) {
-                        self.quoted = !self.quoted;
-                    } else if self.quoted {
-                        self.inside += 1;
-                    } else {
-                        self.end_record(pending.get(start..from + at), timestamp, into);
-                        start = from + at + 1;
-                    }
-                }
-            }
-        }
-        self.pending = pending;
-        self.pending.drain(..start);
+    /// What is left is the beginning of a record, searched to its end.
+    fn keep(&mut self, rest: &[u8]) {
+        self.pending.extend_from_slice(rest);
         self.searched = self.pending.len();
+    }
+
+    fn split_pending(&mut self, timestamp: i64, into: &mut RecordBuffer) {
+        let mut pending = std::mem::take(&mut self.pending);
+        let searched = std::mem::take(&mut self.searched);
+        let start = self.split(&pending, searched, timestamp, into);
+        pending.drain(..start);
+        self.searched = pending.len();
+        self.pending = pending;
+        self.give_up_long(timestamp, into);
+    }
+
+    fn give_up_long(&mut self, timestamp: i64, into: &mut RecordBuffer) {
         if self.pending.len() > self.limit {
             self.give_up_line(if self.quoted { "quote is never closed" } else { "record is too long" });
-            self.split(timestamp, into);
+            self.split_pending(timestamp, into);
+        }
+    }
+
+    /// Adds the records that end in `bytes`, of which so many were searched before; where the next one begins.
+    fn split(&mut self, bytes: &[u8], searched: usize, timestamp: i64, into: &mut RecordBuffer) -> usize {
+        let (mut start, mut at) = (0, searched);
+        while let Some(length) = memchr::memchr(b'\n', bytes.get(at..).unwrap_or_default()) {
+            let end = at + length;
+            self.pass_quotes(bytes.get(at..end).unwrap_or_default());
+            if self.quoted {
+                self.inside += 1;
+            } else {
+                self.end_record(bytes.get(start..end), timestamp, into);
+                start = end + 1;
+            }
+            at = end + 1;
+        }
+        self.pass_quotes(bytes.get(at..).unwrap_or_default());
+        start
+    }
+
+    /// After an odd number of quotes a line ends inside of them. To count takes less than to look at each.
+    fn pass_quotes(&mut self, line: &[u8]) {
+        if let Framing::Rows { quote } = self.framing {
+            self.quoted ^= memchr::memchr_iter(quote, line).count() % 2 == 1;
         }
     }
 

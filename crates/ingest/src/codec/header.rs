@@ -17,10 +17,14 @@ impl<'a> Header<'a> {
         self.names.len()
     }
 
+    /// The number of a field's column, if it has one.
+    pub(crate) fn place(&self, index: usize) -> Option<usize> {
+        self.places.get(index).copied().flatten()
+    }
+
     /// The name of a field and its column, if it has one.
     pub(crate) fn field<'c>(&self, index: usize, columns: &'c mut Fieldset) -> (&'a str, Option<&'c mut Column>) {
-        let place = self.places.get(index).copied().flatten();
         let name = self.names.get(index).map_or("", String::as_str);
-        (name, place.and_then(|place| columns.columns.get_mut(place)))
+        (name, self.place(index).and_then(|place| columns.columns.get_mut(place)))
     }
 }

@@ -33,6 +33,22 @@ pub(super) fn find(byte: u8, text: &[u8]) -> Option<usize> {
     found.or_else(|| memchr::memchr(byte, long).map(|place| short.len() + place))
 }
 
+/// The first place of a byte from `at` on; `end` if there is none before it. What follows `end` may be looked at.
+pub(super) fn find_from(byte: u8, text: &[u8], at: usize, end: usize) -> usize {
+    let mut from = at;
+    while from < end && from < at + SHORT {
+        let Some(words) = text.get(from..).and_then(<[u8]>::first_chunk::<16>) else { break };
+        // Two words at once: which of them it is in cannot be guessed, and a wrong guess costs more than the second word.
+        let word = u128::from_le_bytes(*words) ^ u128::from_le_bytes([byte; 16]);
+        let found = word.wrapping_sub(u128::from_le_bytes([1; 16])) & !word & u128::from_le_bytes([0x80; 16]);
+        if found != 0 {
+            return end.min(from + found.trailing_zeros() as usize / 8);
+        }
+        from += 16;
+    }
+    text.get(from..end).and_then(|rest| memchr::memchr(byte, rest)).map_or(end, |place| from + place)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -42,7 +58,13 @@ mod tests {
     proptest! {
         #[test]
         fn a_byte_is_found_where_it_is_first(text in prop::collection::vec(prop_oneof![8 => any::<u8>(), 1 => Just(b','), 40 => b'+'..=b'-'], 0..90)) {
-            prop_assert_eq!(find(b',', &text), text.iter().position(|byte| *byte == b','));
+            let place = text.iter().position(|byte| *byte == b',');
+            prop_assert_eq!(find(b',', &text), place);
+            for at in 0..=text.len() {
+                let end = (at + 17).min(text.len());
+                let place = text[at..end].iter().position(|byte| *byte == b',');
+                prop_assert_eq!(find_from(b',', &text, at, end), place.map_or(end, |place| at + place));
+            }
         }
     }
 }

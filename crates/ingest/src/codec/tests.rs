@@ -339,6 +339,35 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+/// Lines of what is left of the text after each record before, one record after the other.
+fn rows_of(mut text: &str) -> Vec<String> {
+    let mut rows = Vec::new();
+    let mut line = 1;
+    while !text.is_empty() {
+        let ends = text.match_indices('\n').map(|(place, _)| place).chain([text.len()]);
+        let whole = ends.clone().find(|end| text[..*end].matches('"').count() % 2 == 0);
+        // A quote that is never closed costs its own line.
+        let end = whole.or_else(|| ends.clone().next()).unwrap();
+        match whole {
+            Some(end) if text[..end].trim_ascii().is_empty() => {}
+            Some(end) => rows.push(format!("{line}: {}", text[..end].strip_suffix('\r').unwrap_or(&text[..end]))),
+            None => rows.push(format!("{line}! quote is never closed")),
+        }
+        line += text[..end].matches('\n').count() + 1;
+        text = text.get(end + 1..).unwrap_or_default();
+    }
+    rows
+}
+
+proptest! {
+    #[test]
+    fn rows_are_cut_alike_however_they_come(text in "[ab,\"\r\n]{0,60}") {
+        let expected = rows_of(&text);
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        check_framing(Framing::Rows { quote: b'"' }, text.as_bytes(), 1000, &expected);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 

@@ -27,6 +27,14 @@ impl Validity {
         self.len += 1;
     }
 
+    /// So many values that are there.
+    pub(super) fn append_present(&mut self, count: usize) {
+        if let Some(bits) = &mut self.bits {
+            bits.append_n(count, true);
+        }
+        self.len += count;
+    }
+
     pub(super) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
         if let Some(bits) = &mut self.bits {
