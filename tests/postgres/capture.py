@@ -209,6 +209,18 @@ def check_drops(outcome: Outcome, cluster: Cluster, binary: Path, root: Path) ->
     cluster.sql("insert into goes values (8, 8, 'more', 'm'); drop table goes, stays;")
     ingest(outcome, "all tables are dropped", folder)
     holds("and their last changes come in", "select count(*) from d.goes", [["2"]])
+    cluster.sql("create table first (id int primary key, w text); insert into first values (1, 'a');")
+    renamed = project(binary, root / "renamed", cluster, {"first": ""}, name="r")
+    ingest(outcome, "a table is copied", renamed)
+    cluster.sql("insert into first values (2, 'before'); alter table first rename to second; insert into second values (3, 'after');")
+    done = renamed.run("ingest")
+    told = done.returncode and "first is called public.second now" in done.stderr and "`as: first`" in done.stderr
+    outcome.hold("a table with another name is told", [] if told else [done.stderr[-600:]])
+    source = renamed.folder / "sources" / "r.yml"
+    source.write_text(source.read_text().replace("    first: {}\n", "    second: {as: first}\n"))
+    ingest(outcome, "it goes on under its new name", renamed)
+    outcome.hold("with what changed under both", same_rows(cluster, "select id, w from second", renamed, "select id, w from r.first"))
+    cluster.sql("select pg_drop_replication_slot('headwater_r'); drop publication headwater_r; drop table second;")
     mistyped = project(binary, root / "mistyped", cluster, {"no_such": ""}, name="m").run("ingest")
     outcome.hold("a name that never was is refused", [] if mistyped.returncode and "no_such does not exist" in mistyped.stderr else [mistyped.stderr[-600:]])
     cluster.sql("select pg_drop_replication_slot('headwater_d'); drop publication headwater_d;")

@@ -65,6 +65,15 @@ impl CaptureSource {
     }
 }
 
+/// What the table of a number is called now; nothing when it is gone.
+pub(super) fn table_name(statements: &mut Connection, number: u32) -> Result<Option<String>> {
+    let found = statements.query(&format!(
+        "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.oid = {number}"
+    ))?;
+    Ok(found.first(0).map(str::to_owned))
+}
+
 /// Where a table stands now, to notice one that was dropped and made again.
 pub(super) fn table_number(statements: &mut Connection, name: &str) -> Result<Option<u32>> {
     let (schema, table) = split_name(name);

@@ -12,7 +12,7 @@ use headwater_project::fault;
 use super::beside::{self, Beginning, Beside, COPY_BEGUN, CopyEvent, Size};
 use super::shapes::has_filled_rows;
 use super::slot::{SlotState, gap};
-use super::{CaptureSource, TAKEN_WITHIN, TableKeys, progress_key};
+use super::{CaptureSource, TAKEN_WITHIN, TableKeys, progress_key, publication};
 use crate::postgres::catalog::{self, CatalogTable, lsn_text, parse_lsn};
 use crate::postgres::chunk;
 use crate::postgres::column::ColumnType;
@@ -124,6 +124,7 @@ impl<'a> Setup<'a> {
             let catalog = match CatalogTable::read(statements, name, config) {
                 // One that the lake has was not mistyped: it was dropped, and the others go on.
                 Err(PgError::NoSuchTable(_)) if self.stored(index, |keys| &keys.lsn).is_some() => {
+                    self.refuse_renamed(statements, index)?;
                     self.source.tell_dropped(index);
                     tables.push((None, Vec::new()));
                     continue;
@@ -134,6 +135,17 @@ impl<'a> Setup<'a> {
             tables.push((Some(catalog), key));
         }
         Ok(tables)
+    }
+
+    /// A table that only has another name goes on changing: to pass it over would lose that.
+    fn refuse_renamed(&self, statements: &mut Connection, index: usize) -> PgResult<()> {
+        let Some(now) = publication::table_name(statements, self.number(index, None))? else { return Ok(()) };
+        let name = self.source.tables.get(index).map(|(name, _)| name.as_str()).unwrap_or_default();
+        let hint = format!(
+            "Name it so under `tables`, with `as: {}`, or give it its name back.",
+            self.source.lake_name(index)
+        );
+        Err(PgError::refused(format!("table {name} is called {now} now"), hint))
     }
 
     /// What the lake's table holds of one of its positions.

@@ -5,7 +5,7 @@ use headwater_ingest::error::Result;
 use headwater_project::{Failure, Kind};
 
 use super::publication;
-use super::stream::Streaming;
+use super::stream::{State, Streaming};
 use super::table::Shape;
 use crate::postgres::column::{ColumnType, Kind as ColumnKind};
 use crate::postgres::config::TableConfig;
@@ -16,8 +16,7 @@ use crate::postgres::wire::{Connection, quoted_text};
 impl Streaming<'_> {
     /// A table is about to be named by its number, with these columns.
     pub(super) fn relation(&mut self, relation: &Relation) -> Result<()> {
-        let is_named = |(schema, name): &(String, String)| *schema == relation.schema && *name == relation.name;
-        let Some(index) = self.state.names.iter().position(is_named) else { return Ok(()) };
+        let Some(index) = self.state.table_of(relation) else { return Ok(()) };
         if !self.has_key(index, relation) {
             tracing::warn!(
                 table = relation.name,
@@ -141,28 +140,42 @@ impl Streaming<'_> {
     /// A table that was dropped and made again is another one, which the publication does not name. One that was only dropped
     /// holds nobody up.
     pub(super) fn look_for_new_tables(&mut self) -> Result<()> {
-        let entries = self.source.published(&mut self.statements, &self.state.numbers())?;
-        for (index, published) in entries.into_iter().enumerate() {
+        let entries = self.source.published(&mut self.statements, &self.state.numbers)?;
+        for (index, entry) in entries.into_iter().enumerate() {
             let (name, _) = &self.source.tables[index];
-            let now = publication::table_number(&mut self.statements, name)?;
-            let Some(dropped) = self.state.dropped.get_mut(index) else { continue };
-            let problem = match now {
-                None if !std::mem::replace(dropped, true) => {
-                    self.source.tell_dropped(index);
-                    continue;
-                }
-                None => continue,
-                Some(_) if *dropped => "was made anew; it is copied again",
-                Some(now) if self.state.by_oid.iter().any(|(oid, of)| *of == index && *oid != now) => {
-                    "was made anew; it is copied again"
-                }
-                Some(_) if self.state.entries.get(index) != Some(&published) => "was taken out of the publication",
-                Some(_) => continue,
+            let Some(number) = publication::table_number(&mut self.statements, name)? else {
+                self.look_for_dropped(index)?;
+                continue;
             };
-            let kind = Kind::External { retry_after: None };
-            return Err(Failure::new(kind, format!("table {name} {problem}")).into());
+            if let Some(problem) = self.state.replaced(index, number, entry) {
+                let kind = Kind::External { retry_after: None };
+                return Err(Failure::new(kind, format!("table {name} {problem}")).into());
+            }
         }
         Ok(())
+    }
+
+    /// There is no table of this name. Under another name it goes on.
+    fn look_for_dropped(&mut self, index: usize) -> Result<()> {
+        let Some(number) = self.state.numbers.get(index) else { return Ok(()) };
+        if publication::table_name(&mut self.statements, *number)?.is_none()
+            && let Some(dropped) = self.state.dropped.get_mut(index)
+            && !std::mem::replace(dropped, true)
+        {
+            self.source.tell_dropped(index);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Why a table is not the one that is followed.
+    fn replaced(&self, index: usize, number: u32, entry: Option<i64>) -> Option<&'static str> {
+        let was_dropped = self.dropped.get(index) == Some(&true);
+        if was_dropped || self.by_oid.iter().any(|(oid, of)| *of == index && *oid != number) {
+            return Some("was made anew; it is copied again");
+        }
+        (self.entries.get(index) != Some(&entry)).then_some("was taken out of the publication")
     }
 }
 

@@ -18,7 +18,7 @@ use crate::postgres::catalog::{lsn_text, parse_lsn};
 use crate::postgres::column::Kind as ColumnKind;
 use crate::postgres::config::split_name;
 use crate::postgres::error::{PgError, Result as PgResult};
-use crate::postgres::pgoutput::{self, Event, Frame, Malformed, status_update};
+use crate::postgres::pgoutput::{self, Event, Frame, Malformed, Relation, status_update};
 use crate::postgres::wire::{Connection, quoted_name, quoted_text};
 
 const MICROS_TO_2000: i64 = 946_684_800_000_000;
@@ -70,7 +70,7 @@ pub(super) struct State {
     /// Whether they are known to be gone.
     pub(super) dropped: Vec<bool>,
     /// Their numbers when the stream began, and those of their entries in the publication.
-    oids: Vec<u32>,
+    pub(super) numbers: Vec<u32>,
     pub(super) entries: Vec<Option<i64>>,
     /// Their positions `copy`.
     pub(super) copy_numbers: Vec<i64>,
@@ -117,7 +117,7 @@ impl<'a> Streaming<'a> {
             known: Vec::new(),
             key_names: Vec::new(),
             dropped: Vec::new(),
-            oids: Vec::new(),
+            numbers: Vec::new(),
             entries: Vec::new(),
             copy_numbers: Vec::new(),
             by_oid: HashMap::new(),
@@ -135,7 +135,7 @@ impl<'a> Streaming<'a> {
         for (index, table) in tables.into_iter().enumerate() {
             state.tables.push(CapturedTable::new(index, table.position, table.log_position));
             state.keys.push(TableKeys::new(&source.source, &source.lake_name(index)));
-            state.oids.push(table.oid);
+            state.numbers.push(table.oid);
             state.entries.push(table.published);
             state.copy_numbers.push(table.copy_number);
             table.copying.into_iter().for_each(|copy| copying.goes_on(copy));
@@ -446,9 +446,11 @@ fn moved(table: usize, positions: Positions) -> headwater_ingest::capture::Table
 }
 
 impl State {
-    /// Numbers of the tables when the stream began.
-    pub(super) fn numbers(&self) -> Vec<u32> {
-        self.oids.clone()
+    /// The table that a relation is: by its number, whatever it was called when it changed, or one that was made anew by its name.
+    pub(super) fn table_of(&self, relation: &Relation) -> Option<usize> {
+        let is_named = |(schema, name): &(String, String)| *schema == relation.schema && *name == relation.name;
+        let numbered = self.numbers.iter().position(|number| *number == relation.oid);
+        numbered.or_else(|| self.names.iter().position(is_named))
     }
 
     /// Place of the commit of the transaction the stream is in.
