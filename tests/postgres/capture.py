@@ -174,13 +174,13 @@ def check_columns(outcome: Outcome, cluster: Cluster, binary: Path, root: Path) 
 
 def check_drops(outcome: Outcome, cluster: Cluster, binary: Path, root: Path) -> None:
     """A table that is dropped takes nobody along, and what was changed before comes in, whoever looks when."""
-    cluster.sql("create type mood as enum ('good', 'bad'); create table stays (id int primary key); insert into stays values (1);"
-                "create table goes (b int, a int, m mood, w text, primary key (a, b)); insert into goes select n, n % 3, 'good', 'a' from generate_series(1, 50) n;"
+    cluster.sql("create type temper as enum ('good', 'bad'); create table stays (id int primary key); insert into stays values (1);"
+                "create table goes (b int, a int, m temper, w text, primary key (a, b)); insert into goes select n, n % 3, 'good', 'a' from generate_series(1, 50) n;"
                 "create table whole (id int, w text); alter table whole replica identity full; insert into whole values (1, 'a'), (2, 'b');"
                 "create table untold (id int primary key, w text); alter table untold replica identity full; insert into untold values (1, 'a'), (2, 'b');")
     folder = project(binary, root / "drops", cluster, {"stays": "", "goes": "", "whole": "key: [id]", "untold": ""}, name="d")
     ingest(outcome, "the copy ends", folder)
-    cluster.sql("insert into stays values (2); update goes set m = 'bad', w = 'b' where b <= 10; delete from goes where b > 40; drop table goes; drop type mood;"
+    cluster.sql("insert into stays values (2); update goes set m = 'bad', w = 'b' where b <= 10; delete from goes where b > 40; drop table goes; drop type temper;"
                 "delete from whole where id = 1; drop table whole; delete from untold where id = 1; drop table untold; insert into stays values (3);")
     done = folder.run("ingest")
     told = [name for name in ("goes", "whole", "untold") if f"table=\"{name}\"" not in done.stderr or "a captured table was dropped" not in done.stderr]

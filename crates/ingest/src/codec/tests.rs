@@ -345,7 +345,7 @@ fn rows_of(mut text: &str) -> Vec<String> {
     let mut line = 1;
     while !text.is_empty() {
         let ends = text.match_indices('\n').map(|(place, _)| place).chain([text.len()]);
-        let whole = ends.clone().find(|end| text[..*end].matches('"').count() % 2 == 0);
+        let whole = ends.clone().find(|end| text[..*end].matches('"').count().is_multiple_of(2));
         // A quote that is never closed costs its own line.
         let end = whole.or_else(|| ends.clone().next()).unwrap();
         match whole {
