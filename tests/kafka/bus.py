@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from urllib.parse import unquote
 
@@ -11,6 +12,8 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from web import Handler, Server
 
 SECONDS = 60
+# What a broker says of partitions that it does not lead yet.
+NOT_LED = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE)
 
 
 class Bus:
@@ -72,7 +75,7 @@ class Bus:
 
     def ends(self, topic: str, partitions: int = 1) -> list[int]:
         consumer = Consumer(self.settings | {"group.id": "looks"})
-        found = [consumer.get_watermark_offsets(TopicPartition(topic, one), SECONDS)[1] for one in range(partitions)]
+        found = [end_of(consumer, topic, one) for one in range(partitions)]
         consumer.close()
         return found
 
@@ -118,6 +121,18 @@ class Bus:
         return consumer
 
 
+def end_of(consumer: Consumer, topic: str, partition: int) -> int:
+    """Next offset of a partition. A topic is listed before a broker leads its partitions; until one does, clients are to ask again."""
+    until = time.monotonic() + SECONDS
+    while True:
+        try:
+            return consumer.get_watermark_offsets(TopicPartition(topic, partition), SECONDS)[1]
+        except KafkaException as error:
+            if error.args[0].code() not in NOT_LED or time.monotonic() > until:
+                raise
+        time.sleep(0.05)
+
+
 class Follower:
     """A topic of one partition, without transactions, read on from where it was read to."""
 
@@ -134,7 +149,7 @@ class Follower:
             self.consumer = Consumer(self.bus.settings | {"group.id": "follows", "fetch.wait.max.ms": "20"})
             self.consumer.assign([TopicPartition(self.topic, 0, 0)])
         found = []
-        end = self.consumer.get_watermark_offsets(TopicPartition(self.topic, 0), SECONDS)[1]
+        end = end_of(self.consumer, self.topic, 0)
         while self.next < end:
             message = self.consumer.poll(SECONDS)
             if message is None or message.error():

@@ -127,6 +127,23 @@ FIRST = {"type": "record", "name": "E", "fields": [{"name": "n", "type": "long"}
 SECOND = {"type": "record", "name": "E", "fields": [{"name": "n", "type": "long"}, {"name": "more", "type": ["null", "double"]}]}
 
 
+def check_topics_made(test: Test) -> None:
+    """Topics are listed before a broker leads them: whoever follows a pattern meets them then."""
+    text = source("[]", "  pattern: 'made\\..*'\n  look_every: 10ms\n")
+    test.bus.create("made.0")
+    test.bus.write("made.0", numbered(0, 1))
+    folder = Folder(test.binary, test.root / "made", settings(test.bus.broker.address), {"s": text})
+    up = folder.start("up", "--port", "0")
+    up.until("Listening on", 30)
+    for number in range(1, 60):
+        test.bus.create(f"made.{number}", 4)
+        test.bus.write(f"made.{number}", numbered(number, 1), number % 4)
+    done = until(lambda: folder_count(folder) == 60, 60)
+    up.kill()
+    test.outcome.hold("topics that are being made do not stop a source", [] if done else [f"{folder_count(folder)} of 60; {tail(up.said())}"])
+    test.whole("and each message of theirs is there once", folder, 60)
+
+
 def check_avro(test: Test) -> None:
     test.bus.create("avro")
     one = lambda n: framed(1, avro_long(n) + avro_text(f"w{n}"))  # noqa: E731
@@ -769,7 +786,7 @@ def main() -> int:
     with workplace() as root, Broker() as broker:
         test = Test(outcome, Bus(broker), options.binary, root)
         run_checks(
-            [check_columns, check_starts, check_later, check_avro, check_protobuf, check_references, check_compression, check_poison, check_gaps, check_replaced, check_growth, check_transactions,
+            [check_columns, check_starts, check_later, check_topics_made, check_avro, check_protobuf, check_references, check_compression, check_poison, check_gaps, check_replaced, check_growth, check_transactions,
              check_many_partitions, check_order_and_times, check_group, check_unreachable, check_other_cluster, check_faults,
              check_debezium, check_sinks, check_files, check_raw_files, check_connect, check_coordinator],
             options.only, test,

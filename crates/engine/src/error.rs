@@ -111,9 +111,9 @@ impl Classify for EngineError {
                 "Write it as a join: with a GROUP BY for an aggregate, with row_number() for the first rows of each.",
             )),
             Self::NoSuchTable(_, Some(near)) => Some(format!("Did you mean `{near}`?")),
-            Self::NoSuchTable(_, None) => {
-                Some(String::from("`headwater ls` lists the models; a model must be built before it can be read."))
-            }
+            Self::NoSuchTable(_, None) => Some(String::from(
+                "`headwater tables` lists what there is; a model must be built before it can be read.",
+            )),
             Self::SchemaChanged { added, removed } => Some(format!(
                 "Added: {}. Removed: {}. Run with --full-refresh, or set on_schema_change.",
                 listed(added),

@@ -18,7 +18,7 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::failure::{failed, of_code, passing};
+use super::failure::{failed, of_code, passing, unanswered};
 
 /// Longest wait for an answer of the cluster.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
@@ -242,18 +242,20 @@ pub(super) fn ranges(consumer: &Reading, places: &[(&str, i32)]) -> Result<Vec<(
         return Ok(Vec::new());
     }
     let ask = |which: Offset| {
-        let doing = "ask for the offsets of partitions";
+        let doing = "ask for the offsets";
         let mut list = TopicPartitionList::with_capacity(places.len());
         for (topic, partition) in places {
             list.add_partition_offset(topic, *partition, which).map_err(|error| failed(doing, &error))?;
         }
         // In the place of a time these stand for the first and the next offset.
-        let found = consumer.offsets_for_times(list, ANSWER).map_err(|error| failed(doing, &error))?;
+        let found = consumer.offsets_for_times(list, ANSWER).map_err(|error| unanswered(doing, &error))?;
         let offset = |(topic, partition): &(&str, i32)| {
             let one = found.find_partition(topic, *partition);
             match one.map(|one| (one.error(), one.offset())) {
                 Some((Ok(()), Offset::Offset(offset))) => Ok(offset),
-                Some((Err(error), _)) => Err(failed(&format!("ask topic `{topic}` partition {partition}"), &error)),
+                Some((Err(error), _)) => {
+                    Err(unanswered(&format!("{doing} of topic `{topic}` partition {partition}"), &error))
+                }
                 _ => Err(passing(format!("topic `{topic}` partition {partition} does not say its offsets")).into()),
             }
         };
@@ -266,5 +268,5 @@ pub(super) fn ranges(consumer: &Reading, places: &[(&str, i32)]) -> Result<Vec<(
 /// First offset kept and next offset of a partition.
 pub(super) fn watermarks(consumer: &Reading, topic: &str, partition: i32) -> Result<(i64, i64)> {
     let found = consumer.fetch_watermarks(topic, partition, ANSWER);
-    found.map_err(|error| failed(&format!("ask for the offsets of topic `{topic}` partition {partition}"), &error))
+    found.map_err(|error| unanswered(&format!("ask for the offsets of topic `{topic}` partition {partition}"), &error))
 }

@@ -19,6 +19,24 @@ pub(super) fn failed(doing: &str, error: &KafkaError) -> Error {
     Error::Failed(failure.with_detail(error.to_string()))
 }
 
+/// Why partitions that the cluster lists do not say their offsets. A topic is listed before a broker leads its partitions: until one
+/// does, a broker may say that it does not know them. Of a topic that is gone, the next list tells.
+pub(super) fn unanswered(doing: &str, error: &KafkaError) -> Error {
+    use RDKafkaErrorCode as Code;
+    match error.rdkafka_error_code() {
+        Some(
+            Code::UnknownTopicOrPartition
+            | Code::UnknownTopic
+            | Code::UnknownPartition
+            | Code::NotLeaderForPartition
+            | Code::LeaderNotAvailable,
+        ) => {
+            passing(format!("cannot {doing}: no broker leads the partition yet")).with_detail(error.to_string()).into()
+        }
+        _ => failed(doing, error),
+    }
+}
+
 /// What a code of the client or of a broker means.
 pub(super) fn of_code(doing: &str, code: RDKafkaErrorCode) -> Failure {
     use RDKafkaErrorCode as Code;

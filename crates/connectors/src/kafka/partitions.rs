@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::client::{ANSWER, Reading, metadata};
 use super::config::{KafkaConfig, Start, millis, whole};
-use super::failure::{failed, passing};
+use super::failure::{failed, passing, unanswered};
 
 /// One partition under way.
 #[derive(Debug)]
@@ -123,13 +123,13 @@ fn beginning(consumer: &Reading, start: &Start, topic: &str, number: i32, range:
             asked
                 .add_partition_offset(topic, number, Offset::Offset(time))
                 .map_err(|error| failed(&doing(), &error))?;
-            let found = consumer.offsets_for_times(asked, ANSWER).map_err(|error| failed(&doing(), &error))?;
+            let found = consumer.offsets_for_times(asked, ANSWER).map_err(|error| unanswered(&doing(), &error))?;
             let found = found.find_partition(topic, number);
             match found.as_ref().map(|one| (one.error(), one.offset())) {
                 Some((Ok(()), Offset::Offset(offset))) => Ok(offset),
                 // Nothing is as late as that yet.
                 Some((Ok(()), Offset::End)) => Ok(high),
-                Some((Err(error), _)) => Err(failed(&doing(), &error)),
+                Some((Err(error), _)) => Err(unanswered(&doing(), &error)),
                 // No answer is not the end: what is there would be passed over.
                 _ => Err(passing(format!("cannot {}: there was no answer", doing())).into()),
             }
