@@ -116,7 +116,7 @@ def check_commits(world: World) -> None:
         world.hold("L15 each file was a commit", table["commits"] >= world.commits, table)
         # The first part opens what later ones use again.
         # The allocator keeps what the busiest moment took, which differs from run to run by tens of megabytes.
-        world.hold("L15 memory does not grow", sizes[-1] < sizes[0] * 1.1 + (96 << 20), sizes)
+        world.hold("L15 memory does not grow", sizes[-1] < sizes[0] * 1.1 + (48 << 20), sizes)
         # Whoever looks after the table may have its files open just then.
         closed = comes(lambda: served.open_files() <= handles[0] + 8, 10)
         world.hold("L15 open files do not grow", closed, [*handles, served.open_files()])

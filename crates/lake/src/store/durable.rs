@@ -7,6 +7,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -14,23 +15,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use headwater_project::fault;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Reads under way at a time for each processor: enough that one waits for the disk while others are in memory already.
+const READS_PER_PROCESSOR: usize = 4;
+/// Objects up to this size are read in the turn that opens them: entries of logs, and all else that is asked for in dozens.
+const WHOLE_BYTES: u64 = 1 << 20;
 
 #[derive(Debug)]
 pub(crate) struct DurableStore {
     inner: Arc<LocalFileSystem>,
+    turns: Semaphore,
 }
 
 impl DurableStore {
     pub(crate) fn new(inner: LocalFileSystem) -> Self {
-        Self { inner: Arc::new(inner) }
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self { inner: Arc::new(inner), turns: Semaphore::new(processors * READS_PER_PROCESSOR) }
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+        self.turns.acquire().await.map_err(generic)
     }
 
     async fn sync(&self, location: &Path) -> Result<()> {
@@ -65,6 +79,14 @@ fn sync_parent(path: &FilePath) -> std::io::Result<()> {
         Some(parent) => File::open(parent)?.sync_all(),
         None => Ok(()),
     }
+}
+
+/// What was found, read.
+async fn in_memory(found: GetResult) -> Result<GetResult> {
+    let (meta, range, attributes) = (found.meta.clone(), found.range.clone(), found.attributes.clone());
+    let bytes = found.bytes().await?;
+    let payload = GetResultPayload::Stream(stream::once(async { Ok(bytes) }).boxed());
+    Ok(GetResult { payload, meta, range, attributes })
 }
 
 /// Creates missing folders and syncs each parent that gained an entry.
@@ -199,10 +221,14 @@ impl ObjectStore for DurableStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(location, options).await
+        let _turn = self.turn().await?;
+        let is_whole = !options.head;
+        let found = self.inner.get_opts(location, options).await?;
+        if is_whole && found.range.end - found.range.start <= WHOLE_BYTES { in_memory(found).await } else { Ok(found) }
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let _turn = self.turn().await?;
         self.inner.get_ranges(location, ranges).await
     }
 
