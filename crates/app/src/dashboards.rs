@@ -240,13 +240,6 @@ impl Instance {
     }
 }
 
-pub(crate) fn no_such<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
-    let known: Vec<&str> = known.collect();
-    let hint = headwater_project::config::suggest(name, known.iter().copied())
-        .map_or_else(|| format!("Known {what}s: {}.", known.join(", ")), |near| format!("Did you mean `{near}`?"));
-    Failure::user(format!("there is no {what} `{name}`")).with_hint(hint)
-}
-
 fn parameter(value: &ParameterValue) -> Parameter {
     match value {
         ParameterValue::Date(date) => Parameter::Date(headwater_dash::days_since_epoch(*date)),

@@ -22,8 +22,7 @@ pub fn example_names() -> Vec<String> {
 pub fn extract_example(name: &str, folder: &Path) -> Result<PathBuf, Failure> {
     let names = example_names();
     if !names.iter().any(|known| known == name) {
-        return Err(Failure::user(format!("there is no example project `{name}`"))
-            .with_hint(format!("Known examples: {}.", names.join(", "))));
+        return Err(Failure::unknown("example project", name, names.iter().map(String::as_str)));
     }
     let failed = |error: std::io::Error| {
         Failure::user(format!("{} cannot be written", folder.display())).with_detail(error.to_string())

@@ -75,7 +75,7 @@ impl Instance {
         self.project().require_sound()?;
         let sinks = &self.project().sinks;
         if let Some(unknown) = names.iter().find(|name| !sinks.iter().any(|sink| sink.name() == **name)) {
-            return Err(Failure::user(format!("there is no sink `{unknown}`")));
+            return Err(Failure::unknown("sink", unknown, sinks.iter().map(|sink| sink.name())));
         }
         let mut exported = Vec::new();
         for config in sinks.iter().filter(|sink| names.is_empty() || names.iter().any(|name| name == sink.name())) {

@@ -158,14 +158,7 @@ impl Instance {
         let known: Vec<&str> = self.project().sources.iter().map(|source| source.config.name()).collect();
         match names.iter().find(|name| !known.contains(&name.as_str())) {
             None => Ok(()),
-            Some(unknown) => {
-                let near = headwater_project::config::suggest(unknown, known.iter().copied());
-                let hint = near.map_or_else(
-                    || format!("Known sources: {}.", known.join(", ")),
-                    |near| format!("Did you mean `{near}`?"),
-                );
-                Err(Failure::user(format!("there is no source `{unknown}`")).with_hint(hint))
-            }
+            Some(unknown) => Err(Failure::unknown("source", unknown, known)),
         }
     }
 

@@ -344,7 +344,7 @@ impl Project {
 
     pub(crate) fn find_dashboard(&self, name: &str) -> Result<&Dashboard, Failure> {
         let names = self.dashboards.iter().map(|known| known.name.as_str());
-        let missing = || crate::dashboards::no_such("dashboard", name, names);
+        let missing = || Failure::unknown("dashboard", name, names);
         self.dashboards.iter().find(|known| known.name == name).ok_or_else(missing)
     }
 

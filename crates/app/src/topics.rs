@@ -67,16 +67,8 @@ impl Topics {
     /// One topic with what it holds.
     pub async fn find(&self, topic: &str) -> Result<TopicSummary, Failure> {
         let described = self.list().await?;
-        let names: Vec<&str> = described.iter().map(|known| known.name.as_str()).collect();
-        let Some(found) = described.iter().find(|known| known.name == topic) else {
-            let near = headwater_project::config::suggest(topic, names.iter().copied());
-            let hint = near.map_or_else(
-                || format!("Known topics: {}.", names.join(", ")),
-                |near| format!("Did you mean `{near}`?"),
-            );
-            return Err(Failure::user(format!("there is no topic `{topic}`")).with_hint(hint));
-        };
-        Ok(found.clone())
+        let missing = || Failure::unknown("topic", topic, described.iter().map(|known| known.name.as_str()));
+        described.iter().find(|known| known.name == topic).cloned().ok_or_else(missing)
     }
 
     /// Up to `limit` records, beginning `from_end` records before the end of each partition, by time.

@@ -83,7 +83,9 @@ impl Printer {
     }
 
     fn failure_text(&self, failure: &Failure) -> String {
-        let mut text = format!("{}: {}\n", self.paint("error", Color::Red), failure.message);
+        let place = failure.position.map(|place| format!(" (line {}, column {})", place.line, place.column));
+        let (head, place) = (self.paint("error", Color::Red), place.unwrap_or_default());
+        let mut text = format!("{head}: {}{place}\n", failure.message);
         for line in failure.detail.iter().flat_map(|detail| detail.lines()) {
             text.push_str(&format!("  {line}\n"));
         }

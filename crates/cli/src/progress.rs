@@ -180,6 +180,7 @@ pub(crate) fn summary(report: &RunReport) -> String {
     let (failed, warned) = (count(&[StepOutcome::Fail, StepOutcome::Error]), count(&[StepOutcome::Warn]));
     let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     let lead = match (report.succeeded, failed + warned) {
+        (true, 0) if report.steps.is_empty() => String::from("No node is selected; completed"),
         (true, 0) => String::from("Completed successfully"),
         (false, 0) => String::from("Not completed"),
         _ => format!("Completed with {} and {}", plural(failed, "error"), plural(warned, "warning")),

@@ -65,6 +65,7 @@ use crate::error::{EngineError, Result};
 use crate::session::{Engine, Session};
 
 pub(crate) use arrays::LAMBDA;
+pub(crate) use parse::complaint;
 pub(crate) use planner::TypedPlanner;
 
 /// The SQL of a warehouse.

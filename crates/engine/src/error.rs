@@ -6,7 +6,7 @@ use headwater_lake::LakeError;
 use headwater_project::config::suggest;
 use headwater_project::{Classify, Kind, Position};
 
-use crate::dialect::Untranslated;
+use crate::dialect::{Untranslated, complaint};
 
 pub type Result<T> = std::result::Result<T, EngineError>;
 
@@ -14,6 +14,8 @@ pub type Result<T> = std::result::Result<T, EngineError>;
 pub enum EngineError {
     #[error("the query could not be planned or run")]
     Query(#[source] Box<DataFusionError>),
+    #[error("the SQL cannot be read: {reason}")]
+    Syntax { reason: String, position: Option<Position> },
     #[error("there is no column `{column}`")]
     UnknownColumn {
         column: String,
@@ -60,6 +62,10 @@ impl From<DataFusionError> for EngineError {
         if is_correlated(&error) {
             return Self::Correlated;
         }
+        if let DataFusionError::SQL(problem, _) = error.find_root() {
+            let (reason, position) = complaint(problem);
+            return Self::Syntax { reason, position };
+        }
         match unknown_column(&error) {
             Some(unknown) => unknown,
             None => Self::Query(Box::new(error)),
@@ -98,7 +104,7 @@ impl Classify for EngineError {
 
     fn position(&self) -> Option<Position> {
         match self {
-            Self::UnknownColumn { position, .. } => *position,
+            Self::UnknownColumn { position, .. } | Self::Syntax { position, .. } => *position,
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::suggest;
 use crate::span::Position;
 
 /// Whose fault an error is, and whether to retry.
@@ -72,6 +73,17 @@ impl Failure {
 
     pub fn user(message: impl Into<String>) -> Self {
         Self::new(Kind::User, message)
+    }
+
+    /// Something was named that is not there; the hint is what could have been meant.
+    pub fn unknown<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        let hint = match suggest(name, known.iter().copied()) {
+            Some(near) => format!("Did you mean `{near}`?"),
+            None if known.is_empty() => format!("There are no {what}s."),
+            None => format!("Known {what}s: {}.", known.join(", ")),
+        };
+        Self::user(format!("there is no {what} `{name}`")).with_hint(hint)
     }
 
     pub fn internal(message: impl Into<String>) -> Self {

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::answers::Answer;
-use super::{no_such, parameter};
+use super::parameter;
 use crate::instance::Instance;
 use crate::view::{AnsweredTile, ReadVersion, TileRows};
 
@@ -252,7 +252,7 @@ impl PreparedQueries {
 
 pub(crate) fn find_tile<'a>(dashboard: &'a Dashboard, name: &str) -> Result<&'a TileConfig, Failure> {
     let names = dashboard.tiles.iter().map(|known| known.name.as_str());
-    dashboard.tiles.iter().find(|known| known.name == name).ok_or_else(|| no_such("tile", name, names))
+    dashboard.tiles.iter().find(|known| known.name == name).ok_or_else(|| Failure::unknown("tile", name, names))
 }
 
 /// What is drawn must be there: a misspelt column is told, not drawn as nothing.

@@ -17,9 +17,7 @@ pub(super) async fn dashboards(context: &Context, name: Option<String>, all: boo
         return list(context, known);
     }
     if let Some(name) = name.as_ref().filter(|name| !known.iter().any(|(known, _, _)| known == *name)) {
-        let names = known.iter().map(|(name, _, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let failure = Failure::user(format!("there is no dashboard `{name}`"));
-        return Err(failure.with_hint(format!("The dashboards are {names}.")).into());
+        return Err(Failure::unknown("dashboard", name, known.iter().map(|(name, _, _)| name.as_str())).into());
     }
     let answers = instance.dashboard(name.as_deref()).await?;
     let failed = answers.iter().any(|answer| answer.result.is_err());

@@ -9,7 +9,8 @@ use datafusion::sql::sqlparser::dialect::{
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use headwater_project::Position;
 
 use super::{Dialect, Untranslated, tokens};
 
@@ -151,25 +152,30 @@ fn read(dialect: Dialect, grammar: &dyn Grammar, sql: &str) -> Result<Vec<TokenW
 }
 
 fn unread(dialect: Dialect, error: &ParserError) -> Vec<Untranslated> {
-    let message = match error {
-        ParserError::TokenizerError(message) | ParserError::ParserError(message) => message.clone(),
-        ParserError::RecursionLimitExceeded => String::from("it nests too deep"),
-    };
-    let (message, place) = split_place(&message);
+    let (what, place) = complaint(error);
+    let place = place.unwrap_or(Position { line: 0, column: 0 });
     vec![Untranslated {
-        line: place.line,
-        column: place.column,
-        what: format!("the text: {message}"),
+        line: place.line.into(),
+        column: place.column.into(),
+        what: format!("the text: {what}"),
         hint: format!("The SQL is read as {}'s; `type:` of profiles.yml chooses the dialect.", dialect.name()),
     }]
 }
 
-/// `... at Line: 3, Column: 5`, taken apart.
-fn split_place(message: &str) -> (&str, Location) {
-    let find = || {
-        let (text, place) = message.rsplit_once(" at Line: ")?;
-        let (line, column) = place.split_once(", Column: ")?;
-        Some((text, Location { line: line.trim().parse().ok()?, column: column.trim().parse().ok()? }))
+/// What a parser does not like of a text, and where.
+pub(crate) fn complaint(error: &ParserError) -> (String, Option<Position>) {
+    let message = match error {
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => message.as_str(),
+        ParserError::RecursionLimitExceeded => "it nests too deep",
     };
-    find().unwrap_or((message, Location { line: 0, column: 0 }))
+    let (message, place) = split_place(message).map_or((message, None), |(text, place)| (text, Some(place)));
+    let found = message.strip_prefix("Expected: ").and_then(|wish| wish.rsplit_once(", found: "));
+    (found.map_or_else(|| message.to_owned(), |(wish, word)| format!("expected {wish}, found `{word}`")), place)
+}
+
+/// `... at Line: 3, Column: 5`, taken apart.
+fn split_place(message: &str) -> Option<(&str, Position)> {
+    let (text, place) = message.rsplit_once(" at Line: ")?;
+    let (line, column) = place.split_once(", Column: ")?;
+    Some((text, Position { line: line.trim().parse().ok()?, column: column.trim().parse().ok()? }))
 }

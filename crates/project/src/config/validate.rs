@@ -40,19 +40,18 @@ impl<'a> Validator<'a> {
     }
 
     fn check(&self, tree: &Tree, schema: &'a Value, path: &str, diagnostics: &mut Diagnostics) {
+        // What a key is for stands beside its reference.
+        let about = schema.get("description");
         let schema = self.resolve(schema);
         let alternatives = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array);
         if let Some(alternatives) = alternatives {
-            return self.check_alternatives(tree, alternatives, path, diagnostics);
+            return self.check_alternatives(tree, alternatives, about, path, diagnostics);
         }
         if let Some(values) = constants(schema) {
             return check_constant(tree, &values, path, diagnostics);
         }
         if let Some(expected) = wrong_type(tree, schema) {
-            return diagnostics.push(
-                Diagnostic::error(format!("{} must be {expected}, not {}", described(path), tree.node.kind()))
-                    .at(tree.span),
-            );
+            return diagnostics.push(mistyped(tree, &expected, about.or(schema.get("description")), path));
         }
         match &tree.node {
             Node::Mapping(entries) => self.check_mapping(tree, entries, schema, path, diagnostics),
@@ -98,7 +97,14 @@ impl<'a> Validator<'a> {
     }
 
     /// Picks the alternative a person meant: by the key that tells them apart, else by the type of the value.
-    fn check_alternatives(&self, tree: &Tree, alternatives: &'a [Value], path: &str, diagnostics: &mut Diagnostics) {
+    fn check_alternatives(
+        &self,
+        tree: &Tree,
+        alternatives: &'a [Value],
+        about: Option<&Value>,
+        path: &str,
+        diagnostics: &mut Diagnostics,
+    ) {
         let alternatives: Vec<&Value> = alternatives.iter().map(|one| self.resolve(one)).collect();
         if let Some(values) = all_constants(&alternatives) {
             return check_constant(tree, &values, path, diagnostics);
@@ -109,15 +115,7 @@ impl<'a> Validator<'a> {
         let fitting: Vec<&Value> = alternatives.iter().copied().filter(|one| wrong_type(tree, one).is_none()).collect();
         if fitting.is_empty() {
             let expected: Vec<String> = alternatives.iter().filter_map(|one| wrong_type(tree, one)).collect();
-            return diagnostics.push(
-                Diagnostic::error(format!(
-                    "{} must be {}, not {}",
-                    described(path),
-                    expected.join(" or "),
-                    tree.node.kind()
-                ))
-                .at(tree.span),
-            );
+            return diagnostics.push(mistyped(tree, &expected.join(" or "), about, path));
         }
         let mut best: Option<Diagnostics> = None;
         for alternative in fitting {
@@ -212,8 +210,19 @@ fn unknown_key(entry: &Entry, properties: &Map<String, Value>) -> Diagnostic {
 fn missing_key(tree: &Tree, name: &str, schema: Option<&Value>, path: &str) -> Diagnostic {
     let place = if path.is_empty() { String::new() } else { format!(" in {}", described(path)) };
     let diagnostic = Diagnostic::error(format!("`{name}` is missing{place}")).at(tree.span);
-    match schema.and_then(|schema| schema.get("description")).and_then(Value::as_str) {
-        Some(description) => diagnostic.hint(format!("{name}: {}", description.replace('\n', " "))),
+    explained(diagnostic, name, schema.and_then(|schema| schema.get("description")))
+}
+
+fn mistyped(tree: &Tree, expected: &str, about: Option<&Value>, path: &str) -> Diagnostic {
+    let message = format!("{} must be {expected}, not {}", described(path), tree.node.kind());
+    let name = path.rsplit('.').next().unwrap_or(path);
+    explained(Diagnostic::error(message).at(tree.span), name, about)
+}
+
+/// With what a key is for.
+fn explained(diagnostic: Diagnostic, name: &str, about: Option<&Value>) -> Diagnostic {
+    match about.and_then(Value::as_str) {
+        Some(about) => diagnostic.hint(format!("{name}: {}", about.replace('\n', " "))),
         None => diagnostic,
     }
 }
