@@ -108,7 +108,7 @@ def check_commits(world: World) -> None:
             done = upto
             # The status is cheap to ask for; a query has a process of its own.
             comes(lambda: served.source("lines")["tables"][0]["rows_out"] >= done, 30 + world.commits / 10)
-            came = comes(lambda: served.rows(LINES) == f"{done},{done}", 5)
+            came = comes(lambda: served.rows(LINES) == f"{done},{done}")
             world.hold(f"L15 {done} rows are there once", came, served.rows(LINES))
             sizes.append(served.resident())
             handles.append(served.open_files())
@@ -118,7 +118,7 @@ def check_commits(world: World) -> None:
         # The allocator keeps what the busiest moment took, which differs from run to run by tens of megabytes.
         world.hold("L15 memory does not grow", sizes[-1] < sizes[0] * 1.1 + (48 << 20), sizes)
         # Whoever looks after the table may have its files open just then.
-        closed = comes(lambda: served.open_files() <= handles[0] + 8, 10)
+        closed = comes(lambda: served.open_files() <= handles[0] + 8)
         world.hold("L15 open files do not grow", closed, [*handles, served.open_files()])
         world.hold("L15 the process stops well", served.stop() == 0, served.started.said())
     maintained(world, folder, done)

@@ -144,7 +144,7 @@ class Up(Running):
         raise Failed(f"`headwater up` did not listen within {seconds} s: {tail(self.said())}")
 
     def status(self) -> dict:
-        with urllib.request.urlopen(f"{self.address()}/api/status", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.address()}/api/status", timeout=60) as answer:
             return json.load(answer)
 
     def delivered(self) -> dict[str, int]:

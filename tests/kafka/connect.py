@@ -85,7 +85,7 @@ class Connect(Process):
     def tasks(self, name: str) -> list[str]:
         """What its tasks do; nothing while nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/connectors/{name}/status", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/connectors/{name}/status", timeout=60) as answer:
                 return [task["state"] for task in json.load(answer)["tasks"]]
         except (urllib.error.URLError, ConnectionError, TimeoutError, socket.timeout):
             return []

@@ -321,9 +321,9 @@ def check_half(outcome: Outcome, server: Server) -> None:
     head = b"POST /ingest/hooks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nIdempotency-Key: dies\r\nContent-Length: %d\r\n\r\n"
     host, port = server.url.removeprefix("http://").split(":")
     for _ in range(5):
-        with socket.create_connection((host, int(port)), timeout=10) as connection:
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
             connection.sendall(head % len(body) + body)
-    status, end = 0, time.monotonic() + 20
+    status, end = 0, time.monotonic() + 60
     while status != 200 and time.monotonic() < end:
         status, _ = server.send("hooks", body, {"Idempotency-Key": "dies"})
         time.sleep(0.05)
@@ -338,7 +338,7 @@ class Slow:
         host, port = server.url.removeprefix("http://").split(":")
         self.sockets = []
         for number in range(count):
-            connection = socket.create_connection((host, int(port)), timeout=10)
+            connection = socket.create_connection((host, int(port)), timeout=60)
             if number % 3:
                 connection.sendall(b"POST /ingest/hooks HTTP/1.1\r\nHost: localhost\r\n")
             if number % 3 == 2:
