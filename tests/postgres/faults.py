@@ -161,7 +161,7 @@ def check_locks(outcome: Outcome, cluster: Cluster, binary: Path, root: Path) ->
     holder.start()
     until(lambda: cluster.value("select count(*) from pg_stat_activity where wait_event = 'PgSleep'") == "1")
     process = folder.start("ingest", "s", "--recopy", "t")
-    named = until(lambda: "a copy waits for transactions" in process.said(), 30)
+    named = until(lambda: "a copy waits for transactions" in process.said())
     pid = cluster.value("select pid from pg_stat_activity where wait_event = 'PgSleep'")
     outcome.hold("C25 who holds a copy up is named", [] if named and f"pid {pid}" in process.said() else [process.said()[-600:]])
     holder.join()

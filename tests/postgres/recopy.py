@@ -308,7 +308,7 @@ def check_running_process(outcome: Outcome, cluster: Cluster, binary: Path, root
         told = last_copy(server)
         outcome.hold("and what it came to", [] if told["rows"] and told["rows"] > rows / 2 and told["begun_at"] < told["ended_at"] else [str(told)])
         same = f"select {COLUMNS} from items", folder, f"select {COLUMNS} from shop.items"
-        equals = until(lambda: not same_rows(cluster, *same), 60)
+        equals = until(lambda: not same_rows(cluster, *same))
         outcome.hold(f"a damaged table after a copy beside {load.changes} changes", [] if equals else same_rows(cluster, *same))
         cluster.sql("insert into other values (2, 'after');")
         outcome.hold("the stream goes on", [] if until(lambda: folder.rows("select count(*) from shop.other") == [["2"]]) else ["it does not"])
@@ -317,7 +317,7 @@ def check_running_process(outcome: Outcome, cluster: Cluster, binary: Path, root
         outcome.hold("the command asks the process that runs", [] if done.returncode == 0 and "copied again by the process that runs" in done.stdout else [done.stdout + done.stderr])
         again = until(lambda: copy_of_items(server) is None and last_copy(server).get("begun_at", "") > told["begun_at"] and last_copy(server)["ended_at"], 120)
         outcome.hold("which does it", [] if again else [str(last_copy(server))])
-        equals = until(lambda: not same_rows(cluster, *same), 60)
+        equals = until(lambda: not same_rows(cluster, *same))
         outcome.hold("a table copied again by the command", [] if equals else same_rows(cluster, *same))
     finally:
         ended = server.stop()
@@ -404,7 +404,7 @@ def check_slot_health(outcome: Outcome, binary: Path, root: Path, slow: bool) ->
         write = "insert into busy select n, repeat('x', 500) from generate_series(1, {}) n;"
         cluster.sql(write.format(30_000))
         process = folder.start("up", "--port", "0")
-        outcome.hold("a slot over its limit is warned of", [] if until(lambda: "slot headwater_h" in process.said(), 30) else [process.said()[-600:]])
+        outcome.hold("a slot over its limit is warned of", [] if until(lambda: "slot headwater_h" in process.said()) else [process.said()[-600:]])
         process.kill()
         ingest(outcome, "a slot over its limit that gets on stays", folder)
         if slow:
